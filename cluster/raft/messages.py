@@ -1,0 +1,136 @@
+"""What replicas of one group say to each other.
+
+Each message is a value of its own type; `term` is the sender's term, except where a type says
+otherwise. The names follow Ongaro, "Consensus: Bridging Theory and Practice" (2014), here called
+"the dissertation". Entry payloads are opaque.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum, unique
+
+from cluster.ids import Index, ReplicaId, Term
+
+
+@unique
+class EntryKind(IntEnum):
+    """What an entry carries. The numbers are stored on disk and sent on the wire: never renumber."""
+
+    NORMAL = 0
+    """A command for the state machine; an empty payload changes nothing (a new leader's first)."""
+    MEMBERSHIP = 1
+    """A change of the group's configuration."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One position of a group's log."""
+
+    index: Index
+    term: Term
+    kind: EntryKind
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class VoteRequest:
+    """Asks for a vote (dissertation 3.4), or, as a pre-vote, whether one would be given (9.6).
+
+    A pre-vote's `term` is the term the sender would campaign in: one above its own.
+    """
+
+    sender: ReplicaId
+    to: ReplicaId
+    term: Term
+    last_index: Index
+    last_term: Term
+    pre_vote: bool = False
+    handover: bool = False
+    """The leader asked for this campaign (3.10): voters do not protect the leader they know."""
+
+
+@dataclass(frozen=True, slots=True)
+class VoteResponse:
+    """Answers a VoteRequest. A granted pre-vote repeats the request's term."""
+
+    sender: ReplicaId
+    to: ReplicaId
+    term: Term
+    granted: bool
+    pre_vote: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class AppendRequest:
+    """Entries that follow (`prev_index`, `prev_term`), and the leader's commit index (3.5)."""
+
+    sender: ReplicaId
+    to: ReplicaId
+    term: Term
+    prev_index: Index
+    prev_term: Term
+    commit: Index
+    entries: tuple[Entry, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class AppendResponse:
+    """Answers an AppendRequest.
+
+    Accepted: `index` is the last index known to match, persisted on the sender.
+    Rejected: `index` is the request's `prev_index`, and (`hint_index`, `hint_term`) the last entry
+    of the sender at or below it that could still match (fast backtracking, 3.5).
+    """
+
+    sender: ReplicaId
+    to: ReplicaId
+    term: Term
+    accepted: bool
+    index: Index
+    hint_index: Index = Index(0)
+    hint_term: Term = Term(0)
+
+
+@dataclass(frozen=True, slots=True)
+class HeartbeatRequest:
+    """The leader is alive; `commit` never exceeds what the receiver is known to have."""
+
+    sender: ReplicaId
+    to: ReplicaId
+    term: Term
+    commit: Index
+    read_round: int = 0
+    """The round of ReadIndex that an answer confirms (6.4); 0: none."""
+    fall_quiet: bool = False
+    """Everything is replicated and committed: stop ticking until something happens."""
+
+
+@dataclass(frozen=True, slots=True)
+class HeartbeatResponse:
+    """Answers a HeartbeatRequest and repeats its read round."""
+
+    sender: ReplicaId
+    to: ReplicaId
+    term: Term
+    read_round: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class TimeoutNow:
+    """The leader asks the receiver to campaign at once (3.10)."""
+
+    sender: ReplicaId
+    to: ReplicaId
+    term: Term
+
+
+Message = (
+    VoteRequest
+    | VoteResponse
+    | AppendRequest
+    | AppendResponse
+    | HeartbeatRequest
+    | HeartbeatResponse
+    | TimeoutNow
+)

@@ -1,0 +1,85 @@
+"""What the core reads of the log: a protocol, and its twin in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from cluster.ids import Index, Term
+from cluster.raft.messages import Entry
+
+
+class LogStorage(Protocol):
+    """The log as the host holds it: every entry of every bundle that was handed out.
+
+    An index outside [first_index - 1, last_index] raises IndexError. Calls do not fail otherwise: a
+    host that cannot read its log stops.
+    """
+
+    def first_index(self) -> Index:
+        """The first index held; last_index + 1 when none is."""
+        ...
+
+    def last_index(self) -> Index:
+        """The last index held; first_index - 1 when none is."""
+        ...
+
+    def term(self, index: Index) -> Term:
+        """The term of the entry at `index`; also known for first_index - 1."""
+        ...
+
+    def entries(self, low: Index, high: Index, bytes_max: int) -> Sequence[Entry]:
+        """The entries at low ≤ index < high: as many as fit in `bytes_max` of payload, at least one."""
+        ...
+
+
+class MemoryLogStorage:
+    """The log in memory: for tests and simulation, and the reference for any other."""
+
+    __slots__ = ("_entries", "_first_index", "_previous_term")
+
+    def __init__(self) -> None:
+        self._entries: list[Entry] = []
+        self._first_index = Index(1)
+        self._previous_term = Term(0)
+
+    def first_index(self) -> Index:
+        """See LogStorage."""
+        return self._first_index
+
+    def last_index(self) -> Index:
+        """See LogStorage."""
+        return Index(self._first_index + len(self._entries) - 1)
+
+    def term(self, index: Index) -> Term:
+        """See LogStorage."""
+        if index == self._first_index - 1:
+            return self._previous_term
+        self._check(index, self.last_index())
+        return self._entries[index - self._first_index].term
+
+    def entries(self, low: Index, high: Index, bytes_max: int) -> Sequence[Entry]:
+        """See LogStorage."""
+        self._check(low, self.last_index())
+        self._check(Index(high - 1), self.last_index())
+        taken: list[Entry] = []
+        size = 0
+        for entry in self._entries[low - self._first_index : high - self._first_index]:
+            size += len(entry.data)
+            if taken and size > bytes_max:
+                break
+            taken.append(entry)
+        return taken
+
+    def append(self, entries: Sequence[Entry]) -> None:
+        """Puts `entries` at their indexes and drops whatever stood there or after."""
+        if not entries:
+            return
+        first = entries[0].index
+        self._check(first, Index(self.last_index() + 1))
+        del self._entries[first - self._first_index :]
+        self._entries.extend(entries)
+
+    def _check(self, index: Index, last: int) -> None:
+        if not self._first_index <= index <= last:
+            raise IndexError(f"index {index} is not in [{self._first_index}, {last}]")

@@ -1,0 +1,51 @@
+"""Records: what is stored under a key, and, byte for byte, what a read answers.
+
+```
+u8 format = 1 | u32 version | u64 create revision | u64 mod revision | u64 expiry ms | value
+```
+
+Nodes answer reads with the stored bytes; the client takes them apart. `expiry` is 0: none.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from struct import Struct
+from typing import Final
+
+from kvstore.codec.byteslist import CodecError
+
+RECORD_FORMAT: Final = 1
+HEADER: Final = Struct("<BIQQQ")
+HEADER_BYTES: Final = HEADER.size
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A value with its history; revisions count the writes of one partition."""
+
+    value: bytes
+    version: int
+    """Writes to the key since it was created; 1 for the first."""
+    create_revision: int
+    mod_revision: int
+
+
+def encode_record(value: bytes, version: int, create_revision: int, mod_revision: int) -> bytes:
+    """A record that does not expire, as bytes."""
+    return HEADER.pack(RECORD_FORMAT, version, create_revision, mod_revision, 0) + value
+
+
+def decode_record(data: bytes) -> Record:
+    """The record in `data`."""
+    if len(data) < HEADER_BYTES or data[0] != RECORD_FORMAT:
+        raise CodecError(f"{len(data)} bytes are not a record of format {RECORD_FORMAT}")
+    _format, version, create_revision, mod_revision, _expiry = HEADER.unpack_from(data)
+    return Record(data[HEADER_BYTES:], version, create_revision, mod_revision)
+
+
+def record_value(data: bytes) -> bytes:
+    """Only the value of the record in `data`: the common case of a get."""
+    if len(data) < HEADER_BYTES or data[0] != RECORD_FORMAT:
+        raise CodecError(f"{len(data)} bytes are not a record of format {RECORD_FORMAT}")
+    return data[HEADER_BYTES:]

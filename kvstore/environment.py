@@ -1,0 +1,113 @@
+"""The seams: everything a node takes from the world outside it.
+
+The node is given one of each; tests and simulation give others. Nothing else in the node asks for
+the time, a random number, a file or a socket.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Protocol, TypeVar
+
+from cluster.ids import GroupId, ReplicaId
+from cluster.raft.messages import Message
+
+T = TypeVar("T")
+
+GroupMessage = tuple[GroupId, Message]
+
+
+class Clock(Protocol):
+    """Time, for timers and reports; no decision about data is made by it."""
+
+    def monotonic_s(self) -> float:
+        """Seconds since some start; never goes back."""
+        ...
+
+    def wall_ms(self) -> int:
+        """Milliseconds since 1970; may jump."""
+        ...
+
+
+class Worker(Protocol):
+    """Runs blocking work, in the order it was handed in, beside the event loop."""
+
+    def submit(self, job: Callable[[], T], done: Callable[[T | BaseException], None]) -> None:
+        """Runs `job`, then calls `done` on the event loop with its result or its exception."""
+        ...
+
+    def close(self) -> None:
+        """Waits for what was handed in, and ends."""
+        ...
+
+
+class Transport(Protocol):
+    """Carries rounds between nodes. May lose, repeat, delay and reorder them, and says nothing."""
+
+    def send(self, to: ReplicaId, messages: Sequence[GroupMessage]) -> None:
+        """Hands over one round's messages to one peer; never blocks. May be empty."""
+        ...
+
+
+class File(Protocol):
+    """One open file; offsets and lengths in bytes. Failures raise OSError."""
+
+    def pread(self, length: int, offset: int) -> bytes:
+        """Up to `length` bytes; fewer only at the end of the file."""
+        ...
+
+    def pwritev(self, parts: Sequence[bytes], offset: int) -> None:
+        """Writes all of `parts`, one after another."""
+        ...
+
+    def sync(self) -> None:
+        """fdatasync: returns when what was written, and the size, is on stable storage."""
+        ...
+
+    def allocate(self, length: int) -> None:
+        """Reserves `length` bytes from the start, so that writes below it need no new block."""
+        ...
+
+    def truncate(self, length: int) -> None:
+        """Cuts the file, or lengthens it with zeros."""
+        ...
+
+    def size(self) -> int:
+        """In bytes."""
+        ...
+
+    def close(self) -> None:
+        """Lets go of the file."""
+        ...
+
+
+class FileSystem(Protocol):
+    """Files of the node's data directory, by path. Failures raise OSError."""
+
+    def open(self, path: str, *, create: bool = False) -> File:
+        """Opens for reading and writing; `create` makes it and fails if it is there already."""
+        ...
+
+    def list(self, folder: str) -> list[str]:
+        """The names in `folder`, sorted."""
+        ...
+
+    def exists(self, path: str) -> bool:
+        """Whether there is a file or folder at `path`."""
+        ...
+
+    def make_folder(self, path: str) -> None:
+        """Makes `path` and its parents where they are missing."""
+        ...
+
+    def rename(self, source: str, target: str) -> None:
+        """Atomic; replaces `target`. On stable storage after `sync_folder`."""
+        ...
+
+    def remove(self, path: str) -> None:
+        """Removes a file. On stable storage after `sync_folder`."""
+        ...
+
+    def sync_folder(self, path: str) -> None:
+        """fsync on the folder: the names in it are on stable storage."""
+        ...

@@ -1,0 +1,86 @@
+"""One tree of errors. Every error that a client sees says whether the write may have been applied.
+
+```
+KVStoreError
+├── InvalidArgument        the call breaks a rule or a limit            exit 5 / usage 2
+├── Unavailable            no majority, no leader, no connection        exit 3
+│   └── DeadlineExceeded   the time ran out, nothing was applied        exit 3
+├── OutcomeUnknown         the write may have been applied              exit 4
+├── ResourceExhausted      a queue or the disk is full: try later       exit 5
+├── ClientClosed           the client was closed
+├── ConfigurationError     the node cannot start as it was asked to     exit 2
+└── CorruptionError        bytes on disk are not what was written
+```
+
+A broken invariant is no operating error: `InvariantViolation` stops the node.
+"""
+
+from __future__ import annotations
+
+from enum import Enum, unique
+
+from cluster.errors import InvariantViolation
+
+__all__ = [
+    "ClientClosed",
+    "ConfigurationError",
+    "CorruptionError",
+    "DeadlineExceeded",
+    "InvalidArgument",
+    "InvariantViolation",
+    "KVStoreError",
+    "Outcome",
+    "OutcomeUnknown",
+    "ResourceExhausted",
+    "Unavailable",
+]
+
+
+@unique
+class Outcome(Enum):
+    """What an error says of the write that failed."""
+
+    DEFINITE = "definite"
+    """Nothing was applied, and nothing will be."""
+    UNKNOWN = "unknown"
+    """It may have been applied, or may yet be."""
+
+
+class KVStoreError(Exception):
+    """The root of all operating errors."""
+
+    outcome: Outcome = Outcome.DEFINITE
+
+
+class InvalidArgument(KVStoreError, ValueError):
+    """An argument breaks a rule or a limit; the message names it, its value and the limit."""
+
+
+class Unavailable(KVStoreError):
+    """No majority, no leader or no node could be reached. Nothing was applied."""
+
+
+class DeadlineExceeded(Unavailable):
+    """The caller's time ran out. Nothing was applied."""
+
+
+class OutcomeUnknown(KVStoreError):
+    """The write was sent and no answer settled it: it may have been applied."""
+
+    outcome = Outcome.UNKNOWN
+
+
+class ResourceExhausted(KVStoreError):
+    """A queue or a disk is full. Nothing was applied; try again later."""
+
+
+class ClientClosed(KVStoreError):
+    """The client was closed before or during the call."""
+
+
+class ConfigurationError(KVStoreError):
+    """The node cannot start as it was asked to; one sentence says why and what to do."""
+
+
+class CorruptionError(KVStoreError):
+    """Bytes on disk are not what was written; the message names the file and the place."""

@@ -1,0 +1,71 @@
+from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class MessageKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    MESSAGE_KIND_UNSPECIFIED: _ClassVar[MessageKind]
+    MESSAGE_KIND_VOTE_REQUEST: _ClassVar[MessageKind]
+    MESSAGE_KIND_VOTE_RESPONSE: _ClassVar[MessageKind]
+    MESSAGE_KIND_APPEND_REQUEST: _ClassVar[MessageKind]
+    MESSAGE_KIND_APPEND_RESPONSE: _ClassVar[MessageKind]
+    MESSAGE_KIND_HEARTBEAT_REQUEST: _ClassVar[MessageKind]
+    MESSAGE_KIND_HEARTBEAT_RESPONSE: _ClassVar[MessageKind]
+    MESSAGE_KIND_TIMEOUT_NOW: _ClassVar[MessageKind]
+MESSAGE_KIND_UNSPECIFIED: MessageKind
+MESSAGE_KIND_VOTE_REQUEST: MessageKind
+MESSAGE_KIND_VOTE_RESPONSE: MessageKind
+MESSAGE_KIND_APPEND_REQUEST: MessageKind
+MESSAGE_KIND_APPEND_RESPONSE: MessageKind
+MESSAGE_KIND_HEARTBEAT_REQUEST: MessageKind
+MESSAGE_KIND_HEARTBEAT_RESPONSE: MessageKind
+MESSAGE_KIND_TIMEOUT_NOW: MessageKind
+
+class Round(_message.Message):
+    __slots__ = ("sender_replica_id", "receiver_replica_id", "cluster_id", "messages")
+    SENDER_REPLICA_ID_FIELD_NUMBER: _ClassVar[int]
+    RECEIVER_REPLICA_ID_FIELD_NUMBER: _ClassVar[int]
+    CLUSTER_ID_FIELD_NUMBER: _ClassVar[int]
+    MESSAGES_FIELD_NUMBER: _ClassVar[int]
+    sender_replica_id: int
+    receiver_replica_id: int
+    cluster_id: str
+    messages: _containers.RepeatedCompositeFieldContainer[Message]
+    def __init__(self, sender_replica_id: _Optional[int] = ..., receiver_replica_id: _Optional[int] = ..., cluster_id: _Optional[str] = ..., messages: _Optional[_Iterable[_Union[Message, _Mapping]]] = ...) -> None: ...
+
+class Message(_message.Message):
+    __slots__ = ("group_id", "kind", "term", "index", "log_term", "commit", "flag", "flag2", "read_round", "entry_terms", "entry_kinds", "entry_data")
+    GROUP_ID_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    TERM_FIELD_NUMBER: _ClassVar[int]
+    INDEX_FIELD_NUMBER: _ClassVar[int]
+    LOG_TERM_FIELD_NUMBER: _ClassVar[int]
+    COMMIT_FIELD_NUMBER: _ClassVar[int]
+    FLAG_FIELD_NUMBER: _ClassVar[int]
+    FLAG2_FIELD_NUMBER: _ClassVar[int]
+    READ_ROUND_FIELD_NUMBER: _ClassVar[int]
+    ENTRY_TERMS_FIELD_NUMBER: _ClassVar[int]
+    ENTRY_KINDS_FIELD_NUMBER: _ClassVar[int]
+    ENTRY_DATA_FIELD_NUMBER: _ClassVar[int]
+    group_id: int
+    kind: MessageKind
+    term: int
+    index: int
+    log_term: int
+    commit: int
+    flag: bool
+    flag2: bool
+    read_round: int
+    entry_terms: _containers.RepeatedScalarFieldContainer[int]
+    entry_kinds: _containers.RepeatedScalarFieldContainer[int]
+    entry_data: _containers.RepeatedScalarFieldContainer[bytes]
+    def __init__(self, group_id: _Optional[int] = ..., kind: _Optional[_Union[MessageKind, str]] = ..., term: _Optional[int] = ..., index: _Optional[int] = ..., log_term: _Optional[int] = ..., commit: _Optional[int] = ..., flag: bool = ..., flag2: bool = ..., read_round: _Optional[int] = ..., entry_terms: _Optional[_Iterable[int]] = ..., entry_kinds: _Optional[_Iterable[int]] = ..., entry_data: _Optional[_Iterable[bytes]] = ...) -> None: ...
+
+class RoundsSummary(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
