@@ -36,7 +36,7 @@ class ReadState:
     index: Index
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen for the reason given in messages.py
 class Ready:
     """Work for the host. The order of the fields is the order in which they bind.
 

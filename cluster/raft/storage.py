@@ -29,7 +29,7 @@ class LogStorage(Protocol):
         ...
 
     def entries(self, low: Index, high: Index, bytes_max: int) -> Sequence[Entry]:
-        """The entries at low ≤ index < high: as many as fit in `bytes_max` of payload, at least one."""
+        """The entries at low ≤ index < high that fit in `bytes_max` of payload; at least one."""
         ...
 
 

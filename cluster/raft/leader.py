@@ -1,0 +1,336 @@
+"""A leader: replication (dissertation 3.5), commit (3.6.2), ReadIndex (6.4), transfer (3.10)."""
+
+from __future__ import annotations
+
+from cluster.errors import InvariantViolation, TooManyUncommitted, TransferInProgress
+from cluster.ids import Index, ReplicaId, Term
+from cluster.raft.messages import (
+    AppendRequest,
+    AppendResponse,
+    Entry,
+    EntryKind,
+    HeartbeatRequest,
+    HeartbeatResponse,
+    TimeoutNow,
+)
+from cluster.raft.progress import Progress
+from cluster.raft.quorum import agreed, is_majority
+from cluster.raft.reads import Reads
+from cluster.raft.ready import ReadState
+from cluster.raft.state import ReplicaState
+
+_Batch = tuple[tuple[Entry, ...], int]
+"""Entries and their bytes of payload."""
+
+
+class Leader:
+    """One term of leadership. What it says to its peers is put together once per bundle."""
+
+    __slots__ = (
+        "_append_due",
+        "_grace_until",
+        "_heartbeat_due",
+        "_heartbeat_elapsed",
+        "_now",
+        "_progress",
+        "_read_states",
+        "_reads",
+        "_state",
+        "_term_start",
+        "_transfer_elapsed",
+        "_transfer_sent",
+        "transfer_to",
+        "uncommitted_bytes",
+    )
+
+    def __init__(self, state: ReplicaState) -> None:
+        config = state.config
+        log = state.log
+        self._state = state
+        self._now = 0
+        """Ticks, for what was heard when; does not advance while quiet."""
+        self._grace_until = config.election_ticks_min
+        """Until then nobody need have answered."""
+        self._heartbeat_elapsed = 0
+        self._heartbeat_due = False
+        self._append_due = True
+        self._progress = {
+            peer: Progress(
+                next_index=log.last_index + 1,
+                heard_at=-config.election_ticks_min,
+                messages_max=config.inflight_messages_max,
+                bytes_max=config.inflight_bytes_max,
+            )
+            for peer in state.peers
+        }
+        self._reads = Reads(config.reads_waiting_max)
+        self._read_states: list[ReadState] = []
+        self._transfer_elapsed = 0
+        self._transfer_sent = False
+        self.transfer_to: ReplicaId | None = None
+        self.uncommitted_bytes = 0
+        """Payload of this term's proposals that were not yet handed out as committed."""
+        # Older entries are committed only together with one of this term (3.6.2, figure 3.7).
+        self._term_start = log.last_index + 1
+        log.append(Entry(Index(self._term_start), state.term, EntryKind.NORMAL, b""))
+
+    @property
+    def progress(self) -> dict[ReplicaId, Progress]:
+        """Every peer's; to be read."""
+        return self._progress
+
+    @property
+    def reads_waiting(self) -> int:
+        """Reads that are not confirmed."""
+        return len(self._reads)
+
+    @property
+    def has_work(self) -> bool:
+        """Whether there is something to put into a bundle."""
+        return (
+            self._append_due
+            or self._heartbeat_due
+            or bool(self._read_states)
+            or (self._reads.has_waiting and self._state.log.commit >= self._term_start)
+        )
+
+    # Proposals and commit
+
+    def propose(self, data: bytes) -> Index:
+        """Puts `data` at the end of the log; it is sent with the next bundle."""
+        if self.transfer_to is not None:
+            raise TransferInProgress(f"leadership is being handed to replica {self.transfer_to}")
+        state = self._state
+        uncommitted = self.uncommitted_bytes + len(data)
+        if uncommitted > state.config.uncommitted_bytes_max:
+            raise TooManyUncommitted(
+                f"{self.uncommitted_bytes} bytes wait for their commit; with {len(data)} more "
+                f"they pass the limit of {state.config.uncommitted_bytes_max}"
+            )
+        self.uncommitted_bytes = uncommitted
+        index = Index(state.log.last_index + 1)
+        state.log.append(Entry(index, state.term, EntryKind.NORMAL, data))
+        self._append_due = True
+        return index
+
+    def advance_commit(self) -> None:
+        """Commits what a majority has persisted, if that reaches an entry of this term."""
+        log = self._state.log
+        index = agreed(self._state.configuration, self._persisted_by)
+        if index > log.commit and index >= self._term_start:
+            log.commit_to(Index(index))
+
+    def _persisted_by(self, replica: ReplicaId) -> int:
+        progress = self._progress.get(replica)
+        return self._state.log.persisted if progress is None else progress.match
+
+    def release(self, committed: tuple[Entry, ...]) -> None:
+        """`committed` are handed out: they no longer count as uncommitted."""
+        if committed[-1].index >= self._term_start:
+            term_start = self._term_start
+            self.uncommitted_bytes -= sum(
+                [len(entry.data) for entry in committed if entry.index >= term_start]
+            )
+
+    # Time
+
+    def tick(self) -> bool:
+        """One tick passed. False: no majority was heard of late, this leader has to step down."""
+        state = self._state
+        self._now += 1
+        if self.transfer_to is not None:
+            self._transfer_elapsed += 1
+            if self._transfer_elapsed >= state.config.election_ticks_min:
+                self.transfer_to = None
+        self._heartbeat_elapsed += 1
+        if self._heartbeat_elapsed < state.config.heartbeat_ticks:
+            return True
+        if self._now >= self._grace_until and not is_majority(state.configuration, self.is_active):
+            return False
+        self._heartbeat_elapsed = 0
+        state.quiet = self._may_fall_quiet()
+        self._heartbeat_due = bool(state.peers)
+        return True
+
+    def is_active(self, replica: ReplicaId) -> bool:
+        """Whether `replica` was heard within the shortest election timeout."""
+        progress = self._progress.get(replica)
+        if progress is None:
+            return replica == self._state.replica
+        return self._now - progress.heard_at < self._state.config.election_ticks_min
+
+    def _may_fall_quiet(self) -> bool:
+        """Whether every peer has all there is, and nothing is under way or asked for."""
+        log = self._state.log
+        last = log.last_index
+        if not log.applied == log.commit == log.persisted == last:
+            return False
+        if self._reads or self._read_states or self.transfer_to is not None:
+            return False
+        return all(
+            progress.match == last and self.is_active(peer)
+            for peer, progress in self._progress.items()
+        )
+
+    def wake(self) -> None:
+        """Quiet ends: what was heard before is old, and peers get the time to answer."""
+        self._now += self._state.config.election_ticks_min
+        self._grace_until = self._now + self._state.config.election_ticks_min
+        self._heartbeat_elapsed = self._state.config.heartbeat_ticks
+
+    # Answers
+
+    def on_append_response(self, response: AppendResponse) -> None:
+        """Moves the sender's progress, and the commit index with it."""
+        progress = self._progress.get(response.sender)
+        if progress is None:
+            return
+        log = self._state.log
+        progress.heard_at = self._now
+        if response.accepted:
+            if response.index > log.last_index:
+                raise InvariantViolation(
+                    f"replica {response.sender} acknowledges {response.index} in term "
+                    f"{response.term}, but its leader's log ends at {log.last_index}"
+                )
+            if progress.accepted(response.index):
+                self.advance_commit()
+            if response.sender == self.transfer_to:
+                self._continue_transfer()
+        else:
+            could_match = log.last_that_could_match(
+                response.hint_index, response.hint_term, progress.match
+            )
+            progress.rejected(response.index, could_match)
+        if progress.wants(log.last_index):
+            self._append_due = True
+
+    def on_heartbeat_response(self, response: HeartbeatResponse) -> None:
+        """The sender still follows: confirms reads, and finds out what was lost."""
+        progress = self._progress.get(response.sender)
+        if progress is None:
+            return
+        progress.heard_at = self._now
+        last_index = self._state.log.last_index
+        progress.heartbeat_answered(last_index)
+        if progress.wants(last_index):
+            self._append_due = True
+        if response.read_round > progress.read_round:
+            progress.read_round = response.read_round
+            self._confirm_reads()
+
+    # Reads
+
+    def read_index(self, context: int) -> None:
+        """One more read waits for the next round."""
+        self._reads.add(context)
+
+    def _confirm_reads(self) -> None:
+        confirmed = agreed(self._state.configuration, self._confirmed_by)
+        self._read_states.extend(self._reads.confirm(confirmed))
+
+    def _confirmed_by(self, replica: ReplicaId) -> int:
+        progress = self._progress.get(replica)
+        return self._reads.round if progress is None else progress.read_round
+
+    def take_read_states(self) -> tuple[ReadState, ...]:
+        """The reads that were confirmed since the last bundle."""
+        if not self._read_states:
+            return ()
+        states = tuple(self._read_states)
+        self._read_states.clear()
+        return states
+
+    # Transfer
+
+    def transfer(self, to: ReplicaId) -> None:
+        """Hands leadership to `to` as soon as it has the whole log; takes no proposals meanwhile.
+
+        Given up after the shortest election timeout.
+        """
+        if to in (self._state.replica, self.transfer_to):
+            return
+        if to not in self._progress:
+            raise ValueError(f"replica {to} is not a voter of this group")
+        if self.transfer_to is not None:
+            raise TransferInProgress(f"leadership is being handed to replica {self.transfer_to}")
+        self.transfer_to = to
+        self._transfer_elapsed = 0
+        self._transfer_sent = False
+        self._continue_transfer()
+
+    def _continue_transfer(self) -> None:
+        state = self._state
+        to = self.transfer_to
+        if to is None or self._transfer_sent:
+            return
+        if self._progress[to].match == state.log.last_index:
+            self._transfer_sent = True
+            state.send(TimeoutNow(state.replica, to, state.term))
+
+    # What goes into a bundle
+
+    def collect(self) -> None:
+        """Sends what is due: one round for all waiting reads, heartbeats, entries."""
+        log = self._state.log
+        if self._reads.has_waiting and log.commit >= self._term_start:
+            self._reads.begin_round(log.commit)
+            if self._state.peers:
+                self._heartbeat_due = True
+            else:
+                self._confirm_reads()
+        if self._heartbeat_due:
+            self._heartbeat_due = False
+            self._send_heartbeats()
+        if self._append_due:
+            self._append_due = False
+            batches: dict[tuple[int, int], _Batch] = {}
+            for peer, progress in self._progress.items():
+                self._send_appends(peer, progress, batches)
+
+    def _send_heartbeats(self) -> None:
+        state = self._state
+        commit = state.log.commit
+        read_round = self._reads.open_round
+        for peer, progress in self._progress.items():
+            # Beyond `match` the peer's log may still hold entries of others.
+            known = Index(min(commit, progress.match))
+            state.send(
+                HeartbeatRequest(state.replica, peer, state.term, known, read_round, state.quiet)
+            )
+
+    def _send_appends(
+        self, peer: ReplicaId, progress: Progress, batches: dict[tuple[int, int], _Batch]
+    ) -> None:
+        """Sends what the window allows. Peers at the same place share what is cut from the log."""
+        log = self._state.log
+        if progress.next < log.first_index():
+            return  # what it needs was compacted: Status tells
+        while True:
+            entries, size = self._next_batch(progress, batches)
+            if not entries and not progress.owes_request:
+                return
+            self._send_append(peer, progress.next - 1, entries)
+            progress.sent(len(entries), size)
+
+    def _next_batch(self, progress: Progress, batches: dict[tuple[int, int], _Batch]) -> _Batch:
+        """The entries to send next: none when all was sent or the window is full."""
+        log = self._state.log
+        room = progress.room()
+        if progress.next > log.last_index or room <= 0:
+            return (), 0
+        key = (progress.next, min(room, self._state.config.append_bytes_max))
+        batch = batches.get(key)
+        if batch is None:
+            entries = log.entries(*key)
+            batch = batches[key] = (entries, sum([len(entry.data) for entry in entries]))
+        return batch if progress.fits(batch[1]) else ((), 0)
+
+    def _send_append(self, peer: ReplicaId, prev: int, entries: tuple[Entry, ...]) -> None:
+        state = self._state
+        prev_term: Term = state.log.term(prev)
+        state.send(
+            AppendRequest(
+                state.replica, peer, state.term, Index(prev), prev_term, state.log.commit, entries
+            )
+        )

@@ -1,0 +1,71 @@
+"""ReadIndex (dissertation 6.4): linearizable reads without a log entry.
+
+Reads wait until the leader knows that it still led after they came in. All that wait when a bundle
+is made share one *round*: one heartbeat to each peer, answered with the round's number. Rounds are
+numbered within the leader's term, and a number is never used twice in it; so an answer, however
+late, confirms only rounds that began before it was given. Contexts say nothing here.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+from cluster.errors import ProposalRefused
+from cluster.ids import Index
+from cluster.raft.ready import ReadState
+
+
+class TooManyReads(ProposalRefused):
+    """The reads that wait for their confirmation have reached their bound."""
+
+
+class Reads:
+    """The reads of one leader in one term."""
+
+    __slots__ = ("_count", "_count_max", "_rounds", "_waiting", "round")
+
+    def __init__(self, count_max: int) -> None:
+        self._count_max = count_max
+        self._count = 0
+        self._waiting: list[int] = []
+        self._rounds: deque[tuple[int, Index, list[int]]] = deque()
+        """Unconfirmed: (round, commit index when it began, contexts)."""
+        self.round = 0
+        """The last round that was begun."""
+
+    def __len__(self) -> int:
+        """Reads that are not confirmed."""
+        return self._count
+
+    @property
+    def has_waiting(self) -> bool:
+        """Whether there are reads without a round."""
+        return bool(self._waiting)
+
+    @property
+    def open_round(self) -> int:
+        """The round that a heartbeat asks for; 0: none."""
+        return self.round if self._rounds else 0
+
+    def add(self, context: int) -> None:
+        """One more read; raises TooManyReads."""
+        if self._count >= self._count_max:
+            raise TooManyReads(f"{self._count} reads wait; the limit is {self._count_max}")
+        self._count += 1
+        self._waiting.append(context)
+
+    def begin_round(self, commit: Index) -> None:
+        """Puts all waiting reads into a new round; `commit` covers every answer given so far."""
+        self.round += 1
+        self._rounds.append((self.round, commit, self._waiting))
+        self._waiting = []
+
+    def confirm(self, confirmed: int) -> list[ReadState]:
+        """The reads of every round up to `confirmed`: the leader led after they began."""
+        states: list[ReadState] = []
+        rounds = self._rounds
+        while rounds and rounds[0][0] <= confirmed:
+            _number, index, contexts = rounds.popleft()
+            self._count -= len(contexts)
+            states.extend([ReadState(context, index) for context in contexts])
+        return states

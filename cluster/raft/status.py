@@ -1,0 +1,90 @@
+"""What a replica tells of itself to operators and to its host."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from cluster.ids import Index, ReplicaId, Term
+from cluster.raft.leader import Leader
+from cluster.raft.progress import ProgressState
+from cluster.raft.ready import Role
+from cluster.raft.state import ReplicaState
+
+
+@dataclass(frozen=True, slots=True)
+class PeerStatus:
+    """A follower, as its leader sees it."""
+
+    replica: ReplicaId
+    match: Index
+    """It has persisted the leader's log up to here."""
+    lag: int
+    """Entries that it has not acknowledged."""
+    active: bool
+    """It was heard within the shortest election timeout; not while the group is quiet."""
+    replicating: bool
+    """Entries flow; else the leader is still looking for where the logs part."""
+    inflight_messages: int
+    inflight_bytes: int
+    needs_compacted: bool
+    """It lacks entries that the leader's log no longer holds, and cannot catch up from it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """One replica at one moment."""
+
+    replica: ReplicaId
+    role: Role
+    term: Term
+    vote: ReplicaId | None
+    leader: ReplicaId | None
+    commit: Index
+    applied: Index
+    persisted: Index
+    last_index: Index
+    is_quiet: bool
+    transfer_to: ReplicaId | None
+    """Leadership is being handed to this replica."""
+    uncommitted_bytes: int
+    reads_waiting: int
+    peers: tuple[PeerStatus, ...]
+    """Empty unless this replica leads."""
+
+
+def status_of(state: ReplicaState, leader: Leader | None) -> Status:
+    """The status of the replica with `state`, which is `leader` if it leads."""
+    log = state.log
+    return Status(
+        replica=state.replica,
+        role=state.role,
+        term=state.term,
+        vote=state.vote,
+        leader=state.leader,
+        commit=log.commit,
+        applied=log.applied,
+        persisted=log.persisted,
+        last_index=log.last_index,
+        is_quiet=state.quiet,
+        transfer_to=None if leader is None else leader.transfer_to,
+        uncommitted_bytes=0 if leader is None else leader.uncommitted_bytes,
+        reads_waiting=0 if leader is None else leader.reads_waiting,
+        peers=() if leader is None else _peers(state, leader),
+    )
+
+
+def _peers(state: ReplicaState, leader: Leader) -> tuple[PeerStatus, ...]:
+    log = state.log
+    return tuple(
+        PeerStatus(
+            replica=peer,
+            match=Index(progress.match),
+            lag=log.last_index - progress.match,
+            active=leader.is_active(peer),
+            replicating=progress.state is ProgressState.REPLICATE,
+            inflight_messages=progress.inflight_messages,
+            inflight_bytes=progress.inflight_bytes,
+            needs_compacted=progress.next < log.first_index(),
+        )
+        for peer, progress in leader.progress.items()
+    )

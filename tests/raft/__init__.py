@@ -1,0 +1,1 @@
+"""The consensus core: tables, scenarios from the dissertation, and simulated clusters."""
