@@ -1,0 +1,1 @@
+"""Tests of the codecs of routing and of the meta group."""
