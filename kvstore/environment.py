@@ -81,6 +81,14 @@ class File(Protocol):
         ...
 
 
+class Lock(Protocol):
+    """A hold on a lock file; ends with the process at the latest."""
+
+    def release(self) -> None:
+        """Lets go of it; the file stays."""
+        ...
+
+
 class FileSystem(Protocol):
     """Files of the node's data directory, by path. Failures raise OSError."""
 
@@ -97,7 +105,7 @@ class FileSystem(Protocol):
         ...
 
     def make_folder(self, path: str) -> None:
-        """Makes `path` and its parents where they are missing."""
+        """Makes `path` and its parents where they are missing; on stable storage on return."""
         ...
 
     def rename(self, source: str, target: str) -> None:
@@ -110,4 +118,9 @@ class FileSystem(Protocol):
 
     def sync_folder(self, path: str) -> None:
         """fsync on the folder: the names in it are on stable storage."""
+        ...
+
+    def lock(self, path: str, holder: bytes) -> Lock:
+        """Takes the exclusive lock of the file at `path`, made if missing, and writes `holder`
+        into it for those who come later; raises BlockingIOError when it is held."""
         ...

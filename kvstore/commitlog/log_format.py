@@ -1,0 +1,251 @@
+"""The bytes of the commit log: names, segment headers and frames (docs/format-commit-log.md). Pure.
+
+All numbers are little-endian; all checksums are CRC-32C (Castagnoli).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from struct import Struct
+from typing import Final
+
+import google_crc32c
+
+from kvstore.errors import ConfigurationError, CorruptionError
+
+MAGIC: Final = b"kvstolog"
+FORMAT_VERSION: Final = 1
+ALIGNMENT: Final = 8
+UNSYNCED_MAX: Final = 0xFFFF
+GROUP_MAX: Final = 0xFFFFFFFF
+KIND_MAX: Final = 0xFF
+
+_SEGMENT_SUFFIX: Final = ".segment"
+_UNFINISHED_SUFFIX: Final = ".segment.new"
+_NAME_DIGITS: Final = 16
+
+_SEGMENT_HEADER: Final = Struct("<8sIIQQQQII")
+SEGMENT_HEADER_BYTES: Final = _SEGMENT_HEADER.size
+
+# What a frame header's checksum covers: the frame's offset, which is not stored, and all that
+# follows the checksum.
+_FRAME_COVERED: Final = Struct("<QIIIQBBHI")
+_FRAME_STORED: Final = Struct("<IIIIQBBHI")
+_U32: Final = Struct("<I")
+_U64: Final = Struct("<Q")
+_SEED: Final = Struct("<QQ")
+FRAME_HEADER_BYTES: Final = _FRAME_STORED.size
+FRAME_BATCH_OFFSET: Final = 16
+"""Where the batch number stands in a frame header."""
+_PADDING: Final = tuple(bytes(count) for count in range(ALIGNMENT))
+
+crc32c: Final[Callable[[bytes], int]] = google_crc32c.value
+_crc32c_extend: Final[Callable[[int, bytes], int]] = google_crc32c.extend
+
+
+@dataclass(slots=True, unsafe_hash=True)  # a value; frozen ones take long to make
+class Record:
+    """What the log keeps: opaque bytes of one group."""
+
+    group: int
+    """0 to 2^32 - 1."""
+    kind: int
+    """0 to 255."""
+    payload: bytes
+
+
+@dataclass(slots=True, unsafe_hash=True)  # a value; frozen ones take long to make
+class Position:
+    """Where a record stands."""
+
+    segment: int
+    offset: int
+    """Of its frame, in bytes from the start of the segment's file."""
+    length: int
+    """Of its payload, in bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentHeader:
+    """The first bytes of a segment."""
+
+    segment: int
+    oldest_segment: int
+    """The oldest segment that was part of the log when this one was made; from there on, none may
+    be missing."""
+    first_batch: int
+    """The number of its first batch: one more than the last of the segment before."""
+    salt: int
+    payload_bytes_max: int
+    """The limit in force when the segment was made: a larger length in it is damage."""
+
+    @property
+    def seed(self) -> int:
+        """Where the checksums of this segment's frame headers begin."""
+        return crc32c(_SEED.pack(self.segment, self.salt))
+
+
+@dataclass(frozen=True, slots=True)
+class FrameHeader:
+    """What stands before a record's payload."""
+
+    payload_crc: int
+    length: int
+    """Of the payload, in bytes."""
+    group: int
+    batch: int
+    kind: int
+    unsynced: int
+    """How many batches right before this one were not known to be on stable storage when it was
+    written; all others before it were."""
+    remaining: int
+    """Frames of the same batch that follow; 0 on its last."""
+
+    @property
+    def synced_batch(self) -> int:
+        """The last batch that was on stable storage when this frame was written."""
+        return self.batch - 1 - self.unsynced
+
+
+def segment_name(segment: int) -> str:
+    """The file name of a segment."""
+    return f"{segment:0{_NAME_DIGITS}x}{_SEGMENT_SUFFIX}"
+
+
+def unfinished_name(segment: int) -> str:
+    """The file name of a segment that is still being made."""
+    return f"{segment:0{_NAME_DIGITS}x}{_UNFINISHED_SUFFIX}"
+
+
+def is_unfinished_name(name: str) -> bool:
+    """Whether `name` was given by `unfinished_name`."""
+    digits = name.removesuffix(_UNFINISHED_SUFFIX)
+    return digits != name and _segment_of_digits(digits) is not None
+
+
+def segment_of_name(name: str) -> int | None:
+    """The segment whose file is called `name`; None for any other file."""
+    digits = name.removesuffix(_SEGMENT_SUFFIX)
+    return None if digits == name else _segment_of_digits(digits)
+
+
+def _segment_of_digits(digits: str) -> int | None:
+    if len(digits) != _NAME_DIGITS or not set(digits) <= set("0123456789abcdef"):
+        return None
+    return int(digits, 16)
+
+
+def encode_segment_header(header: SegmentHeader) -> bytes:
+    """`header` as bytes."""
+
+    def pack(crc: int) -> bytes:
+        return _SEGMENT_HEADER.pack(
+            MAGIC,
+            crc,
+            FORMAT_VERSION,
+            header.segment,
+            header.oldest_segment,
+            header.first_batch,
+            header.salt,
+            header.payload_bytes_max,
+            0,
+        )
+
+    return pack(crc32c(pack(0)))
+
+
+def decode_segment_header(data: bytes, path: str, segment: int) -> SegmentHeader:
+    """The header at the start of `data`, read from the file of `segment` at `path`.
+
+    Raises CorruptionError where it is not what was written, and ConfigurationError where it was
+    written by a newer release. The place of magic, checksum and version and the header's size hold
+    for all formats: damage is told from a newer format.
+    """
+    if len(data) < SEGMENT_HEADER_BYTES:
+        raise CorruptionError(
+            f"{path}: only {len(data)} bytes: at byte 0 a segment's header is cut short"
+        )
+    data = data[:SEGMENT_HEADER_BYTES]
+    magic, crc, version, stored_segment, oldest, first_batch, salt, payload_bytes_max, _reserved = (
+        _SEGMENT_HEADER.unpack(data)
+    )
+    if magic != MAGIC:
+        raise CorruptionError(f"{path}: not a commit log segment: byte 0 does not begin {MAGIC!r}")
+    if crc32c(data[:8] + bytes(4) + data[12:]) != crc:
+        raise CorruptionError(f"{path}: the segment header at byte 0 is damaged")
+    if version != FORMAT_VERSION:
+        raise ConfigurationError(
+            f"{path} has commit log format {version}, and this release knows only"
+            f" {FORMAT_VERSION}: start the release that wrote it, or a newer one"
+        )
+    if stored_segment != segment:
+        raise CorruptionError(
+            f"{path}: the header at byte 0 is of segment {stored_segment}: the file was renamed"
+        )
+    return SegmentHeader(segment, oldest, first_batch, salt, payload_bytes_max)
+
+
+def frame_bytes(length: int) -> int:
+    """What a record with a payload of `length` bytes takes in the log."""
+    return FRAME_HEADER_BYTES + length + (-length % ALIGNMENT)
+
+
+def encode_batch(
+    header: SegmentHeader, offset: int, batch: int, unsynced: int, records: Sequence[Record]
+) -> tuple[list[bytes], list[Position], int]:
+    """The bytes of `records` as one batch at `offset`, where each stands, and where it ends."""
+    seed = header.seed
+    segment = header.segment
+    parts: list[bytes] = []
+    positions: list[Position] = []
+    remaining = len(records)
+    for record in records:
+        remaining -= 1
+        payload = record.payload
+        length = len(payload)
+        covered = _FRAME_COVERED.pack(
+            offset,
+            crc32c(payload),
+            length,
+            record.group,
+            batch,
+            record.kind,
+            0,
+            unsynced,
+            remaining,
+        )
+        parts += (
+            _U32.pack(_crc32c_extend(seed, covered)) + covered[8:],
+            payload,
+            _PADDING[-length % ALIGNMENT],
+        )
+        positions.append(Position(segment, offset, length))
+        offset += frame_bytes(length)
+    return parts, positions, offset
+
+
+def decode_frame_header(seed: int, data: bytes, at: int, offset: int) -> FrameHeader | None:
+    """The frame header at `data[at:]`, which stands at `offset` of its file.
+
+    None unless its checksum is right; it then was written there, by this log.
+    """
+    if len(data) < at + FRAME_HEADER_BYTES:
+        return None
+    crc, payload_crc, length, group, batch, kind, _reserved, unsynced, remaining = (
+        _FRAME_STORED.unpack_from(data, at)
+    )
+    covered = _U64.pack(offset) + data[at + 4 : at + FRAME_HEADER_BYTES]
+    # A batch has a number: zeros never are a frame, whatever their checksum.
+    if batch == 0 or _crc32c_extend(seed, covered) != crc:
+        return None
+    return FrameHeader(payload_crc, length, group, batch, kind, unsynced, remaining)
+
+
+def decode_payload(header: SegmentHeader, data: bytes, position: Position) -> bytes | None:
+    """The payload in `data`, which are the bytes at `position`; None unless all of it is right."""
+    frame = decode_frame_header(header.seed, data, 0, position.offset)
+    payload = data[FRAME_HEADER_BYTES:]
+    if frame is None or not frame.length == position.length == len(payload):
+        return None
+    return payload if crc32c(payload) == frame.payload_crc else None

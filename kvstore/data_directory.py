@@ -1,0 +1,263 @@
+"""A node's data directory: who it belongs to, and that only one process uses it.
+
+```
+LOCK        held by the process that uses the directory; holds its process id
+IDENTITY    JSON: format, node_id, cluster_id, replica_id, crc32c   (docs/format-data-directory.md)
+log/        the commit log
+engine/     the engine's files
+```
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import posixpath
+from dataclasses import asdict, dataclass, replace
+from typing import Final
+
+import google_crc32c
+
+from cluster.ids import NodeId, ReplicaId
+from kvstore.environment import FileSystem, Lock
+from kvstore.errors import ConfigurationError
+
+FORMAT: Final = 1
+LOCK_NAME: Final = "LOCK"
+IDENTITY_NAME: Final = "IDENTITY"
+LOG_FOLDER: Final = "log"
+ENGINE_FOLDER: Final = "engine"
+_UNFINISHED_IDENTITY_NAME: Final = "IDENTITY.new"
+
+_IDENTITY_BYTES_MAX: Final = 1 << 16
+_LOCK_BYTES_MAX: Final = 64
+_MAY_STAND_IN_A_NEW_ONE: Final = frozenset({LOCK_NAME, _UNFINISHED_IDENTITY_NAME, "lost+found"})
+"""What a first start that was interrupted leaves behind, and what a fresh file system has."""
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Whose data this is."""
+
+    node_id: NodeId
+    cluster_id: str | None = None
+    """None until the node knows its cluster."""
+    replica_id: ReplicaId | None = None
+    """None until the cluster gave it one."""
+
+
+class _Damaged(Exception):
+    """Bytes that are not an identity; the message ends a sentence."""
+
+
+class _Newer(Exception):
+    """An identity of a format that is not known here; the message is the format."""
+
+
+class DataDirectory:
+    """An open data directory, locked until `close`. One thread at a time."""
+
+    __slots__ = ("_files", "_identity", "_lock", "path")
+
+    def __init__(self, files: FileSystem, path: str, lock: Lock, identity: Identity) -> None:
+        self._files = files
+        self._lock = lock
+        self._identity = identity
+        self.path = path
+
+    @classmethod
+    def open(cls, path: str, node_id: NodeId, files: FileSystem) -> DataDirectory:
+        """Opens and locks the data directory at `path`; makes it if there is none.
+
+        Raises ConfigurationError when it is in use, of another node, of a newer format, damaged, no
+        data directory at all, or cannot be read or written. Nothing that was there is changed then.
+        """
+        try:
+            # Looked at before the lock is taken, so that a directory that is not ours stays
+            # untouched; and again after, because another process may have been at work.
+            _read_identity(files, path, node_id)
+            files.make_folder(path)
+            lock = _lock(files, path)
+            try:
+                identity = _read_identity(files, path, node_id)
+                if identity is None:
+                    identity = Identity(node_id)
+                    _write_identity(files, path, identity)
+                else:
+                    # It may be there only because its writer died before this.
+                    files.sync_folder(path)
+            except BaseException:
+                lock.release()
+                raise
+        except OSError as problem:
+            raise _unusable(path, problem) from problem
+        return cls(files, path, lock, identity)
+
+    @property
+    def node_id(self) -> NodeId:
+        """The node it belongs to."""
+        return self._identity.node_id
+
+    @property
+    def cluster_id(self) -> str | None:
+        """The cluster it belongs to; None until that is recorded."""
+        return self._identity.cluster_id
+
+    @property
+    def replica_id(self) -> ReplicaId | None:
+        """The replica id the cluster gave it; None until that is recorded."""
+        return self._identity.replica_id
+
+    @property
+    def log_folder(self) -> str:
+        """Where the commit log is."""
+        return posixpath.join(self.path, LOG_FOLDER)
+
+    @property
+    def engine_folder(self) -> str:
+        """Where the engine's files are."""
+        return posixpath.join(self.path, ENGINE_FOLDER)
+
+    def record_identity(self, cluster_id: str, replica_id: ReplicaId) -> None:
+        """Records once and for all what the cluster said; on stable storage when this returns.
+
+        The same again does nothing. Raises ConfigurationError when another cluster or replica id
+        was recorded before, or when it cannot be written.
+        """
+        known = self._identity
+        if known.cluster_id is not None or known.replica_id is not None:
+            if (known.cluster_id, known.replica_id) == (cluster_id, replica_id):
+                return
+            raise ConfigurationError(
+                f"the data directory {self.path} is of replica {known.replica_id} in cluster"
+                f" {known.cluster_id}, not of replica {replica_id} in cluster {cluster_id}: start"
+                " this node with an empty data directory, or in the cluster that it belongs to"
+            )
+        identity = replace(known, cluster_id=cluster_id, replica_id=replica_id)
+        try:
+            _write_identity(self._files, self.path, identity)
+        except OSError as problem:
+            raise _unusable(self.path, problem) from problem
+        self._identity = identity
+
+    def close(self) -> None:
+        """Lets another process have it. Closing twice does nothing."""
+        self._lock.release()
+
+
+def encode_identity(identity: Identity) -> bytes:
+    """`identity` as the file that holds it."""
+    fields = {"format": FORMAT, **asdict(identity)}
+    return (json.dumps({**fields, "crc32c": _checksum(fields)}, indent=2) + "\n").encode()
+
+
+def decode_identity(data: bytes) -> Identity:
+    """The identity in a file's bytes; raises _Damaged or _Newer.
+
+    How the checksum is made holds for all formats, so that damage is told from a newer one.
+    """
+    try:
+        fields = json.loads(data)
+    except (ValueError, RecursionError) as problem:
+        raise _Damaged("it is not JSON") from problem
+    if not isinstance(fields, dict):
+        raise _Damaged("it is not a JSON object")
+    if fields.pop("crc32c", None) != _checksum(fields):
+        raise _Damaged("its checksum is wrong")
+    if fields.get("format") != FORMAT:
+        raise _Newer(fields.get("format"))
+    try:
+        return Identity(
+            NodeId(fields["node_id"]),
+            fields["cluster_id"],
+            None if fields["replica_id"] is None else ReplicaId(fields["replica_id"]),
+        )
+    except KeyError as problem:
+        raise _Damaged(f"it has no {problem}") from problem
+
+
+def _checksum(fields: dict[str, object]) -> str:
+    """CRC-32C, in hexadecimal, of the fields as JSON with sorted names and no spaces."""
+    canonical = json.dumps(fields, sort_keys=True, separators=(",", ":"))
+    return f"{google_crc32c.value(canonical.encode()):08x}"
+
+
+def _read_identity(files: FileSystem, path: str, node_id: NodeId) -> Identity | None:
+    """The identity of the directory at `path`, checked; None where one can be made.
+
+    Changes nothing. Raises ConfigurationError, or OSError when it cannot be read.
+    """
+    if not files.exists(path):
+        return None
+    names = files.list(path)
+    if IDENTITY_NAME not in names:
+        foreign = sorted(set(names) - _MAY_STAND_IN_A_NEW_ONE)
+        if foreign:
+            raise ConfigurationError(
+                f"{path} is not a kvstore data directory and not empty (it has"
+                f" {foreign[0]!r}): name an empty or a new directory"
+            )
+        return None
+    file_path = posixpath.join(path, IDENTITY_NAME)
+    try:
+        identity = decode_identity(_read(files, file_path, _IDENTITY_BYTES_MAX))
+    except _Damaged as problem:
+        raise ConfigurationError(
+            f"{file_path} is damaged ({problem}): restore it from a backup, or let this node start"
+            " anew with an empty data directory"
+        ) from problem
+    except _Newer as newer:
+        raise ConfigurationError(
+            f"the data directory {path} has format {newer}, and this release knows only {FORMAT}:"
+            " start the release that wrote it, or a newer one"
+        ) from newer
+    if identity.node_id != node_id:
+        raise ConfigurationError(
+            f"the data directory {path} is of node {identity.node_id!r}, not of node {node_id!r}:"
+            " give each node a directory of its own"
+        )
+    return identity
+
+
+def _write_identity(files: FileSystem, path: str, identity: Identity) -> None:
+    """Puts `identity` in place in one step: a crash leaves the old file or the new one."""
+    unfinished = posixpath.join(path, _UNFINISHED_IDENTITY_NAME)
+    if files.exists(unfinished):
+        files.remove(unfinished)
+    file = files.open(unfinished, create=True)
+    try:
+        file.pwritev((encode_identity(identity),), 0)
+        file.sync()
+    finally:
+        file.close()
+    files.rename(unfinished, posixpath.join(path, IDENTITY_NAME))
+    files.sync_folder(path)
+
+
+def _lock(files: FileSystem, path: str) -> Lock:
+    lock_path = posixpath.join(path, LOCK_NAME)
+    try:
+        return files.lock(lock_path, f"{os.getpid()}\n".encode())
+    except BlockingIOError as problem:
+        holder = _read(files, lock_path, _LOCK_BYTES_MAX).decode("ascii", "replace").strip()
+        raise ConfigurationError(
+            f"the data directory {path} is in use by process {holder or '(unknown)'}: stop that"
+            " process first, or name another directory"
+        ) from problem
+
+
+def _read(files: FileSystem, path: str, bytes_max: int) -> bytes:
+    file = files.open(path)
+    try:
+        return file.pread(bytes_max, 0)
+    finally:
+        file.close()
+
+
+def _unusable(path: str, problem: OSError) -> ConfigurationError:
+    reason = problem.strerror or str(problem)
+    place = problem.filename or path
+    return ConfigurationError(
+        f"the data directory {path} cannot be used ({place}: {reason}): make it a directory that"
+        " this user may read and write, on a disk that works"
+    )

@@ -1,0 +1,281 @@
+"""The data directory: one process, one node, one cluster."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from cluster.ids import NodeId, ReplicaId
+from kvstore.data_directory import DataDirectory, Identity, encode_identity
+from kvstore.errors import ConfigurationError
+from kvstore.system import SystemFileSystem
+from tests.support.memory_file_system import MemoryFileSystem
+
+N1 = NodeId("n1")
+PATH = "/data/n1"
+IDENTITY = f"{PATH}/IDENTITY"
+
+
+def opened(files: MemoryFileSystem, node_id: NodeId = N1) -> DataDirectory:
+    return DataDirectory.open(PATH, node_id, files)
+
+
+NEW = Identity(N1)
+
+
+def made(identity: Identity = NEW) -> MemoryFileSystem:
+    """A data directory that no process uses."""
+    files = MemoryFileSystem()
+    files.make_folder(PATH)
+    files.put(IDENTITY, encode_identity(identity))
+    return files
+
+
+def snapshot(files: MemoryFileSystem) -> dict[str, bytes]:
+    if not files.exists(PATH):
+        return {}
+    return {name: files.contents(f"{PATH}/{name}") for name in files.list(PATH)}
+
+
+def refused(files: MemoryFileSystem, error: str, node_id: NodeId = N1) -> None:
+    """Opening fails with `error`, in one sentence, and changes nothing."""
+    before = snapshot(files)
+    with pytest.raises(ConfigurationError, match=error) as failure:
+        opened(files, node_id)
+    assert snapshot(files) == before
+    assert "\n" not in str(failure.value)
+    assert ": " in str(failure.value), "a reason, and what to do"
+
+
+def test_a_new_directory_is_made_and_knows_only_its_node() -> None:
+    files = MemoryFileSystem()
+    directory = opened(files)
+    assert (directory.node_id, directory.cluster_id, directory.replica_id) == (N1, None, None)
+    assert (directory.log_folder, directory.engine_folder) == (f"{PATH}/log", f"{PATH}/engine")
+    assert files.list(PATH) == ["IDENTITY", "LOCK"]
+    assert files.contents(f"{PATH}/LOCK") == b"%d\n" % os.getpid()
+
+
+def test_what_is_recorded_is_known_at_the_next_start_and_after_a_crash() -> None:
+    files = MemoryFileSystem()
+    directory = opened(files)
+    directory.record_identity("c1", ReplicaId(7))
+    assert (directory.cluster_id, directory.replica_id) == ("c1", 7)
+    files.crash()
+    directory = opened(files)
+    assert (directory.node_id, directory.cluster_id, directory.replica_id) == (N1, "c1", 7)
+
+
+def test_the_identity_is_recorded_once() -> None:
+    files = MemoryFileSystem()
+    directory = opened(files)
+    directory.record_identity("c1", ReplicaId(7))
+    before = files.operations
+    directory.record_identity("c1", ReplicaId(7))
+    assert files.operations == before
+    for cluster_id, replica_id in (("c2", 7), ("c1", 8)):
+        with pytest.raises(ConfigurationError, match="is of replica 7 in cluster c1, not of"):
+            directory.record_identity(cluster_id, ReplicaId(replica_id))
+    assert (directory.cluster_id, directory.replica_id) == ("c1", 7)
+
+
+def test_the_documented_identity_is_what_is_written() -> None:
+    assert encode_identity(Identity(N1, "c1", ReplicaId(7))).decode() == (
+        "{\n"
+        '  "format": 1,\n'
+        '  "node_id": "n1",\n'
+        '  "cluster_id": "c1",\n'
+        '  "replica_id": 7,\n'
+        '  "crc32c": "1103a27d"\n'
+        "}\n"
+    )
+
+
+def test_a_directory_in_use_names_the_process_that_uses_it() -> None:
+    files = MemoryFileSystem()
+    directory = opened(files)
+    refused(files, f"in use by process {os.getpid()}: stop")
+    directory.close()
+    directory.close()
+    opened(files).close()
+
+
+def test_a_directory_in_use_says_so_even_before_its_process_wrote_its_id() -> None:
+    files = made()
+    files.lock(f"{PATH}/LOCK", b"")
+    refused(files, r"in use by process \(unknown\)")
+
+
+def test_a_directory_of_another_node_is_refused() -> None:
+    refused(made(), "is of node 'n1', not of node 'n2': give each", NodeId("n2"))
+
+
+def test_a_directory_of_a_newer_format_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr("kvstore.data_directory.FORMAT", 2)
+        files = made()
+    refused(files, "has format 2, and this release knows only 1: start")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"{", b"[]", b"null", b"{}", b"\xff\xfe", b"[" * 60_000, bytes(200)],
+)
+def test_bytes_that_are_no_identity_are_refused(content: bytes) -> None:
+    files = made()
+    files.replace(IDENTITY, content)
+    refused(files, "IDENTITY is damaged .*: restore it")
+
+
+def test_an_identity_without_a_field_is_damaged() -> None:
+    from kvstore.data_directory import _checksum
+
+    fields: dict[str, object] = {"format": 1, "node_id": "n1", "cluster_id": None}
+    files = made()
+    files.replace(IDENTITY, json.dumps({**fields, "crc32c": _checksum(fields)}).encode())
+    refused(files, "damaged \\(it has no 'replica_id'\\)")
+
+
+def test_no_flipped_bit_changes_an_identity() -> None:
+    """Each is noticed, or changes only what carries no meaning, such as a space."""
+    files = made(Identity(N1, "c1", ReplicaId(7)))
+    whole = files.contents(IDENTITY)
+    noticed = 0
+    for bit in range(8 * len(whole)):
+        content = bytearray(whole)
+        content[bit // 8] ^= 1 << bit % 8
+        files.replace(IDENTITY, bytes(content))
+        try:
+            directory = opened(files)
+        except ConfigurationError:
+            noticed += 1
+            continue
+        assert (directory.cluster_id, directory.replica_id) == ("c1", 7)
+        directory.close()
+    assert noticed > 8 * len(whole.replace(b" ", b"").replace(b"\n", b"")) * 0.95
+
+
+def test_a_folder_with_other_things_in_it_is_refused() -> None:
+    files = MemoryFileSystem()
+    files.make_folder(PATH)
+    files.put(f"{PATH}/thesis.tex", b"x")
+    refused(files, r"not a kvstore data directory and not empty \(it has 'thesis.tex'\): name")
+
+
+def test_a_data_directory_that_lost_its_identity_is_not_taken_for_a_new_one() -> None:
+    files = MemoryFileSystem()
+    opened(files).close()
+    files.make_folder(f"{PATH}/log")
+    files.remove(IDENTITY)
+    with pytest.raises(ConfigurationError, match="it has 'log'"):
+        opened(files)
+
+
+def test_an_empty_file_system_of_its_own_is_a_fine_place() -> None:
+    files = MemoryFileSystem()
+    files.make_folder(f"{PATH}/lost+found")
+    opened(files).close()
+
+
+@pytest.mark.parametrize("operation", ["make_folder", "create", "write", "sync", "rename"])
+@pytest.mark.parametrize("error", [errno.EACCES, errno.EROFS, errno.ENOSPC, errno.EIO])
+def test_what_the_system_refuses_is_a_configuration_error(operation: str, error: int) -> None:
+    files = MemoryFileSystem()
+    files.fail(operation, error)
+    with pytest.raises(ConfigurationError, match=r"cannot be used .*: make it a directory that"):
+        opened(files)
+    opened(files).close()
+
+
+def test_an_identity_that_may_not_be_read_is_a_configuration_error() -> None:
+    files = made()
+    files.fail("read", errno.EACCES)
+    refused(files, "cannot be used .*IDENTITY: Permission denied.*: make it")
+
+
+def test_an_identity_that_cannot_be_written_stays_as_it_was() -> None:
+    files = MemoryFileSystem()
+    directory = opened(files)
+    files.fail("sync")
+    with pytest.raises(ConfigurationError, match=r"cannot be used"):
+        directory.record_identity("c1", ReplicaId(7))
+    assert directory.cluster_id is None
+    directory.record_identity("c1", ReplicaId(7))
+    files.crash()
+    assert opened(files).cluster_id == "c1"
+
+
+def test_the_power_may_go_at_every_operation_of_a_first_start() -> None:
+    for seed in range(3):
+        for point in range(100):
+            files = MemoryFileSystem()
+            files.fail_all_after(point)
+            recorded = False
+            try:
+                opened(files).record_identity("c1", ReplicaId(7))
+                recorded = True
+            except ConfigurationError:
+                pass
+            files.crash(Random(seed * 1000 + point))
+            directory = opened(files)
+            assert (directory.cluster_id, directory.replica_id) in (("c1", 7), (None, None))
+            if recorded:
+                assert directory.cluster_id == "c1"
+                break
+            directory.record_identity("c1", ReplicaId(7))
+        else:
+            pytest.fail("the start never ended")
+        assert point > 10
+
+
+def test_an_identity_seen_after_the_process_died_stays_after_a_crash() -> None:
+    """Renamed, and the process died before the folder was synced."""
+    files = MemoryFileSystem()
+    directory = opened(files)
+    files.fail("sync_folder")
+    with pytest.raises(ConfigurationError):
+        directory.record_identity("c1", ReplicaId(7))
+    files.restart()
+    assert opened(files).cluster_id == "c1"
+    files.crash()
+    assert opened(files).cluster_id == "c1"
+
+
+# On the real file system
+
+HOLD = """
+import sys
+from kvstore.data_directory import DataDirectory
+from kvstore.system import SystemFileSystem
+directory = DataDirectory.open(sys.argv[1], "n1", SystemFileSystem())
+print("held", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_another_process_keeps_the_directory_until_it_dies(tmp_path: Path) -> None:
+    path = str(tmp_path / "n1")
+    command = [sys.executable, "-c", HOLD, path]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == b"held\n"
+        with pytest.raises(ConfigurationError, match=f"in use by process {holder.pid}: stop"):
+            DataDirectory.open(path, N1, SystemFileSystem())
+        holder.kill()
+        holder.wait(10)
+        DataDirectory.open(path, N1, SystemFileSystem()).close()
+
+
+def test_a_path_to_or_below_a_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    for path in (tmp_path / "file", tmp_path / "file" / "below"):
+        with pytest.raises(ConfigurationError, match=r"cannot be used .*Not a directory"):
+            DataDirectory.open(str(path), N1, SystemFileSystem())
+    assert (tmp_path / "file").read_text() == "x"
