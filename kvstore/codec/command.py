@@ -36,12 +36,12 @@ class OperationKind(IntEnum):
     """argument: empty."""
 
 
-_KINDS: Final = frozenset(OperationKind)
+_KINDS: Final = bytes(OperationKind)
 
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """Parallel lists: operation i does `kinds[i]` to `keys[i]` with `arguments[i]`, in this order."""
+    """Parallel lists, in order: operation i does `kinds[i]` to `keys[i]` with `arguments[i]`."""
 
     kinds: bytes
     keys: Sequence[bytes]
@@ -67,6 +67,6 @@ def decode_command(data: bytes) -> Command:
     arguments, position = decode_list(data, position)
     if not len(kinds) == len(keys) == len(arguments) == count or position != len(data):
         raise CodecError("a command's lists differ in length or are followed by more bytes")
-    if not _KINDS.issuperset(kinds):
+    if kinds.translate(None, _KINDS):
         raise CodecError("a command has an operation that is not known here")
     return Command(kinds, keys, arguments)

@@ -1,7 +1,7 @@
 """Records: what is stored under a key, and, byte for byte, what a read answers.
 
 ```
-u8 format = 1 | u32 version | u64 create revision | u64 mod revision | u64 expiry ms | value
+u8 format = 1 | u64 version | u64 create revision | u64 mod revision | u64 expiry ms | value
 ```
 
 Nodes answer reads with the stored bytes; the client takes them apart. `expiry` is 0: none.
@@ -16,7 +16,7 @@ from typing import Final
 from kvstore.codec.byteslist import CodecError
 
 RECORD_FORMAT: Final = 1
-HEADER: Final = Struct("<BIQQQ")
+HEADER: Final = Struct("<BQQQQ")
 HEADER_BYTES: Final = HEADER.size
 
 

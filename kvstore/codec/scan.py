@@ -1,7 +1,8 @@
 """Scans of one partition: the question and the page that answers it.
 
 ```
-question   u8 format = 1 | u8 flags (1: keys only) | u32 limit (0: none) | u32 bytes max | list [start, end]
+question   u8 format = 1 | u8 flags (1: keys only) | u32 limit (0: none) | u32 bytes max
+           list [start, end]
 page       u8 format = 1 | u8 more | list of keys | list of records (empty when keys only)
 ```
 

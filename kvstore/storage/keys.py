@@ -1,0 +1,66 @@
+"""Every key of the engine, in one module (docs/format-engine.md).
+
+```
+node       u8 1 | u8 kind | …                                        records of the node itself
+partition  u8 2 | u32 group | u32 generation | u8 section | …        big-endian: sorted by number
+```
+
+All that belongs to one replica of a group is under its first nine bytes, so that a snapshot is one
+range read, dropping a replica is one range delete, and another generation can be written beside the
+current one. Generations of a group rise and are never used again. The numbers stand on disks: never
+renumber.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum, unique
+from struct import Struct
+from typing import Final
+
+from cluster.ids import GroupId
+
+_NODE: Final = 1
+_PARTITION: Final = 2
+_GENERATION_KEY: Final = Struct(">BBI")
+_PARTITION_KEY: Final = Struct(">BIIB")
+
+
+@unique
+class NodeRecord(IntEnum):
+    """Kinds of records of the node itself."""
+
+    GENERATION = 1
+    """The current generation of a group; absent: 0."""
+
+
+@unique
+class Section(IntEnum):
+    """What there is under the prefix of one generation of a group."""
+
+    STATE = 1
+    """One record: applied index and revision."""
+    CONFIGURATION = 2
+    """Kept for the group's members as of the applied index."""
+    DATA = 3
+    """One record per user key; the meta group has one, the cluster's state."""
+    SESSIONS = 4
+    """Kept for the results that make a retried write apply once."""
+    EXPIRY = 5
+    """Kept for keys in the order in which they expire."""
+    EVENTS = 6
+    """Kept for the change stream, in order of revision."""
+
+
+def generation_key(group: GroupId) -> bytes:
+    """Of the record that says which generation of `group` is the current one."""
+    return _GENERATION_KEY.pack(_NODE, NodeRecord.GENERATION, group)
+
+
+def section_prefix(group: GroupId, generation: int, section: Section) -> bytes:
+    """What all keys of `section` begin with; the whole key where there is only one record."""
+    return _PARTITION_KEY.pack(_PARTITION, group, generation, section)
+
+
+def section_end(group: GroupId, generation: int, section: Section) -> bytes:
+    """The first key after `section`."""
+    return _PARTITION_KEY.pack(_PARTITION, group, generation, section + 1)

@@ -1,0 +1,280 @@
+"""The engine on RocksDB: the only importer of rocksdict.
+
+The write-ahead log of RocksDB is off: the commit log has every write until `flush` made it durable
+here. A batch goes into one memtable as a whole and memtables reach the disk in order, so that what
+a crash leaves is always a prefix of the batches.
+
+What to know of rocksdict 0.3.29: `write` and iterators hold the GIL, `get` of a list and `flush`
+release it; options of a column family are forgotten on reopen unless handed in again; options
+handed to a single call are built anew each time; an iterator ends at a damaged block as at the end
+of the data, and only `status()` tells the two apart.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable
+from typing import Final
+
+from rocksdict import (
+    BlockBasedOptions,
+    Cache,
+    DataBlockIndexType,
+    DbClosedError,
+    DBCompressionType,
+    Options,
+    Rdict,
+    ReadOptions,
+    WriteOptions,
+)
+from rocksdict import WriteBatch as NativeBatch
+
+from kvstore.errors import (
+    ConfigurationError,
+    CorruptionError,
+    InvariantViolation,
+    KVStoreError,
+    ResourceExhausted,
+)
+from kvstore.storage.engine import EnginePage, WriteBatch
+
+MEMTABLE_BYTES: Final = 16 << 20
+MEMTABLES_MAX: Final = 3
+BLOCK_CACHE_BYTES: Final = 32 << 20
+
+_BLOOM_BITS_PER_KEY: Final = 10
+_MEMTABLE_BLOOM_RATIO: Final = 0.05
+_TABLE_FILE_BYTES: Final = 32 << 20
+_LEVEL_BASE_BYTES: Final = 128 << 20
+_OPEN_FILES_MAX: Final = 1000
+_LEVEL0_SLOWDOWN_FILES: Final = 32
+_LEVEL0_STOP_FILES: Final = 64
+_INFO_LOG_BYTES_MAX: Final = 2 << 20
+_INFO_LOGS_MAX: Final = 4
+_MANIFEST_BYTES_MAX: Final = 16 << 20
+
+
+class RocksBatch:
+    """See WriteBatch. `put` and `delete` are the native methods: a batch is on the hot path."""
+
+    __slots__ = ("delete", "native", "put")
+
+    def __init__(self) -> None:
+        self.native = NativeBatch(raw_mode=True)
+        self.put: Callable[[bytes, bytes], None] = self.native.put
+        self.delete: Callable[[bytes], None] = self.native.delete
+
+    def delete_range(self, start: bytes, end: bytes, /) -> None:
+        """See WriteBatch."""
+        if start > end:
+            raise ValueError(f"range {start!r} to {end!r} ends before it starts")
+        self.native.delete_range(start, end)
+
+    def __len__(self) -> int:
+        return len(self.native)
+
+    def size_in_bytes(self) -> int:
+        """See WriteBatch."""
+        return self.native.size_in_bytes()
+
+
+class RocksEngine:
+    """See Engine. `path` is a folder that holds nothing else; it is made where it is missing.
+
+    Opening raises ConfigurationError when the folder is in use or cannot be read by this version,
+    and CorruptionError when its files are damaged.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._closed = False
+        options = _options()
+        try:
+            database = Rdict(path, options, column_families={"default": options})
+        except Exception as problem:
+            raise _opening_error(path, problem) from problem
+        write_options = WriteOptions()
+        # The stub has a method where there is a property.
+        write_options.disable_wal = True  # type: ignore[method-assign, assignment]
+        database.set_write_options(write_options)
+        self._database = database
+        # The stub says what get gives for one key; for a list of keys it is a list.
+        self._get: Callable[[list[bytes]], list[bytes | None]] = database.get  # type: ignore[assignment]
+        self._write: Callable[[NativeBatch], None] = database.write
+
+    def get_many(self, keys: list[bytes]) -> list[bytes | None]:
+        """See Engine."""
+        try:
+            return self._get(keys)
+        except Exception as problem:
+            raise self._error(problem) from problem
+
+    def scan(
+        self,
+        start: bytes,
+        end: bytes | None,
+        *,
+        limit: int,
+        bytes_max: int,
+        keys_only: bool = False,
+    ) -> EnginePage:
+        """See Engine."""
+        try:
+            return self._scan(start, end, limit, bytes_max, keys_only)
+        except Exception as problem:
+            raise self._error(problem) from problem
+
+    def _scan(
+        self, start: bytes, end: bytes | None, limit: int, bytes_max: int, keys_only: bool
+    ) -> EnginePage:
+        options = ReadOptions()
+        if end is not None:
+            # Not only a comparison saved: without it, the iterator walks on through deleted keys.
+            options.set_iterate_upper_bound(end)
+        iterator = self._database.iter(options)
+        valid, key_of, value_of, step = iterator.valid, iterator.key, iterator.value, iterator.next
+        keys: list[bytes] = []
+        values: list[bytes] = []
+        size = 0
+        iterator.seek(start)
+        while valid():
+            if len(keys) == limit:
+                return EnginePage(keys, values, more=True)
+            key = key_of()
+            value = b"" if keys_only else value_of()
+            size += len(key) + len(value)
+            if keys and size > bytes_max:
+                return EnginePage(keys, values, more=True)
+            keys.append(key)
+            if not keys_only:
+                values.append(value)
+            step()
+        iterator.status()
+        return EnginePage(keys, values, more=False)
+
+    def new_batch(self) -> RocksBatch:
+        """See Engine."""
+        return RocksBatch()
+
+    def write(self, batch: WriteBatch) -> None:
+        """See Engine."""
+        if not isinstance(batch, RocksBatch):
+            raise TypeError("a batch is written by the engine that made it")
+        try:
+            self._write(batch.native)
+        except Exception as problem:
+            raise self._error(problem) from problem
+
+    def flush(self) -> None:
+        """See Engine."""
+        try:
+            self._database.flush()
+        except Exception as problem:
+            raise self._error(problem) from problem
+
+    def approximate_bytes(self) -> int:
+        """See Engine."""
+        return self._number("live-sst-files-size") + self._number("cur-size-all-mem-tables")
+
+    def close(self) -> None:
+        """See Engine."""
+        if not self._closed:
+            self._closed = True
+            self._database.close()
+
+    def _number(self, name: str) -> int:
+        try:
+            return self._database.property_int_value(f"rocksdb.{name}") or 0
+        except Exception as problem:
+            raise self._error(problem) from problem
+
+    def _error(self, problem: Exception) -> Exception:
+        """What to raise for an exception out of rocksdict: its kinds are told by their text."""
+        message = str(problem)
+        if isinstance(problem, DbClosedError):
+            return InvariantViolation("the engine was used after it was closed")
+        if type(problem) is not Exception:
+            return problem  # a mistake of the caller, such as a key that is not bytes
+        if "already consumed" in message:
+            return InvariantViolation("a batch is written once")
+        return _operating_error(self._path, message)
+
+
+def _operating_error(path: str, message: str) -> KVStoreError | OSError:
+    if "No space left on device" in message:
+        return ResourceExhausted(f"the disk under {path} is full: {message}")
+    if "Corruption" in message:
+        return CorruptionError(f"the engine in {path} is damaged: {message}")
+    return OSError(errno.EIO, f"the engine failed: {message}", path)
+
+
+def _opening_error(path: str, problem: Exception) -> KVStoreError:
+    message = str(problem)
+    lower = message.lower()
+    if "lock hold by current process" in lower or "while lock file" in lower:
+        return ConfigurationError(
+            f"{path} is in use by another process: stop it, or choose another data directory"
+        )
+    if "newer version" in lower or "invalid argument" in lower or "not supported" in lower:
+        return ConfigurationError(
+            f"{path} was written by another version, which this one cannot read: {message}"
+        )
+    if "corruption" in lower:
+        return CorruptionError(
+            f"the engine in {path} is damaged; this node's data must be rebuilt from its peers: "
+            f"{message}"
+        )
+    return ConfigurationError(f"the engine in {path} cannot be opened: {message}")
+
+
+def _options() -> Options:
+    options = Options(raw_mode=True)
+    options.create_if_missing(True)
+    options.set_paranoid_checks(True)
+    _bound_memory(options)
+    _bound_stalls(options)
+    _bound_files(options)
+    return options
+
+
+def _bound_memory(options: Options) -> None:
+    """At most MEMTABLES_MAX × MEMTABLE_BYTES + BLOCK_CACHE_BYTES, and what open files take."""
+    table = BlockBasedOptions()
+    table.set_block_cache(Cache(BLOCK_CACHE_BYTES))
+    # Inside the cache, or they would grow with the data, outside any bound.
+    table.set_cache_index_and_filter_blocks(True)
+    table.set_pin_l0_filter_and_index_blocks_in_cache(True)
+    table.set_bloom_filter(_BLOOM_BITS_PER_KEY, False)
+    table.set_data_block_index_type(DataBlockIndexType.binary_and_hash())
+    options.set_block_based_table_factory(table)
+    options.set_write_buffer_size(MEMTABLE_BYTES)
+    options.set_max_write_buffer_number(MEMTABLES_MAX)
+    # Before each write comes a read that mostly finds nothing in the memtables.
+    options.set_memtable_prefix_bloom_ratio(_MEMTABLE_BLOOM_RATIO)
+    options.set_memtable_whole_key_filtering(True)
+    options.set_max_open_files(_OPEN_FILES_MAX)
+
+
+def _bound_stalls(options: Options) -> None:
+    """A stalled write holds the GIL, and with it the node's event loop and its heartbeats.
+
+    So the triggers are far above what compaction reaches when it keeps up at all: what is left is
+    the wait for one memtable's flush when all are full.
+    """
+    options.set_max_background_jobs(2)
+    options.set_level_zero_slowdown_writes_trigger(_LEVEL0_SLOWDOWN_FILES)
+    options.set_level_zero_stop_writes_trigger(_LEVEL0_STOP_FILES)
+
+
+def _bound_files(options: Options) -> None:
+    options.set_compression_type(DBCompressionType.lz4())
+    options.set_level_compaction_dynamic_level_bytes(True)
+    options.set_target_file_size_base(_TABLE_FILE_BYTES)
+    options.set_max_bytes_for_level_base(_LEVEL_BASE_BYTES)
+    # Written back bit by bit, so that the commit log's sync does not wait behind a whole file.
+    options.set_bytes_per_sync(1 << 20)
+    options.set_max_manifest_file_size(_MANIFEST_BYTES_MAX)
+    options.set_max_log_file_size(_INFO_LOG_BYTES_MAX)
+    options.set_keep_log_file_num(_INFO_LOGS_MAX)
+    options.set_stats_dump_period_sec(0)
+    options.set_stats_persist_period_sec(0)

@@ -1,0 +1,180 @@
+"""What a partition answers."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from cluster.ids import GroupId
+from kvstore.codec.record import encode_record
+from kvstore.codec.scan import Page, Scan
+from kvstore.storage.engine import Engine
+from kvstore.storage.keys import Section, generation_key, section_prefix
+from kvstore.storage.memory_engine import MemoryEngine
+from kvstore.storage.partition_state import PAGE_BYTES_MAX, PAGE_KEYS_MAX, PartitionState
+from tests.storage.commands import keys
+from tests.storage.test_engine import put_all
+
+GROUP = GroupId(5)
+U32_MAX = 2**32 - 1
+
+
+def partition_of(
+    engine: Engine, records: dict[bytes, bytes], group: GroupId = GROUP
+) -> PartitionState:
+    """A partition that holds `records`, without the applier."""
+    state = PartitionState(engine, group)
+    put_all(engine, {state.data_prefix + key: record for key, record in records.items()})
+    return state
+
+
+def test_a_new_partition_is_empty_and_has_applied_nothing(engine: Engine) -> None:
+    state = PartitionState(engine, GROUP)
+    assert (state.applied_index, state.revision, state.generation) == (0, 0, 0)
+    assert state.get_many([b"k"]) == [None]
+    assert state.scan(Scan(b"", None, 0, U32_MAX)) == Page([], [], more=False)
+
+
+def test_records_are_answered_as_they_are_stored(engine: Engine) -> None:
+    record = encode_record(b"v", 1, 2, 3)
+    state = partition_of(engine, {b"k": record, b"empty": b""})
+    assert state.get_many((b"x", b"k", b"empty", b"k")) == [None, record, b"", record]
+
+
+def test_a_partition_sees_nothing_of_its_neighbours(engine: Engine) -> None:
+    state = PartitionState(engine, GROUP)
+    for group, generation, section in [
+        (GROUP - 1, 0, Section.DATA),
+        (GROUP + 1, 0, Section.DATA),
+        (GROUP, 1, Section.DATA),
+        (GROUP, 0, Section.STATE),
+        (GROUP, 0, Section.CONFIGURATION),
+        (GROUP, 0, Section.SESSIONS),
+    ]:
+        prefix = section_prefix(GroupId(group), generation, section)
+        put_all(engine, {prefix: b"other", prefix + b"\0": b"other", prefix + b"\xff" * 9: b"o"})
+    assert state.scan(Scan(b"", None, 0, U32_MAX)).keys == []
+    assert state.scan(Scan(b"", b"\xff" * 20, 0, U32_MAX)).keys == []
+    assert state.get_many([b"", b"\0"]) == [None, None]
+
+
+def test_another_generation_is_another_partition(engine: Engine) -> None:
+    partition_of(engine, {b"old": b"r"})
+    put_all(engine, {generation_key(GROUP): bytes.fromhex("01000000")})
+    state = partition_of(engine, {b"new": b"r"})
+    assert state.scan(Scan(b"", None, 0, U32_MAX)).keys == [b"new"]
+
+
+@pytest.mark.parametrize(
+    ("scan", "expected", "more"),
+    [
+        (Scan(b"", None, 0, U32_MAX), [b"a", b"b", b"c\0", b"\xff"], False),
+        (Scan(b"", None, 4, U32_MAX), [b"a", b"b", b"c\0", b"\xff"], False),
+        (Scan(b"", None, 3, U32_MAX), [b"a", b"b", b"c\0"], True),
+        (Scan(b"", b"\xff", 3, U32_MAX), [b"a", b"b", b"c\0"], False),
+        (Scan(b"b", b"c", 0, U32_MAX), [b"b"], False),
+        (Scan(b"b", b"b", 0, U32_MAX), [], False),
+        (Scan(b"c", b"b", 0, U32_MAX), [], False),
+        (Scan(b"", b"", 0, U32_MAX), [], False),
+        (Scan(b"", None, 0, 0), [b"a"], True),
+        (Scan(b"\xff", None, 0, 0), [b"\xff"], False),
+    ],
+)
+def test_a_scan_is_answered_by_a_page(
+    engine: Engine, scan: Scan, expected: list[bytes], more: bool
+) -> None:
+    state = partition_of(engine, {key: b"of " + key for key in [b"a", b"b", b"c\0", b"\xff"]})
+    assert state.scan(scan) == Page(expected, [b"of " + key for key in expected], more)
+    only = Scan(scan.start, scan.end, scan.limit, scan.bytes_max, keys_only=True)
+    assert state.scan(only) == Page(expected, [], more)
+
+
+def test_a_page_ends_at_the_ceiling_of_keys_whatever_is_asked_for(engine: Engine) -> None:
+    state = partition_of(engine, {b"%05d" % number: b"" for number in range(PAGE_KEYS_MAX + 1)})
+    for limit in (0, PAGE_KEYS_MAX + 1, U32_MAX):
+        page = state.scan(Scan(b"", None, limit, U32_MAX))
+        assert (len(page.keys), page.more) == (PAGE_KEYS_MAX, True)
+
+
+def test_a_page_ends_at_the_ceiling_of_bytes_whatever_is_asked_for(engine: Engine) -> None:
+    record = bytes(PAGE_BYTES_MAX // 4)
+    state = partition_of(engine, {b"%d" % number: record for number in range(6)})
+    page = state.scan(Scan(b"", None, 0, U32_MAX))
+    assert (len(page.keys), page.more) == (3, True)
+
+
+def test_a_record_beyond_the_ceiling_is_a_page_of_its_own(engine: Engine) -> None:
+    record = bytes(PAGE_BYTES_MAX + 1)
+    state = partition_of(engine, {b"a": record, b"b": b"small"})
+    assert state.scan(Scan(b"", None, 0, U32_MAX)) == Page([b"a"], [record], more=True)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    stored=st.dictionaries(keys, st.binary(max_size=6)),
+    start=st.just(b"") | keys,
+    end=st.none() | keys,
+    limits=st.lists(st.tuples(st.integers(0, 4), st.integers(0, 60)), min_size=1, max_size=4),
+    keys_only=st.booleans(),
+)
+def test_pages_one_after_another_are_the_sorted_range(
+    stored: dict[bytes, bytes],
+    start: bytes,
+    end: bytes | None,
+    limits: list[tuple[int, int]],
+    keys_only: bool,
+) -> None:
+    state = partition_of(MemoryEngine(), stored)
+    expected = sorted(key for key in stored if start <= key and (end is None or key < end))
+    seen: list[bytes] = []
+    records: list[bytes] = []
+    for turn in range(len(expected) + 1):
+        limit, bytes_max = limits[turn % len(limits)]
+        page = state.scan(Scan(start, end, limit, bytes_max, keys_only))
+        size = sum(map(len, page.keys)) + sum(map(len, page.records))
+        assert not limit or len(page.keys) <= limit
+        assert size <= bytes_max or len(page.keys) == 1
+        seen += page.keys
+        records += page.records
+        assert page.more == (len(seen) < len(expected))
+        if not page.more:
+            break
+        start = page.keys[-1] + b"\0"
+    assert seen == expected
+    assert records == ([] if keys_only else [stored[key] for key in expected])
+
+
+def test_equal_data_have_equal_fingerprints_wherever_they_are(engine: Engine) -> None:
+    data = {b"%04d" % number: bytes(number % 7) for number in range(300)}
+    here = partition_of(engine, data)
+    there = partition_of(engine, data, GroupId(GROUP + 9))
+    assert here.fingerprint() == there.fingerprint()
+    assert 0 <= here.fingerprint() < 2**64
+
+
+def test_a_fingerprint_covers_more_than_one_page() -> None:
+    data = {b"%05d" % number: b"r" for number in range(PAGE_KEYS_MAX + 2)}
+    last = b"%05d" % (PAGE_KEYS_MAX + 1)
+    whole, changed, shorter = (MemoryEngine() for _ in range(3))
+    fingerprints = {
+        partition_of(whole, data).fingerprint(),
+        partition_of(changed, data | {last: b"s"}).fingerprint(),
+        partition_of(shorter, {k: v for k, v in data.items() if k != last}).fingerprint(),
+    }
+    assert len(fingerprints) == 3
+
+
+def test_any_difference_gives_another_fingerprint() -> None:
+    variants: list[dict[bytes, bytes]] = [
+        {},
+        {b"a": b""},
+        {b"a": b"b"},
+        {b"ab": b""},
+        {b"a": b"", b"b": b""},
+        {b"a": b"b", b"c": b"d"},
+        {b"a": b"", b"bc": b"d"},
+        {b"a": b"bcd"},
+    ]
+    fingerprints = {partition_of(MemoryEngine(), data).fingerprint() for data in variants}
+    assert len(fingerprints) == len(variants)
