@@ -1,0 +1,105 @@
+"""The door of the host: how much may be under way, who is turned away, and until when.
+
+Requests that cannot be served are refused at once and definitely; those that are taken are
+answered at the latest when they expire, before their caller gives up.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from cluster.ids import ReplicaId
+from cluster.membership import PeerContacts
+from kvstore.replica.replica import UNSETTLED, Replica
+from kvstore.replica.requests import Answer, Request, Status, WriteRequest
+
+
+@dataclass(frozen=True, slots=True)
+class AdmissionLimits:
+    """Of what is under way on one node until it is answered."""
+
+    requests_max: int = 16_384
+    bytes_max: int = 64 << 20
+
+
+class Admission:
+    """See the module. Time is in ticks."""
+
+    __slots__ = (
+        "_bytes",
+        "_contacts",
+        "_expiring",
+        "_limits",
+        "_me",
+        "_requests",
+        "_silence_ticks_max",
+        "_ticks",
+    )
+
+    def __init__(
+        self,
+        me: ReplicaId,
+        contacts: PeerContacts,
+        limits: AdmissionLimits,
+        silence_ticks_max: int,
+    ) -> None:
+        self._me = me
+        self._contacts = contacts
+        self._limits = limits
+        self._silence_ticks_max = silence_ticks_max
+        self._requests = 0
+        self._bytes = 0
+        self._ticks = 0
+        # By the tick at which they expire; settled requests hold no payload while they stay here.
+        self._expiring: dict[int, list[Request]] = {}
+
+    def enter(self, requests: int, size: int) -> str | None:
+        """Counts a batch in, or says why there is no room for it. A batch alone always fits."""
+        limits = self._limits
+        if self._requests and self._requests + requests > limits.requests_max:
+            return f"{self._requests} requests are under way; the limit is {limits.requests_max}"
+        if self._requests and self._bytes + size > limits.bytes_max:
+            return f"{self._bytes} bytes are under way; the limit is {limits.bytes_max}"
+        self._requests += requests
+        self._bytes += size
+        return None
+
+    def leave(self, requests: int, size: int) -> None:
+        """Counts a batch out that was counted in."""
+        self._requests -= requests
+        self._bytes -= size
+
+    def expire_in(self, request: Request, ticks: int) -> None:
+        """Answers `request` after that many ticks, if nothing else has."""
+        self._expiring.setdefault(self._ticks + max(1, ticks), []).append(request)
+
+    def tick(self) -> None:
+        """Answers what expires now."""
+        self._ticks += 1
+        for request in self._expiring.pop(self._ticks, ()):
+            if isinstance(request, WriteRequest) and request.is_proposed:
+                request.settle(UNSETTLED)
+            else:
+                request.settle(Answer(Status.UNAVAILABLE, detail="no majority answered in time"))
+
+    def refusal(self, replica: Replica | None) -> Answer:
+        """Why a request for `replica`, which does not lead, is not taken, and who may take it."""
+        if replica is None:
+            return Answer(Status.NOT_LEADER, detail="this node has no replica of the partition")
+        leader = replica.core.leader
+        if leader is not None and self.silence_ticks(leader) <= self._silence_ticks_max:
+            return Answer(Status.NOT_LEADER, leader=leader)
+        reached = self.reachable_voters(replica, self._silence_ticks_max)
+        voters = len(replica.voters)
+        return Answer(
+            Status.UNAVAILABLE,
+            detail=f"group {replica.group} has no leader; {reached} of {voters} replicas answer",
+        )
+
+    def silence_ticks(self, peer: ReplicaId) -> int:
+        """For how long nothing has come from `peer`; 0 for this node itself."""
+        return 0 if peer == self._me else self._contacts.silent_ticks(peer)
+
+    def reachable_voters(self, replica: Replica, within_ticks: int) -> int:
+        """How many of the group's voters, this one included, were heard within that time."""
+        return sum([self.silence_ticks(voter) <= within_ticks for voter in replica.voters])

@@ -1,0 +1,398 @@
+"""The host: runs all replicas of a node together, in rounds.
+
+A round collects what came in since the last one, hands it to the cores, starts one write to the
+commit log, sends one message per peer, applies what is committed with one engine write, serves the
+reads that were confirmed, and answers. It runs once per turn of the event loop in which anything
+happened, so its cost grows with the work there is, not with the groups there are.
+
+Everything happens on the event loop; only the log's writes do not (`LogPipeline`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Final
+
+from cluster.errors import ProposalRefused
+from cluster.ids import META_GROUP, GroupId, Index, ReplicaId
+from cluster.membership import PeerContacts
+from cluster.raft.messages import Entry, EntryKind, Message
+from cluster.raft.ready import Ready
+from kvstore.codec.byteslist import encode_optional_list
+from kvstore.codec.scan import encode_page
+from kvstore.environment import GroupMessage, Transport, Worker
+from kvstore.replica.admission import Admission, AdmissionLimits
+from kvstore.replica.log_pipeline import AppendLog, LogPipeline, Pending
+from kvstore.replica.meta_machine import MetaMachine
+from kvstore.replica.replica import Replica
+from kvstore.replica.requests import Answer, ReadRequest, Status, WriteRequest
+from kvstore.storage.applier import RoundWork
+
+
+@dataclass(frozen=True, slots=True)
+class HostConfig:
+    """Times are in ticks."""
+
+    heartbeat_ticks: int
+    election_ticks_min: int
+    election_ticks_max: int
+    apply_bytes_per_round: int = 8 << 20
+    """Beyond it the rest waits for the next round, so that other work gets its turn."""
+
+
+@dataclass(frozen=True, slots=True)
+class HostHooks:
+    """Whom the host tells, and who runs its rounds."""
+
+    call_soon: Callable[[Callable[[], None]], object]
+    """Runs a function once, later in this turn or in the next one of the event loop."""
+    on_map: Callable[[], None]
+    """The meta group has applied a new map."""
+    on_failure: Callable[[BaseException], None]
+    """The host takes no further part: a disk failed or an invariant broke. Called once."""
+
+
+class Host:
+    """See the module. Exceptions inside it are not survived: they stop the node."""
+
+    def __init__(
+        self,
+        *,
+        me: ReplicaId,
+        config: HostConfig,
+        limits: AdmissionLimits,
+        transport: Transport,
+        log: AppendLog,
+        log_worker: Worker,
+        apply_round: Callable[[RoundWork], list[list[bytes]]],
+        meta: MetaMachine,
+        contacts: PeerContacts,
+        hooks: HostHooks,
+    ) -> None:
+        self.config: Final = config
+        self.meta: Final = meta
+        self.contacts: Final = contacts
+        self.replicas: Final[dict[GroupId, Replica]] = {}
+        self.admission: Final = Admission(me, contacts, limits, config.election_ticks_min)
+        self.pipeline: Final = LogPipeline(log, log_worker, self._on_persisted, self.fail)
+        self._transport = transport
+        self._apply_round = apply_round
+        self._hooks = hooks
+        self.guard: Final = Guard(self.fail)
+        """For work on the host that is done elsewhere: an exception in it stops the node, too."""
+        self._stopped = False
+        self._scheduled = False
+        # Ordered sets: the order of work must not depend on hashes.
+        self._dirty: dict[GroupId, Replica] = {}
+        self._writers: dict[GroupId, Replica] = {}
+        self._awake: dict[GroupId, Replica] = {}
+        self._to_apply: list[tuple[Replica, Sequence[Entry]]] = []
+        self._outgoing: dict[ReplicaId, list[GroupMessage]] = {}
+        self._spoke_to: set[ReplicaId] = set()
+        self._next_context = 1
+        self.ticks = 0
+        self.rounds = 0
+        self.messages_sent = 0
+
+    # What comes in
+
+    def add_replica(self, replica: Replica) -> None:
+        """Takes over `replica`, whose group is new here."""
+        self.replicas[replica.group] = replica
+        self._touch(replica)
+
+    def receive(self, sender: ReplicaId, messages: Iterable[GroupMessage]) -> None:
+        """Takes a round of `sender`. Messages for groups that are not here are dropped: Raft
+        sends them again, and by then the map that brings the group may have arrived."""
+        self.contacts.heard(sender)
+        with self.guard:
+            for group, message in messages:
+                replica = self.replicas.get(group)
+                if replica is not None:
+                    replica.core.step(message)
+                    self._touch(replica)
+
+    def write(self, group: GroupId, request: WriteRequest, expires_in_ticks: int) -> None:
+        """Takes a command that was checked; answers it at the latest when it expires."""
+        replica = self.replicas.get(group)
+        if replica is None or not replica.is_leader:
+            request.settle(self.admission.refusal(replica))
+            return
+        self.admission.expire_in(request, expires_in_ticks)
+        replica.waiting_writes.append(request)
+        self._writers[group] = replica
+        self._schedule()
+
+    def read(self, group: GroupId, request: ReadRequest, expires_in_ticks: int) -> None:
+        """Takes a linearizable read; answers it at the latest when it expires."""
+        replica = self.replicas.get(group)
+        if replica is None or not replica.is_leader:
+            request.settle(self.admission.refusal(replica))
+            return
+        self.admission.expire_in(request, expires_in_ticks)
+        replica.waiting_reads.append(request)
+        self._touch(replica)
+
+    def tick(self) -> None:
+        """Time passes: one tick for every group that is not quiet."""
+        self.ticks += 1
+        self.admission.tick()
+        with self.guard:
+            for peer in self.contacts.tick():
+                self._wake_groups_with(peer)
+            for group, replica in list(self._awake.items()):
+                replica.core.tick()
+                if replica.core.has_ready:
+                    self._touch(replica)
+                elif replica.core.is_quiet:
+                    del self._awake[group]
+            if self.ticks % self.config.heartbeat_ticks == 0:
+                self._greet()
+            if self._writers:
+                self._schedule()
+
+    def transfer(self, group: GroupId, to: ReplicaId) -> None:
+        """Starts to hand the leadership of `group` over; nothing happens where we do not lead, or
+        while it is being handed to another."""
+        replica = self.replicas[group]
+        with contextlib.suppress(ProposalRefused):
+            replica.core.transfer_leadership(to)
+            self._touch(replica)
+
+    def propose_meta(self, command: bytes) -> None:
+        """Proposes a command to the meta group; raises ProposalRefused where we do not lead it."""
+        replica = self.replicas[META_GROUP]
+        replica.core.propose(command)
+        self._touch(replica)
+
+    def hasten_election(self, group: GroupId) -> None:
+        """Lets the group campaign at the next tick, if others would vote for it."""
+        replica = self.replicas[group]
+        replica.core.wake(self.config.election_ticks_max)
+        self._touch(replica)
+
+    def stop(self) -> None:
+        """Takes no further part: what was under way ends as if the node had crashed here."""
+        self._stopped = True
+
+    def fail(self, problem: BaseException) -> None:
+        """Stops for a reason, and says so once."""
+        if not self._stopped:
+            self._stopped = True
+            self._hooks.on_failure(problem)
+
+    # Rounds
+
+    def _touch(self, replica: Replica) -> None:
+        self._dirty[replica.group] = replica
+        self._schedule()
+
+    def _schedule(self) -> None:
+        if not self._scheduled and not self._stopped:
+            self._scheduled = True
+            self._hooks.call_soon(self._run_round)
+
+    def _run_round(self) -> None:
+        self._scheduled = False
+        if not self._stopped:
+            with self.guard:
+                self._round()
+
+    def _round(self) -> None:
+        self.rounds += 1
+        if self._writers and not self.pipeline.is_busy:
+            self._propose()
+        dirty, self._dirty = self._dirty, {}
+        for group, replica in dirty.items():
+            if replica.waiting_reads:
+                replica.ask_waiting_reads(self._next_context)
+                self._next_context += 1
+            core = replica.core
+            if core.has_ready:
+                self._collect(replica, core.ready())
+                if core.has_ready:
+                    self._touch(replica)
+            if not core.is_quiet:
+                self._awake[group] = replica
+        self.pipeline.flush()
+        self._send()
+        if self._to_apply:
+            self._apply()
+        for replica in dirty.values():
+            if replica.has_readable:
+                self._serve(replica)
+
+    def _propose(self) -> None:
+        """Proposes for every group with waiting writes that has a majority within reach.
+
+        Without one the writes wait: should the leader step down, they can still be refused as
+        certainly not applied.
+        """
+        within = 2 * self.config.heartbeat_ticks + 1
+        for group, replica in list(self._writers.items()):
+            voters = len(replica.voters)
+            if 2 * self.admission.reachable_voters(replica, within) > voters:
+                replica.propose_waiting()
+                if replica.core.has_ready:
+                    self._touch(replica)
+            if not replica.waiting_writes:
+                del self._writers[group]
+
+    def _collect(self, replica: Replica, ready: Ready) -> None:
+        group = replica.group
+        if ready.entries:
+            replica.log.append(ready.entries)
+        for message in ready.messages:
+            self._address(group, message)
+        for request in replica.on_ready(ready):
+            self.admission.expire_in(request, self.config.election_ticks_max)
+        settled = self.pipeline.add(group, ready)
+        if settled is not None:
+            self._settle_persisted(replica, settled)
+        if ready.committed:
+            self._to_apply.append((replica, ready.committed))
+
+    def _address(self, group: GroupId, message: Message) -> None:
+        outgoing = self._outgoing.get(message.to)
+        if outgoing is None:
+            self._outgoing[message.to] = [(group, message)]
+        else:
+            outgoing.append((group, message))
+
+    def _send(self) -> None:
+        if not self._outgoing:
+            return
+        outgoing, self._outgoing = self._outgoing, {}
+        for peer, messages in outgoing.items():
+            self.messages_sent += len(messages)
+            self._spoke_to.add(peer)
+            self._transport.send(peer, messages)
+
+    def _greet(self) -> None:
+        """Says "I am here" to peers that nothing was sent to since the last heartbeat."""
+        for peer in self.contacts.peers:
+            if peer not in self._spoke_to:
+                self._transport.send(peer, ())
+        self._spoke_to.clear()
+
+    def _wake_groups_with(self, peer: ReplicaId) -> None:
+        """A peer fell silent: the groups it may lead have to find out, and those led here too."""
+        silent = self.contacts.silent_ticks(peer)
+        for replica in self.replicas.values():
+            if peer in replica.voters:
+                # Only silence of its own leader is a follower's reason to campaign soon.
+                replica.core.wake(silent if replica.core.leader == peer else 0)
+                self._awake[replica.group] = replica
+
+    # Persisted, applied, served
+
+    def _on_persisted(self, persisted: Sequence[Pending]) -> None:
+        if self._stopped:
+            return
+        with self.guard:
+            for pending in persisted:
+                self._settle_persisted(self.replicas[pending.group], pending)
+            self.pipeline.flush()
+            self._schedule()
+
+    def _settle_persisted(self, replica: Replica, pending: Pending) -> None:
+        for run, position in zip(pending.runs, pending.positions, strict=False):
+            if run is not None:
+                replica.log.persisted(run, position)
+        for message in pending.messages:
+            self._address(replica.group, message)
+        replica.core.on_persisted(pending.number)
+        self._touch(replica)
+
+    def _apply(self) -> None:
+        """One engine write for all groups; beyond the bound the rest waits for the next round."""
+        work: dict[GroupId, list[Entry]] = {}
+        size = 0
+        taken = 0
+        for replica, entries in self._to_apply:
+            if size > self.config.apply_bytes_per_round:
+                self._touch(replica)
+                continue
+            taken += 1
+            size += sum([len(entry.data) for entry in entries])
+            if replica.group == META_GROUP:
+                self._apply_meta(replica, entries)
+            else:
+                work.setdefault(replica.group, []).extend(entries)
+        del self._to_apply[:taken]
+        if work:
+            self._apply_partitions(work)
+
+    def _apply_partitions(self, work: dict[GroupId, list[Entry]]) -> None:
+        replicas = [self.replicas[group] for group in work]
+        results = self._apply_round(
+            [
+                (replica.state, [(entry.index, _command(entry)) for entry in entries])
+                for replica, entries in zip(replicas, work.values(), strict=True)
+                if replica.state is not None
+            ]
+        )
+        for replica, entries, of_replica in zip(replicas, work.values(), results, strict=True):
+            for entry, result in zip(entries, of_replica, strict=True):
+                replica.settle_applied(entry, result)
+            self._on_applied(replica, entries[-1].index)
+
+    def _apply_meta(self, replica: Replica, entries: Sequence[Entry]) -> None:
+        changed = self.meta.apply(entries)
+        self._on_applied(replica, entries[-1].index)
+        if changed:
+            self._hooks.on_map()
+
+    def _on_applied(self, replica: Replica, index: Index) -> None:
+        replica.core.on_applied(index)
+        replica.log.trim(index)
+        if replica.core.has_ready:
+            self._touch(replica)
+
+    def _serve(self, replica: Replica) -> None:
+        """Answers the reads that may be served, with one multi-get."""
+        state = replica.state
+        if state is None:
+            return
+        requests = list(replica.readable())
+        keys = [key for request in requests for key in request.keys]
+        records = state.get_many(keys) if keys else []
+        position = 0
+        for request in requests:
+            if request.scan is not None:
+                result = encode_page(state.scan(request.scan))
+            else:
+                end = position + len(request.keys)
+                result = encode_optional_list(records[position:end])
+                position = end
+            request.settle(Answer(Status.OK, result))
+
+
+def _command(entry: Entry) -> bytes:
+    """What the state machine applies of `entry`: a change of configuration is not its business."""
+    return entry.data if entry.kind is EntryKind.NORMAL else b""
+
+
+class Guard:
+    """Hands whatever is raised inside it to `fail`, and ends it there: the node stops."""
+
+    __slots__ = ("_fail",)
+
+    def __init__(self, fail: Callable[[BaseException], None]) -> None:
+        self._fail = fail
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        problem: BaseException | None,
+        trace: TracebackType | None,
+    ) -> bool:
+        if problem is not None:
+            self._fail(problem)
+        return isinstance(problem, Exception)

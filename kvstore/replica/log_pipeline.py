@@ -1,0 +1,167 @@
+"""The way to the disk: what a round wants persisted, one write at a time.
+
+While the log thread writes and syncs, what further rounds want persisted gathers here and goes out
+as the next write: batching needs no timer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from cluster.ids import GroupId, ReplicaId, Term
+from cluster.raft.messages import Entry, Message
+from cluster.raft.ready import Ready
+from kvstore.commitlog.commit_log import Position, Record
+from kvstore.environment import Worker
+from kvstore.replica.log_records import RecordKind, encode_entries, encode_hard_state
+
+
+class AppendLog(Protocol):
+    """The part of the commit log that is written through here."""
+
+    def append(self, records: Sequence[Record]) -> list[Position]:
+        """Writes and syncs; raises CommitLogFailed when either fails, and from then on."""
+        ...
+
+
+RECORD_BYTES_AIM: Final = 4 << 20
+"""Of entries in one record; an entry that is larger has a record of its own."""
+WRITE_BYTES_AIM: Final = 32 << 20
+"""Of one write and sync; what exceeds it by the last bundle still fits in the log's bounds."""
+
+
+@dataclass(slots=True)
+class Pending:
+    """One bundle of one group on its way to the disk."""
+
+    group: GroupId
+    number: int
+    messages: tuple[Message, ...]
+    """To be sent once it is persisted."""
+    records: list[Record]
+    runs: list[tuple[Entry, ...] | None]
+    """Parallel to `records`: the entries that each one holds; None for a hard state."""
+    positions: Sequence[Position] = ()
+    """Parallel to `records`, once it is persisted."""
+
+
+class LogPipeline:
+    """See the module. `on_persisted` gets bundles in the order in which they were added."""
+
+    __slots__ = (
+        "_log",
+        "_on_failure",
+        "_on_persisted",
+        "_pending",
+        "_unsettled",
+        "_votes",
+        "_worker",
+        "_writing",
+        "syncs",
+    )
+
+    def __init__(
+        self,
+        log: AppendLog,
+        worker: Worker,
+        on_persisted: Callable[[Sequence[Pending]], None],
+        on_failure: Callable[[BaseException], None],
+    ) -> None:
+        self._log = log
+        self._worker = worker
+        self._on_persisted = on_persisted
+        self._on_failure = on_failure
+        self._pending: list[Pending] = []
+        self._writing: list[Pending] = []
+        # How many bundles of each group are on their way: an empty one must not overtake them.
+        self._unsettled: dict[GroupId, int] = {}
+        # Term and vote as last handed to the log: else only the commit index changed.
+        self._votes: dict[GroupId, tuple[Term, ReplicaId | None]] = {}
+        self.syncs = 0
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a write is under way."""
+        return bool(self._writing)
+
+    def add(self, group: GroupId, ready: Ready) -> Pending | None:
+        """Takes what `ready` wants persisted; returns the bundle when there is nothing to wait for.
+
+        A change of the commit index alone is not written: it is only a hint, and costs a sync.
+        """
+        pending = Pending(group, ready.number, ready.messages_after_persist, [], [])
+        if not ready.must_sync and not self._unsettled.get(group):
+            return pending
+        self._unsettled[group] = self._unsettled.get(group, 0) + 1
+        self._pending.append(pending)
+        hard_state = ready.hard_state
+        if hard_state is not None:
+            vote = (hard_state.term, hard_state.vote)
+            if self._votes.get(group) != vote:
+                self._votes[group] = vote
+                payload = encode_hard_state(hard_state)
+                pending.records.append(Record(group, RecordKind.HARD_STATE, payload))
+                pending.runs.append(None)
+        for run in _runs(ready.entries):
+            pending.records.append(Record(group, RecordKind.ENTRIES, encode_entries(run)))
+            pending.runs.append(run)
+        return None
+
+    def flush(self) -> None:
+        """Starts the next write, if there is something to write and none is under way."""
+        if self._writing or not self._pending:
+            return
+        self._writing = self._take()
+        records = [record for pending in self._writing for record in pending.records]
+        if not records:
+            self._settle()
+            return
+        self.syncs += 1
+
+        def done(outcome: list[Position] | BaseException) -> None:
+            if isinstance(outcome, BaseException):
+                self._on_failure(outcome)
+                return
+            place = 0
+            for pending in self._writing:
+                pending.positions = outcome[place : place + len(pending.records)]
+                place += len(pending.records)
+            self._settle()
+
+        self._worker.submit(lambda: self._log.append(records), done)
+
+    def _take(self) -> list[Pending]:
+        """The bundles of the next write, in order: all of them, as a rule."""
+        size = 0
+        for count, pending in enumerate(self._pending):
+            if size > WRITE_BYTES_AIM:
+                taken, self._pending = self._pending[:count], self._pending[count:]
+                return taken
+            size += sum([len(record.payload) for record in pending.records])
+        taken, self._pending = self._pending, []
+        return taken
+
+    def _settle(self) -> None:
+        settled, self._writing = self._writing, []
+        for pending in settled:
+            left = self._unsettled[pending.group] - 1
+            if left:
+                self._unsettled[pending.group] = left
+            else:
+                del self._unsettled[pending.group]
+        self._on_persisted(settled)
+
+
+def _runs(entries: tuple[Entry, ...]) -> Iterator[tuple[Entry, ...]]:
+    """`entries` in runs of bounded size: one, as a rule."""
+    first = 0
+    size = 0
+    for position, entry in enumerate(entries):
+        size += len(entry.data)
+        if size > RECORD_BYTES_AIM and position > first:
+            yield entries[first:position]
+            first, size = position, len(entry.data)
+    if entries:
+        yield entries[first:]

@@ -1,0 +1,93 @@
+"""What the commit log's records hold: entries and hard state (docs/format-raft-records.md).
+
+```
+kind 1, entries      u64 first index | u32 n | n × u64 term | n × u8 kind | list of n payloads
+kind 2, hard state   u64 term | u64 vote (0: none) | u64 commit                           sticky
+```
+
+All little-endian. An entries record replaces whatever its group's log holds from `first index` on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import IntEnum, unique
+from struct import Struct
+from typing import Final
+
+from cluster.ids import Index, ReplicaId, Term
+from cluster.raft.messages import Entry, EntryKind
+from cluster.raft.ready import HardState
+from kvstore.codec.byteslist import CodecError, decode_list, encode_list, u64s
+
+
+@unique
+class RecordKind(IntEnum):
+    """The kinds of records. The numbers stand on disk: never renumber."""
+
+    ENTRIES = 1
+    HARD_STATE = 2
+
+
+STICKY_KINDS: Final = frozenset({int(RecordKind.HARD_STATE)})
+"""Kinds of which the latest per group is all that counts."""
+
+_ENTRIES: Final = Struct("<QI")
+_HARD_STATE: Final = Struct("<QQQ")
+_ENTRY_KINDS: Final = {int(kind): kind for kind in EntryKind}
+
+
+def encode_entries(entries: Sequence[Entry]) -> bytes:
+    """One record's payload for consecutive `entries`, at least one."""
+    count = len(entries)
+    return b"".join(
+        (
+            _ENTRIES.pack(entries[0].index, count),
+            u64s(count).pack(*[entry.term for entry in entries]),
+            bytes([entry.kind for entry in entries]),
+            encode_list([entry.data for entry in entries]),
+        )
+    )
+
+
+def decode_entries(payload: bytes) -> list[Entry]:
+    """The entries of a record's payload."""
+    first, count = _header(payload)
+    kinds_at = _ENTRIES.size + 8 * count
+    terms = u64s(count).unpack_from(payload, _ENTRIES.size)
+    kinds = payload[kinds_at : kinds_at + count]
+    data, end = decode_list(payload, kinds_at + count)
+    if len(data) != count or end != len(payload) or not _ENTRY_KINDS.keys() >= set(kinds):
+        raise CodecError("an entries record's lists differ in length or have unknown kinds")
+    return [
+        Entry(Index(first + offset), Term(term), _ENTRY_KINDS[kind], each)
+        for offset, (term, kind, each) in enumerate(zip(terms, kinds, data, strict=True))
+    ]
+
+
+def decode_entry_terms(payload: bytes) -> tuple[Index, Sequence[int]]:
+    """Only the first index and the terms of a record's payload: what recovery needs."""
+    first, count = _header(payload)
+    return Index(first), u64s(count).unpack_from(payload, _ENTRIES.size)
+
+
+def encode_hard_state(state: HardState) -> bytes:
+    """A record's payload for `state`."""
+    return _HARD_STATE.pack(state.term, state.vote or 0, state.commit)
+
+
+def decode_hard_state(payload: bytes) -> HardState:
+    """The hard state in a record's payload."""
+    if len(payload) != _HARD_STATE.size:
+        raise CodecError(f"a hard state has {_HARD_STATE.size} bytes, not {len(payload)}")
+    term, vote, commit = _HARD_STATE.unpack(payload)
+    return HardState(Term(term), ReplicaId(vote) if vote else None, Index(commit))
+
+
+def _header(payload: bytes) -> tuple[int, int]:
+    if len(payload) < _ENTRIES.size:
+        raise CodecError(f"an entries record of {len(payload)} bytes is shorter than its header")
+    first, count = _ENTRIES.unpack_from(payload)
+    if count < 1 or len(payload) < _ENTRIES.size + 9 * count:
+        raise CodecError(f"an entries record of {len(payload)} bytes cannot hold {count} entries")
+    return first, count

@@ -1,0 +1,103 @@
+"""What the commit log remembers of each group, and the replicas made from it."""
+
+from __future__ import annotations
+
+from random import Random
+from typing import Final
+
+from cluster.ids import META_GROUP, GroupId, Index, ReplicaId
+from cluster.raft import Configuration, Raft, RaftConfig
+from cluster.raft.ready import HardState
+from kvstore.commitlog.commit_log import Position, Record
+from kvstore.errors import CorruptionError
+from kvstore.replica.log_records import RecordKind, decode_hard_state
+from kvstore.replica.log_store import LogStore, RecordReader
+from kvstore.replica.replica import Replica
+from kvstore.storage.engine import Engine
+from kvstore.storage.partition_state import PartitionState
+
+LOG_CACHE_BYTES_PER_GROUP: Final = 1 << 20
+"""Of entries kept in memory after they are applied, for followers a little behind."""
+
+
+class RecoveredLogs:
+    """Takes the commit log's records in the order of writing, and keeps what they add up to."""
+
+    __slots__ = ("_hard_states", "_logs")
+
+    def __init__(self) -> None:
+        self._logs: dict[GroupId, LogStore] = {}
+        self._hard_states: dict[GroupId, HardState] = {}
+
+    def visit(self, record: Record, position: Position) -> None:
+        """Takes one record; raises CorruptionError when it does not fit the ones before."""
+        group = GroupId(record.group)
+        if record.kind == RecordKind.ENTRIES:
+            log = self._logs.get(group)
+            if log is None:
+                log = self._logs[group] = LogStore(LOG_CACHE_BYTES_PER_GROUP)
+            log.recover(record.payload, position)
+        elif record.kind == RecordKind.HARD_STATE:
+            self._hard_states[group] = decode_hard_state(record.payload)
+        else:
+            raise CorruptionError(
+                f"the commit log has a record of kind {record.kind}, which this version does not"
+                " know: it was written by a newer one"
+            )
+
+    def take(self, group: GroupId) -> tuple[LogStore, HardState]:
+        """Hands over what is known of `group`; an empty log when nothing is."""
+        log = self._logs.pop(group, None) or LogStore(LOG_CACHE_BYTES_PER_GROUP)
+        return log, self._hard_states.pop(group, HardState())
+
+
+class ReplicaMaker:
+    """Makes this node's replicas from what the disk holds of them."""
+
+    __slots__ = ("_config", "_engine", "_me", "_random", "_reader", "_recovered")
+
+    def __init__(
+        self,
+        *,
+        me: ReplicaId,
+        config: RaftConfig,
+        engine: Engine,
+        reader: RecordReader,
+        recovered: RecoveredLogs,
+        random: Random,
+    ) -> None:
+        self._me = me
+        self._config = config
+        self._engine = engine
+        self._reader = reader
+        self._recovered = recovered
+        self._random = random
+
+    def make(
+        self, group: GroupId, voters: frozenset[ReplicaId], meta_applied: Index | None = None
+    ) -> Replica:
+        """The replica of `group`, as it was persisted or new.
+
+        `meta_applied`, for the meta group only: what its own state machine has applied.
+
+        Raises CorruptionError when the state is ahead of the log it was made from.
+        """
+        log, hard_state = self._recovered.take(group)
+        log.attach(self._reader)
+        state = None if group == META_GROUP else PartitionState(self._engine, group)
+        applied = (meta_applied or 0) if state is None else state.applied_index
+        if applied > log.last_index():
+            raise CorruptionError(
+                f"group {group} has applied {applied} entries, but its log ends at"
+                f" {log.last_index()}: part of the commit log is missing"
+            )
+        core = Raft(
+            replica=self._me,
+            config=self._config,
+            configuration=Configuration(voters),
+            hard_state=hard_state,
+            storage=log,
+            applied=Index(applied),
+            random=self._random,
+        )
+        return Replica(group, voters, core, log, state)

@@ -1,0 +1,162 @@
+"""One replica: a Raft core, its log, its state, and the requests that wait for them."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+
+from cluster.errors import NotLeader, ProposalRefused
+from cluster.ids import GroupId, Index, ReplicaId, Term
+from cluster.raft import Raft
+from cluster.raft.messages import Entry
+from cluster.raft.ready import ReadState, Ready, Role
+from kvstore.replica.log_store import LogStore
+from kvstore.replica.requests import Answer, ReadRequest, Status, WriteRequest
+from kvstore.storage.partition_state import PartitionState
+
+UNSETTLED = Answer(
+    Status.UNKNOWN, detail="leadership changed while the write was under way: it may be applied"
+)
+
+
+class Replica:
+    """See the module. Requests enter waiting, are handed to the core by a round, and are settled
+    when it has them applied (writes) or confirmed (reads), or when leadership is lost."""
+
+    __slots__ = (
+        "_asked_reads",
+        "_confirmed_reads",
+        "_proposed",
+        "_was_leader_in",
+        "core",
+        "group",
+        "log",
+        "state",
+        "voters",
+        "waiting_reads",
+        "waiting_writes",
+    )
+
+    def __init__(
+        self,
+        group: GroupId,
+        voters: frozenset[ReplicaId],
+        core: Raft,
+        log: LogStore,
+        state: PartitionState | None,
+    ) -> None:
+        self.group = group
+        self.voters = voters
+        self.core = core
+        self.log = log
+        self.state = state
+        """None for the meta group."""
+        self.waiting_writes: deque[WriteRequest] = deque()
+        self.waiting_reads: list[ReadRequest] = []
+        self._proposed: dict[Index, tuple[Term, WriteRequest]] = {}
+        self._asked_reads: dict[int, list[ReadRequest]] = {}
+        self._confirmed_reads: deque[tuple[Index, list[ReadRequest]]] = deque()
+        self._was_leader_in: Term | None = None
+
+    @property
+    def is_leader(self) -> bool:
+        """Whether it leads, as far as it knows: only ReadIndex and commits prove it."""
+        return self.core.role is Role.LEADER
+
+    def propose_waiting(self) -> None:
+        """Proposes the waiting writes in order; when the core takes no more, the rest waits."""
+        waiting = self.waiting_writes
+        while waiting:
+            request = waiting[0]
+            if not request.is_settled:
+                try:
+                    index = self.core.propose(request.command)
+                except ProposalRefused:
+                    break
+                self._note_proposed(index, request)
+            waiting.popleft()
+
+    def ask_waiting_reads(self, context: int) -> None:
+        """Hands all waiting reads to ReadIndex under one `context`."""
+        reads, self.waiting_reads = self.waiting_reads, []
+        self._asked_reads[context] = reads
+        try:
+            self.core.read_index(context)
+        except NotLeader:
+            del self._asked_reads[context]
+            self._refuse(reads, Answer(Status.NOT_LEADER, leader=self.core.leader))
+        except ProposalRefused as refusal:
+            del self._asked_reads[context]
+            self._refuse(reads, Answer(Status.OVERLOADED, detail=str(refusal)))
+
+    def on_ready(self, ready: Ready) -> list[WriteRequest]:
+        """Notes confirmed reads, and lost leadership: then everything that was not proposed is
+        refused. Returns the proposed writes whose outcome the loss leaves open."""
+        for state in ready.read_states:
+            self._confirm(state)
+        leads_in = ready.term if ready.role is Role.LEADER else None
+        if leads_in == self._was_leader_in:
+            return []
+        lost, self._was_leader_in = self._was_leader_in is not None, leads_in
+        if not lost:
+            return []
+        self.refuse_waiting(Answer(Status.NOT_LEADER, leader=ready.leader))
+        return [request for _term, request in self._proposed.values()]
+
+    def refuse_waiting(self, answer: Answer) -> None:
+        """Refuses what was not proposed: waiting writes, and reads not yet confirmed."""
+        writes = list(self.waiting_writes)
+        self.waiting_writes.clear()
+        reads = self.waiting_reads
+        self.waiting_reads = []
+        for asked in self._asked_reads.values():
+            reads.extend(asked)
+        self._asked_reads.clear()
+        self._refuse(writes, answer)
+        self._refuse(reads, answer)
+
+    def settle_applied(self, entry: Entry, result: bytes) -> None:
+        """Answers the write that was proposed at the place of `entry`, now that it is applied."""
+        proposed = self._proposed.pop(entry.index, None)
+        if proposed is None:
+            return
+        term, request = proposed
+        if term == entry.term:
+            request.settle(Answer(Status.OK, result))
+        else:
+            # Another leader's entry committed in its place: ours can never be.
+            request.settle(Answer(Status.NOT_LEADER, leader=self.core.leader))
+
+    def readable(self) -> Iterator[ReadRequest]:
+        """The reads that may be served now: confirmed, at an index that is applied."""
+        confirmed = self._confirmed_reads
+        applied = self.core.applied
+        while confirmed and confirmed[0][0] <= applied:
+            for request in confirmed.popleft()[1]:
+                if not request.is_settled:
+                    yield request
+
+    @property
+    def has_readable(self) -> bool:
+        """Whether `readable` would yield."""
+        confirmed = self._confirmed_reads
+        return bool(confirmed) and confirmed[0][0] <= self.core.applied
+
+    def _note_proposed(self, index: Index, request: WriteRequest) -> None:
+        request.is_proposed = True
+        earlier = self._proposed.get(index)
+        if earlier is not None:
+            # From an earlier leadership of ours, and no longer in our log; another replica may
+            # still hold it and, if it wins an election first, commit it.
+            earlier[1].settle(UNSETTLED)
+        self._proposed[index] = (self.core.term, request)
+
+    def _confirm(self, state: ReadState) -> None:
+        requests = self._asked_reads.pop(state.context, None)
+        if requests is not None:
+            self._confirmed_reads.append((state.index, requests))
+
+    @staticmethod
+    def _refuse(requests: list[WriteRequest] | list[ReadRequest], answer: Answer) -> None:
+        for request in requests:
+            request.settle(answer)

@@ -1,0 +1,212 @@
+"""Rounds on the wire: proto/cluster/v1/peer.proto.
+
+The sender and receiver of a message are those of its round: they are not repeated in each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, Final
+
+from cluster.ids import GroupId, Index, ReplicaId, Term
+from cluster.raft.messages import (
+    AppendRequest,
+    AppendResponse,
+    Entry,
+    EntryKind,
+    HeartbeatRequest,
+    HeartbeatResponse,
+    Message,
+    TimeoutNow,
+    VoteRequest,
+    VoteResponse,
+)
+from kvstore.codec.byteslist import CodecError
+from kvstore.environment import GroupMessage
+from kvstore.generated.cluster.v1 import peer_pb2 as pb
+
+_ENTRY_KINDS: Final = {int(kind): kind for kind in EntryKind}
+
+
+def encode_round(
+    sender: ReplicaId, to: ReplicaId, cluster_id: str, messages: Iterable[GroupMessage]
+) -> pb.Round:
+    """The round that carries `messages` from `sender` to `to`."""
+    return pb.Round(
+        sender_replica_id=sender,
+        receiver_replica_id=to,
+        cluster_id=cluster_id,
+        messages=[_ENCODERS[type(message)](group, message) for group, message in messages],
+    )
+
+
+def decode_round(message: pb.Round) -> list[GroupMessage]:
+    """The messages of a round; raises CodecError on a kind that is not known here."""
+    sender = ReplicaId(message.sender_replica_id)
+    to = ReplicaId(message.receiver_replica_id)
+    decoded: list[GroupMessage] = []
+    for each in message.messages:
+        decoder = _DECODERS.get(each.kind)
+        if decoder is None:
+            raise CodecError(f"message kind {each.kind} is not known here")
+        decoded.append((GroupId(each.group_id), decoder(sender, to, each)))
+    return decoded
+
+
+def _encode_vote_request(group: GroupId, message: VoteRequest) -> pb.Message:
+    return pb.Message(
+        group_id=group,
+        kind=pb.MESSAGE_KIND_VOTE_REQUEST,
+        term=message.term,
+        index=message.last_index,
+        log_term=message.last_term,
+        flag=message.pre_vote,
+        flag2=message.handover,
+    )
+
+
+def _decode_vote_request(sender: ReplicaId, to: ReplicaId, message: pb.Message) -> Message:
+    return VoteRequest(
+        sender,
+        to,
+        Term(message.term),
+        Index(message.index),
+        Term(message.log_term),
+        message.flag,
+        message.flag2,
+    )
+
+
+def _encode_vote_response(group: GroupId, message: VoteResponse) -> pb.Message:
+    return pb.Message(
+        group_id=group,
+        kind=pb.MESSAGE_KIND_VOTE_RESPONSE,
+        term=message.term,
+        flag=message.pre_vote,
+        flag2=message.granted,
+    )
+
+
+def _decode_vote_response(sender: ReplicaId, to: ReplicaId, message: pb.Message) -> Message:
+    return VoteResponse(sender, to, Term(message.term), message.flag2, message.flag)
+
+
+def _encode_append_request(group: GroupId, message: AppendRequest) -> pb.Message:
+    entries = message.entries
+    return pb.Message(
+        group_id=group,
+        kind=pb.MESSAGE_KIND_APPEND_REQUEST,
+        term=message.term,
+        index=message.prev_index,
+        log_term=message.prev_term,
+        commit=message.commit,
+        entry_terms=[entry.term for entry in entries],
+        entry_kinds=[entry.kind for entry in entries],
+        entry_data=[entry.data for entry in entries],
+    )
+
+
+def _decode_append_request(sender: ReplicaId, to: ReplicaId, message: pb.Message) -> Message:
+    terms, kinds, data = message.entry_terms, message.entry_kinds, message.entry_data
+    if not len(terms) == len(kinds) == len(data) or not _ENTRY_KINDS.keys() >= set(kinds):
+        raise CodecError("an append's lists of entries differ in length or have unknown kinds")
+    index = message.index
+    entries = tuple(
+        [
+            Entry(Index(index + offset), Term(term), _ENTRY_KINDS[kind], payload)
+            for offset, (term, kind, payload) in enumerate(zip(terms, kinds, data, strict=True), 1)
+        ]
+    )
+    return AppendRequest(
+        sender,
+        to,
+        Term(message.term),
+        Index(index),
+        Term(message.log_term),
+        Index(message.commit),
+        entries,
+    )
+
+
+def _encode_append_response(group: GroupId, message: AppendResponse) -> pb.Message:
+    return pb.Message(
+        group_id=group,
+        kind=pb.MESSAGE_KIND_APPEND_RESPONSE,
+        term=message.term,
+        index=message.index,
+        log_term=message.hint_term,
+        commit=message.hint_index,
+        flag2=message.accepted,
+    )
+
+
+def _decode_append_response(sender: ReplicaId, to: ReplicaId, message: pb.Message) -> Message:
+    return AppendResponse(
+        sender,
+        to,
+        Term(message.term),
+        message.flag2,
+        Index(message.index),
+        Index(message.commit),
+        Term(message.log_term),
+    )
+
+
+def _encode_heartbeat_request(group: GroupId, message: HeartbeatRequest) -> pb.Message:
+    return pb.Message(
+        group_id=group,
+        kind=pb.MESSAGE_KIND_HEARTBEAT_REQUEST,
+        term=message.term,
+        commit=message.commit,
+        read_round=message.read_round,
+        flag=message.fall_quiet,
+    )
+
+
+def _decode_heartbeat_request(sender: ReplicaId, to: ReplicaId, message: pb.Message) -> Message:
+    return HeartbeatRequest(
+        sender, to, Term(message.term), Index(message.commit), message.read_round, message.flag
+    )
+
+
+def _encode_heartbeat_response(group: GroupId, message: HeartbeatResponse) -> pb.Message:
+    return pb.Message(
+        group_id=group,
+        kind=pb.MESSAGE_KIND_HEARTBEAT_RESPONSE,
+        term=message.term,
+        read_round=message.read_round,
+    )
+
+
+def _decode_heartbeat_response(sender: ReplicaId, to: ReplicaId, message: pb.Message) -> Message:
+    return HeartbeatResponse(sender, to, Term(message.term), message.read_round)
+
+
+def _encode_timeout_now(group: GroupId, message: TimeoutNow) -> pb.Message:
+    return pb.Message(group_id=group, kind=pb.MESSAGE_KIND_TIMEOUT_NOW, term=message.term)
+
+
+def _decode_timeout_now(sender: ReplicaId, to: ReplicaId, message: pb.Message) -> Message:
+    return TimeoutNow(sender, to, Term(message.term))
+
+
+# Looked up by the message's own type: each encoder takes just that one.
+_ENCODERS: Final[dict[type[Any], Callable[[GroupId, Any], pb.Message]]] = {
+    VoteRequest: _encode_vote_request,
+    VoteResponse: _encode_vote_response,
+    AppendRequest: _encode_append_request,
+    AppendResponse: _encode_append_response,
+    HeartbeatRequest: _encode_heartbeat_request,
+    HeartbeatResponse: _encode_heartbeat_response,
+    TimeoutNow: _encode_timeout_now,
+}
+
+_DECODERS: Final[dict[int, Callable[[ReplicaId, ReplicaId, pb.Message], Message]]] = {
+    pb.MESSAGE_KIND_VOTE_REQUEST: _decode_vote_request,
+    pb.MESSAGE_KIND_VOTE_RESPONSE: _decode_vote_response,
+    pb.MESSAGE_KIND_APPEND_REQUEST: _decode_append_request,
+    pb.MESSAGE_KIND_APPEND_RESPONSE: _decode_append_response,
+    pb.MESSAGE_KIND_HEARTBEAT_REQUEST: _decode_heartbeat_request,
+    pb.MESSAGE_KIND_HEARTBEAT_RESPONSE: _decode_heartbeat_response,
+    pb.MESSAGE_KIND_TIMEOUT_NOW: _decode_timeout_now,
+}

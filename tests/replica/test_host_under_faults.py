@@ -1,0 +1,176 @@
+"""Hosts that crash, lose power and are cut off while clients write and read, from one seed each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from random import Random
+
+import pytest
+
+from cluster.ids import GroupId, ReplicaId, group_of
+from kvstore.replica.requests import Status
+from kvstore.storage.memory_engine import MemoryEngine
+from tests.replica.world import Answers, Member, World, value_of
+
+STEPS = 400
+KEYS = [b"a", b"b", b"c", b"d", b"e"]
+
+
+@dataclass
+class Register:
+    """What is known of one key, which one client writes: rising numbers, one write at a time."""
+
+    key: bytes
+    next: int = 1
+    acknowledged: int = 0
+    highest_sent: int = 0
+    write: tuple[int, Answers] | None = None
+    reads: list[tuple[int, Answers]] = field(default_factory=list)
+    """With the number acknowledged when each began."""
+
+    def settle(self) -> None:
+        if self.write is not None and self.write[1].answer is not None:
+            number, answers = self.write
+            if answers.status is Status.OK:
+                self.acknowledged = number
+            self.write = None
+        for floor, answers in self.reads:
+            if answers.status is Status.OK:
+                found = int(value_of(answers) or b"0")
+                assert floor <= found <= self.highest_sent, f"read {found} after {floor}"
+        self.reads = [(floor, answers) for floor, answers in self.reads if answers.answer is None]
+
+
+class Faults:
+    """Draws what happens next; never takes a majority's disks, for what is synced stays."""
+
+    def __init__(self, world: World, random: Random) -> None:
+        self.world = world
+        self.random = random
+        self.down: dict[ReplicaId, Member] = {}
+
+    def step(self) -> None:
+        world, random = self.world, self.random
+        choice = random.random()
+        if choice < 0.02 and world.members:
+            me = random.choice(list(world.members))
+            self.down[me] = world.crash(me)
+        elif choice < 0.06 and self.down:
+            self.start(random.choice(list(self.down)))
+        elif choice < 0.08:
+            world.isolate(random.choice(world.members_ids))
+        elif choice < 0.10:
+            world.cut.add((random.choice(world.members_ids), random.choice(world.members_ids)))
+        elif choice < 0.15:
+            world.heal()
+        elif choice < 0.18 and world.members:
+            worker = random.choice(list(world.members.values())).worker
+            worker.is_holding = not worker.is_holding
+            if not worker.is_holding:
+                worker.release()
+
+    def start(self, me: ReplicaId) -> None:
+        self.world.start(me, self.down.pop(me).files, MemoryEngine())
+
+    def end(self) -> None:
+        for me in list(self.down):
+            self.start(me)
+        self.world.heal()
+        for member in self.world.members.values():
+            member.worker.is_holding = False
+            member.worker.release()
+
+
+def operate(world: World, register: Register, random: Random) -> None:
+    """The key's client goes to a node that takes itself for the leader; two may."""
+    group = group_of(world.partition_of(register.key))
+    leaders = [
+        me
+        for me, member in world.members.items()
+        if group in member.host.replicas and member.host.replicas[group].is_leader
+    ]
+    if not leaders:
+        return
+    me = random.choice(leaders)
+    if register.write is None and random.random() < 0.5:
+        number = register.next
+        register.next += 1
+        register.highest_sent = number
+        register.write = (number, world.put(register.key, b"%d" % number, at=me))
+    else:
+        register.reads.append((register.acknowledged, world.get(register.key, at=me)))
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_acknowledged_writes_stay_and_reads_are_linearizable(seed: int) -> None:
+    random = Random(seed)
+    world = World(size=random.choice([1, 3, 3, 3, 5]), partitions=3, seed=seed)
+    registers = [Register(key) for key in KEYS]
+    faults = Faults(world, random)
+    world.until(world.serves)
+    for _ in range(STEPS):
+        faults.step()
+        for register in registers:
+            if random.random() < 0.4:
+                operate(world, register, random)
+        # Not always to rest: faults strike while messages and writes are under way.
+        for _ in range(random.randrange(30)):
+            if world.soon:
+                world.soon.popleft()()
+        if random.random() < 0.5:
+            world.tick()
+        for register in registers:
+            register.settle()
+        # A crashed node's clients never learn what became of their requests.
+        abandon_lost(world, registers)
+        assert world.problems() == []
+    faults.end()
+    world.until(lambda: all_have_leaders(world), ticks=400)
+    for register in registers:
+        read_back(world, register)
+    world.tick(30)
+    assert world.problems() == []
+    assert_same_states(world)
+
+
+def read_back(world: World, register: Register) -> None:
+    """Reads until that succeeds: leaders may yet move to where they are preferred."""
+    for _ in range(20):
+        if try_to_read(world, register):
+            return
+    raise AssertionError(f"{register.key!r} cannot be read")
+
+
+def try_to_read(world: World, register: Register) -> bool:
+    group = group_of(world.partition_of(register.key))
+    world.until(lambda: world.leader_of(group) is not None)
+    read = world.get(register.key)
+    world.until(lambda: read.answer is not None)
+    register.reads.append((register.acknowledged, read))
+    register.settle()
+    return read.status is Status.OK
+
+
+def abandon_lost(world: World, registers: list[Register]) -> None:
+    """Lets a client go on when the node that had its write is gone, or may never answer."""
+    for register in registers:
+        if register.write is not None and len(world.members) < world.size:
+            register.write = None
+
+
+def all_have_leaders(world: World) -> bool:
+    return world.serves() and all(
+        world.leader_of(GroupId(group)) is not None for group in range(world.partitions + 1)
+    )
+
+
+def assert_same_states(world: World) -> None:
+    for group in range(1, world.partitions + 1):
+        by_index: dict[int, set[int]] = {}
+        for member in world.members.values():
+            replica = member.host.replicas.get(GroupId(group))
+            if replica is not None and replica.state is not None:
+                by_index.setdefault(replica.state.applied_index, set()).add(
+                    replica.state.fingerprint()
+                )
+        assert all(len(states) == 1 for states in by_index.values())

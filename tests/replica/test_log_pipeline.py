@@ -1,0 +1,179 @@
+"""The way to the disk: one write at a time, in order, in bounded pieces."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+from cluster.ids import GroupId, Index, ReplicaId, Term
+from cluster.raft.messages import Entry, EntryKind
+from cluster.raft.ready import HardState, Ready, Role
+from kvstore.commitlog.commit_log import Position, Record
+from kvstore.replica.log_pipeline import RECORD_BYTES_AIM, WRITE_BYTES_AIM, LogPipeline, Pending
+from kvstore.replica.log_records import RecordKind, decode_entries
+
+T = TypeVar("T")
+ONE, TWO = GroupId(1), GroupId(2)
+
+
+class Log:
+    """Keeps what each write held."""
+
+    def __init__(self) -> None:
+        self.writes: list[list[Record]] = []
+        self.problem: Exception | None = None
+
+    def append(self, records: Sequence[Record]) -> list[Position]:
+        if self.problem is not None:
+            raise self.problem
+        self.writes.append(list(records))
+        write = len(self.writes)
+        return [Position(write, place, len(r.payload)) for place, r in enumerate(records)]
+
+
+class Later:
+    """A worker whose jobs run when the test says so."""
+
+    def __init__(self) -> None:
+        self.jobs: deque[Callable[[], None]] = deque()
+
+    def submit(self, job: Callable[[], T], done: Callable[[T | BaseException], None]) -> None:
+        def run() -> None:
+            outcome: T | BaseException
+            try:
+                outcome = job()
+            except Exception as problem:
+                outcome = problem
+            done(outcome)
+
+        self.jobs.append(run)
+
+    def close(self) -> None:
+        self.jobs.clear()
+
+
+class Bench:
+    """A pipeline with its surroundings."""
+
+    def __init__(self) -> None:
+        self.log = Log()
+        self.worker = Later()
+        self.persisted: list[Pending] = []
+        self.problems: list[BaseException] = []
+        self.pipeline = LogPipeline(
+            self.log, self.worker, self.persisted.extend, self.problems.append
+        )
+
+    def disk(self) -> None:
+        """One write ends; the next one starts."""
+        self.worker.jobs.popleft()()
+        self.pipeline.flush()
+
+
+def ready(
+    number: int, *, first: int = 1, sizes: Sequence[int] = (), term: int | None = None
+) -> Ready:
+    entries = tuple(
+        Entry(Index(first + i), Term(1), EntryKind.NORMAL, bytes(size))
+        for i, size in enumerate(sizes)
+    )
+    return Ready(
+        number=number,
+        entries=entries,
+        hard_state=None if term is None else HardState(Term(term), ReplicaId(1)),
+        must_sync=bool(entries) or term is not None,
+        messages=(),
+        messages_after_persist=(),
+        committed=(),
+        read_states=(),
+        role=Role.FOLLOWER,
+        term=Term(1),
+        leader=None,
+    )
+
+
+def test_what_gathers_while_the_disk_is_busy_goes_out_as_one_write() -> None:
+    bench = Bench()
+    bench.pipeline.add(ONE, ready(1, sizes=[1]))
+    bench.pipeline.flush()
+    assert bench.pipeline.is_busy
+    bench.pipeline.add(TWO, ready(1, sizes=[1]))
+    bench.pipeline.add(ONE, ready(2, first=2, sizes=[1]))
+    bench.pipeline.flush()
+    bench.disk()
+    bench.disk()
+    assert [len(records) for records in bench.log.writes] == [1, 2]
+    assert [(p.group, p.number) for p in bench.persisted] == [(ONE, 1), (TWO, 1), (ONE, 2)]
+
+
+def test_a_bundle_with_nothing_to_write_need_not_wait() -> None:
+    bench = Bench()
+    assert bench.pipeline.add(ONE, ready(1)) is not None
+
+
+def test_a_bundle_with_nothing_to_write_does_not_overtake_one_of_its_group() -> None:
+    bench = Bench()
+    bench.pipeline.add(ONE, ready(1, sizes=[1]))
+    bench.pipeline.flush()
+    assert bench.pipeline.add(ONE, ready(2)) is None
+    assert bench.pipeline.add(TWO, ready(1)) is not None
+    bench.disk()
+    assert [p.number for p in bench.persisted] == [1, 2]
+    assert not bench.pipeline.is_busy
+    assert len(bench.log.writes) == 1  # the empty one cost no write
+
+
+def test_term_and_vote_stand_before_the_entries_of_their_bundle_and_only_when_they_changed() -> (
+    None
+):
+    bench = Bench()
+    for number, term in enumerate((1, 1, 2), 1):
+        bench.pipeline.add(ONE, ready(number, first=number, sizes=[1], term=term))
+        bench.pipeline.flush()
+        bench.disk()
+    hard, entries = RecordKind.HARD_STATE, RecordKind.ENTRIES
+    kinds = [[record.kind for record in write] for write in bench.log.writes]
+    assert kinds == [[hard, entries], [entries], [hard, entries]]
+
+
+def test_many_entries_become_records_of_bounded_size_and_none_is_lost() -> None:
+    bench = Bench()
+    sizes = [RECORD_BYTES_AIM // 2, RECORD_BYTES_AIM // 2, 1, 3 * RECORD_BYTES_AIM, 1, 1]
+    bundle = ready(1, sizes=sizes)
+    bench.pipeline.add(ONE, bundle)
+    bench.pipeline.flush()
+    bench.disk()
+    (records,) = bench.log.writes
+    runs = [decode_entries(record.payload) for record in records]
+    assert [[len(entry.data) for entry in run] for run in runs] == [
+        sizes[:2],
+        sizes[2:3],
+        sizes[3:4],
+        sizes[4:],
+    ]
+    (pending,) = bench.persisted
+    assert [entry for run in pending.runs if run for entry in run] == list(bundle.entries)
+    assert [position.offset for position in pending.positions] == [0, 1, 2, 3]
+
+
+def test_a_write_is_bounded_and_bundles_are_not_torn_apart() -> None:
+    bench = Bench()
+    for number in range(1, 6):
+        half = WRITE_BYTES_AIM // 2
+        bench.pipeline.add(ONE, ready(number, first=number, sizes=[half]))
+    bench.pipeline.flush()
+    while bench.worker.jobs:
+        bench.disk()
+    assert [len(records) for records in bench.log.writes] == [2, 2, 1]
+    assert [p.number for p in bench.persisted] == [1, 2, 3, 4, 5]
+
+
+def test_a_failed_write_is_reported_and_nothing_of_it_is_called_persisted() -> None:
+    bench = Bench()
+    bench.log.problem = OSError("the disk failed")
+    bench.pipeline.add(ONE, ready(1, sizes=[1]))
+    bench.pipeline.flush()
+    bench.worker.jobs.popleft()()
+    assert bench.problems == [bench.log.problem]
+    assert bench.persisted == []

@@ -1,0 +1,290 @@
+"""Several hosts in one thread, without clock or sockets: what is called soon runs when told.
+
+The real host, log pipeline, commit log and applier; the network is a queue, the disk is in memory,
+and a log write completes when the world says so. Deterministic.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from random import Random
+from typing import TypeVar
+
+from xxhash import xxh3_64_intdigest
+
+from cluster.ids import META_GROUP, GroupId, NodeId, PartitionId, ReplicaId, group_of
+from cluster.membership import PeerContacts
+from cluster.partition.map import ClusterMap, ClusterSettings
+from cluster.partition.placement import initial_map
+from cluster.partition.ranges import partition_of_hash
+from cluster.raft import RaftConfig
+from kvstore.codec.byteslist import decode_optional_list
+from kvstore.codec.command import OperationKind, encode_command
+from kvstore.codec.record import record_value
+from kvstore.codec.routing import key_hash
+from kvstore.commitlog.commit_log import CommitLog
+from kvstore.commitlog.options import CommitLogOptions
+from kvstore.environment import GroupMessage
+from kvstore.replica.admission import AdmissionLimits
+from kvstore.replica.host import Host, HostConfig, HostHooks
+from kvstore.replica.log_records import STICKY_KINDS
+from kvstore.replica.meta_machine import MetaMachine
+from kvstore.replica.recovery import RecoveredLogs, ReplicaMaker
+from kvstore.replica.requests import Answer, ReadRequest, Status, WriteRequest
+from kvstore.replica.stewardship import Stewardship
+from kvstore.storage.applier import apply_round
+from kvstore.storage.engine import Engine
+from kvstore.storage.memory_engine import MemoryEngine
+from tests.support.memory_file_system import MemoryFileSystem
+
+T = TypeVar("T")
+RAFT = RaftConfig()
+LONG_TICKS = 200
+
+
+class Answers:
+    """A reply that remembers."""
+
+    def __init__(self) -> None:
+        self.answer: Answer | None = None
+
+    def settle(self, slot: int, answer: Answer) -> None:
+        assert self.answer is None, "answered twice"
+        self.answer = answer
+
+    @property
+    def status(self) -> Status | None:
+        return None if self.answer is None else self.answer.status
+
+
+class HeldWorker:
+    """Runs a job and tells of its end when the world lets it."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self.held: deque[Callable[[], None]] = deque()
+        self.is_holding = False
+
+    def submit(self, job: Callable[[], T], done: Callable[[T | BaseException], None]) -> None:
+        def run() -> None:
+            outcome: T | BaseException
+            try:
+                outcome = job()
+            except Exception as problem:
+                outcome = problem
+            done(outcome)
+
+        self.held.append(run)
+        if not self.is_holding:
+            self._world.soon.append(self.release)
+
+    def release(self) -> None:
+        while self.held:
+            self.held.popleft()()
+
+    def close(self) -> None:
+        self.held.clear()
+
+
+@dataclass
+class Link:
+    """A Transport that queues, and loses what goes to nodes that are down or cut off."""
+
+    world: World
+    sender: ReplicaId
+
+    def send(self, to: ReplicaId, messages: Sequence[GroupMessage]) -> None:
+        held = tuple(messages)
+        self.world.soon.append(lambda: self.world.deliver(self.sender, to, held))
+
+
+class Member:
+    """One node's life between a start and a crash."""
+
+    def __init__(
+        self, world: World, me: ReplicaId, files: MemoryFileSystem, engine: Engine
+    ) -> None:
+        self.files = files
+        self.engine = engine
+        self.problem: BaseException | None = None
+        self._world = world
+        self._me = me
+        recovered = RecoveredLogs()
+        files.make_folder("log")
+        log = CommitLog.open(
+            files,
+            "log",
+            CommitLogOptions(segment_bytes=1 << 16, sticky_kinds=STICKY_KINDS),
+            recovered.visit,
+        )
+        self.worker = HeldWorker(world)
+        self.maker = ReplicaMaker(
+            me=me,
+            config=RAFT,
+            engine=engine,
+            reader=log,
+            recovered=recovered,
+            random=Random(world.random.random()),
+        )
+        self.host = Host(
+            me=me,
+            config=HostConfig(
+                RAFT.heartbeat_ticks, RAFT.election_ticks_min, RAFT.election_ticks_max
+            ),
+            limits=AdmissionLimits(),
+            transport=Link(world, me),
+            log=log,
+            log_worker=self.worker,
+            apply_round=partial(apply_round, engine),
+            meta=MetaMachine(engine),
+            contacts=PeerContacts(me, world.members_ids, RAFT.election_ticks_min),
+            hooks=HostHooks(world.soon.append, self._on_map, self._on_failure),
+        )
+        self.stewardship = Stewardship(self.host, me, world.first_map)
+        self.host.add_replica(
+            self.maker.make(META_GROUP, frozenset(world.members_ids), self.host.meta.applied_index)
+        )
+        self._on_map()
+
+    def _on_map(self) -> None:
+        cluster_map = self.host.meta.map
+        if cluster_map is None:
+            return
+        for partition in cluster_map.partitions_of(self._me):
+            if group_of(partition) not in self.host.replicas:
+                replicas = cluster_map.replicas_of(partition)
+                replica = self.maker.make(group_of(partition), frozenset(replicas))
+                self.host.add_replica(replica)
+
+    def _on_failure(self, problem: BaseException) -> None:
+        self.problem = problem
+
+
+@dataclass
+class World:
+    """A cluster of `size` nodes and `partitions` partitions."""
+
+    size: int = 3
+    partitions: int = 4
+    seed: int = 1
+    soon: deque[Callable[[], None]] = field(default_factory=deque)
+    cut: set[tuple[ReplicaId, ReplicaId]] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self.random = Random(self.seed)
+        self.members_ids = [ReplicaId(number) for number in range(1, self.size + 1)]
+        self.members: dict[ReplicaId, Member] = {}
+        for me in self.members_ids:
+            self.members[me] = Member(self, me, MemoryFileSystem(), MemoryEngine())
+
+    def first_map(self) -> ClusterMap:
+        return initial_map(
+            "a cluster",
+            {NodeId(f"n{me}"): f"n{me}:7001" for me in self.members_ids},
+            ClusterSettings(self.partitions, min(3, self.size), 4096, 1 << 20),
+            xxh3_64_intdigest,
+        )
+
+    # Running
+
+    def run(self) -> None:
+        """Until nothing is left to do but wait."""
+        for _ in range(100_000):
+            if not self.soon:
+                return
+            self.soon.popleft()()
+        raise AssertionError("the world does not come to rest")
+
+    def tick(self, count: int = 1) -> None:
+        for _ in range(count):
+            for member in list(self.members.values()):
+                member.host.tick()
+                member.stewardship.tick()
+            self.run()
+
+    def until(self, condition: Callable[[], bool], ticks: int = LONG_TICKS) -> None:
+        for _ in range(ticks):
+            if condition():
+                return
+            self.tick()
+        raise AssertionError(f"not within {ticks} ticks")
+
+    def deliver(self, sender: ReplicaId, to: ReplicaId, messages: tuple[GroupMessage, ...]) -> None:
+        member = self.members.get(to)
+        if member is not None and sender in self.members and (sender, to) not in self.cut:
+            member.host.receive(sender, messages)
+
+    # Faults
+
+    def crash(self, me: ReplicaId) -> Member:
+        """Power off: what was not synced is gone, and the engine with it."""
+        member = self.members.pop(me)
+        member.worker.close()
+        member.files.crash()
+        return member
+
+    def start(self, me: ReplicaId, files: MemoryFileSystem, engine: Engine) -> None:
+        self.members[me] = Member(self, me, files, engine)
+
+    def isolate(self, me: ReplicaId) -> None:
+        for other in self.members_ids:
+            self.cut |= {(me, other), (other, me)}
+
+    def heal(self) -> None:
+        self.cut.clear()
+
+    # Looking
+
+    def leader_of(self, group: GroupId) -> ReplicaId | None:
+        """The leader of the highest term."""
+        found: ReplicaId | None = None
+        term = -1
+        for me, member in self.members.items():
+            replica = member.host.replicas.get(group)
+            if replica is not None and replica.is_leader and replica.core.term > term:
+                found, term = me, replica.core.term
+        return found
+
+    def serves(self) -> bool:
+        """Whether every partition has a leader that its replicas know."""
+        return all(
+            member.host.meta.map is not None
+            and all(replica.core.leader is not None for replica in member.host.replicas.values())
+            for member in self.members.values()
+        )
+
+    def problems(self) -> list[BaseException]:
+        return [m.problem for m in self.members.values() if m.problem is not None]
+
+    # Operating
+
+    def partition_of(self, key: bytes) -> PartitionId:
+        return partition_of_hash(key_hash(key), self.partitions)
+
+    def put(self, key: bytes, value: bytes, at: ReplicaId | None = None) -> Answers:
+        group = group_of(self.partition_of(key))
+        me = at if at is not None else self.leader_of(group)
+        assert me is not None, "no leader"
+        answers = Answers()
+        command = encode_command(bytes((OperationKind.PUT,)), [key], [value])
+        self.members[me].host.write(group, WriteRequest(answers, 0, command), LONG_TICKS)
+        return answers
+
+    def get(self, key: bytes, at: ReplicaId | None = None) -> Answers:
+        group = group_of(self.partition_of(key))
+        me = at if at is not None else self.leader_of(group)
+        assert me is not None, "no leader"
+        answers = Answers()
+        self.members[me].host.read(group, ReadRequest(answers, 0, [key]), LONG_TICKS)
+        return answers
+
+
+def value_of(answers: Answers) -> bytes | None:
+    """The value that a read found."""
+    assert answers.answer is not None
+    assert answers.answer.status is Status.OK
+    records, _end = decode_optional_list(answers.answer.result)
+    return None if records[0] is None else record_value(records[0])

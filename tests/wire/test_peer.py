@@ -1,0 +1,73 @@
+"""Raft messages come back from the wire as they went."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cluster.ids import GroupId, Index, ReplicaId, Term
+from cluster.raft.messages import (
+    AppendRequest,
+    AppendResponse,
+    Entry,
+    EntryKind,
+    HeartbeatRequest,
+    HeartbeatResponse,
+    Message,
+    TimeoutNow,
+    VoteRequest,
+    VoteResponse,
+)
+from kvstore.codec.byteslist import CodecError
+from kvstore.environment import GroupMessage
+from kvstore.generated.cluster.v1 import peer_pb2
+from kvstore.wire.peer import decode_round, encode_round
+
+ME, PEER = ReplicaId(1), ReplicaId(2)
+INDEX = st.integers(0, (1 << 63) - 8).map(Index)
+TERM = st.integers(0, (1 << 64) - 1).map(Term)
+FLAG = st.booleans()
+
+
+@st.composite
+def appends(draw: st.DrawFn) -> AppendRequest:
+    previous = draw(INDEX)
+    entries = tuple(
+        Entry(
+            Index(previous + 1 + i), draw(TERM), draw(st.sampled_from(EntryKind)), draw(st.binary())
+        )
+        for i in range(draw(st.integers(0, 4)))
+    )
+    return AppendRequest(ME, PEER, draw(TERM), previous, draw(TERM), draw(INDEX), entries)
+
+
+MESSAGES: st.SearchStrategy[Message] = st.one_of(
+    st.builds(VoteRequest, st.just(ME), st.just(PEER), TERM, INDEX, TERM, FLAG, FLAG),
+    st.builds(VoteResponse, st.just(ME), st.just(PEER), TERM, FLAG, FLAG),
+    appends(),
+    st.builds(AppendResponse, st.just(ME), st.just(PEER), TERM, FLAG, INDEX, INDEX, TERM),
+    st.builds(
+        HeartbeatRequest, st.just(ME), st.just(PEER), TERM, INDEX, st.integers(0, 1 << 60), FLAG
+    ),
+    st.builds(HeartbeatResponse, st.just(ME), st.just(PEER), TERM, st.integers(0, 1 << 60)),
+    st.builds(TimeoutNow, st.just(ME), st.just(PEER), TERM),
+)
+
+
+@given(st.lists(st.tuples(st.integers(0, 1 << 20).map(GroupId), MESSAGES), max_size=6))
+def test_a_round_comes_back_as_it_went(messages: list[GroupMessage]) -> None:
+    sent = encode_round(ME, PEER, "cluster", messages).SerializeToString()
+    assert decode_round(peer_pb2.Round.FromString(sent)) == messages
+
+
+def test_a_message_of_an_unknown_kind_is_refused() -> None:
+    unknown = peer_pb2.Round(messages=[peer_pb2.Message(group_id=1)])
+    with pytest.raises(CodecError, match="kind 0"):
+        decode_round(unknown)
+
+
+def test_an_append_whose_lists_differ_in_length_is_refused() -> None:
+    broken = peer_pb2.Message(kind=peer_pb2.MESSAGE_KIND_APPEND_REQUEST, entry_terms=[1, 2])
+    with pytest.raises(CodecError, match="differ in length"):
+        decode_round(peer_pb2.Round(messages=[broken]))
