@@ -9,7 +9,7 @@ KVStoreError
 ├── ResourceExhausted      a queue or the disk is full: try later       exit 5
 ├── ClientClosed           the client was closed
 ├── ConfigurationError     the node cannot start as it was asked to     exit 2
-└── CorruptionError        bytes on disk are not what was written
+└── CorruptionError        bytes on disk are not what was written       exit 2
 ```
 
 A broken invariant is no operating error: `InvariantViolation` stops the node.

@@ -1,0 +1,180 @@
+"""What a node's answer, or its silence, means for the operations that were sent to it.
+
+| what happened | writes | reads |
+| --- | --- | --- |
+| refused by the node, or never sent | tried again, then definite | tried again |
+| sent, and no answer | unknown, never sent again | tried again elsewhere |
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any, Final
+
+from cluster.ids import ReplicaId
+from kvstore.client.lane import Call, Lane
+from kvstore.client.operations import PAGE_BYTES_MAX, OperationClass, Section
+from kvstore.client.outbox import PartitionQueue
+from kvstore.client.outcomes import CallFailure, Verdict, judge
+from kvstore.client.refresh import Refresher
+from kvstore.client.retry import Failure
+from kvstore.client.switchboard import Switchboard
+from kvstore.codec.byteslist import CodecError
+from kvstore.codec.limits import MESSAGE_BYTES_MAX
+from kvstore.errors import InvalidArgument, OutcomeUnknown, Unavailable
+from kvstore.generated.kvstore.v1 import kv_pb2
+
+REDIRECTS_MAX: Final = 2
+"""Followed at once, in a row; then with backoff, so that nodes that disagree are not hammered."""
+
+_VERDICTS: Final[dict[int, Verdict]] = {
+    kv_pb2.SECTION_STATUS_UNAVAILABLE: Verdict.AGAIN,
+    kv_pb2.SECTION_STATUS_OVERLOADED: Verdict.OVERLOADED,
+    kv_pb2.SECTION_STATUS_INVALID: Verdict.INVALID,
+    kv_pb2.SECTION_STATUS_UNKNOWN: Verdict.UNKNOWN,
+}
+"""What a section's status means; UNKNOWN where a newer node says what is not listed."""
+
+Queue = PartitionQueue[Any]
+
+
+class Answers:
+    """The owner of all lanes: settles callers, or gives operations back for another try."""
+
+    __slots__ = ("_board", "_refresher")
+
+    def __init__(self, board: Switchboard, refresher: Refresher) -> None:
+        self._board = board
+        self._refresher = refresher
+
+    @property
+    def header(self) -> tuple[str, int]:
+        """Cluster id and map epoch, for requests."""
+        return self._board.header
+
+    @property
+    def section_bytes_max(self) -> int:
+        """Of one section of a batch."""
+        return self._board.limits.batch_bytes_max
+
+    @property
+    def scans_per_call_max(self) -> int:
+        """Pages that fit in half a message, at their largest."""
+        limits = self._board.limits
+        record_bytes_max = limits.value_bytes_max + limits.key_bytes_max
+        return max(1, MESSAGE_BYTES_MAX // 2 // max(PAGE_BYTES_MAX, record_bytes_max))
+
+    def unreachable(self, lane: Lane, queues: list[Queue]) -> None:
+        """No connection: nothing was sent, so others are tried."""
+        failure = Failure(f"no connection to {lane.name}")
+        for queue in queues:
+            self._blame(queue, lane, failure)
+            self._board.park(queue)
+        self._refresher.request(lane.connection.address)
+
+    def slow(self, lane: Lane) -> None:
+        """Perhaps others lead by now; what was not sent yet can then go to them."""
+        self._refresher.request(lane.connection.address)
+
+    def failed(self, lane: Lane, call: Call, error: BaseException) -> None:
+        """A whole call failed."""
+        failure = judge(error, lane.name)
+        if lane.kind is not OperationClass.WRITE:
+            # Also where it took too long: the answer may have been on its way for all that time.
+            fewer = lane.learn_too_large(sum(map(len, call.sections)))
+            if failure.too_large and fewer:
+                for queue, section in zip(call.queues, call.sections, strict=True):
+                    queue.give_back(section)
+                    self._board.resubmit(queue)
+                return
+            if failure.too_large:
+                failure = CallFailure(Verdict.OVERLOADED, failure.detail)
+        for queue, section in zip(call.queues, call.sections, strict=True):
+            self._section_failed(lane, queue, section, failure)
+        self._refresher.request(lane.connection.address)
+
+    def answered(self, lane: Lane, call: Call, response: kv_pb2.BatchResponse) -> None:
+        """The node answered each section for itself."""
+        statuses, results = response.statuses, response.results
+        if not len(statuses) == len(results) == len(call.sections):
+            problem = f"{len(statuses)} sections answered of {len(call.sections)}"
+            self.failed(lane, call, CodecError(problem))
+            return
+        if response.HasField("map"):
+            self._board.adopt(response.map)
+        if lane.kind is not OperationClass.WRITE:
+            lane.learn_answer_size(sum(map(len, call.sections)), sum(map(len, results)))
+        for number, (queue, section) in enumerate(zip(call.queues, call.sections, strict=True)):
+            if statuses[number] != kv_pb2.SECTION_STATUS_OK:
+                self._refused(lane, queue, section, response, number)
+                continue
+            queue.failures = 0
+            queue.failure = None
+            try:
+                section.answer(results[number])
+            except CodecError as error:
+                self._section_failed(lane, queue, section, judge(error, lane.name))
+
+    def _refused(
+        self,
+        lane: Lane,
+        queue: Queue,
+        section: Section,
+        response: kv_pb2.BatchResponse,
+        number: int,
+    ) -> None:
+        status = response.statuses[number]
+        if status == kv_pb2.SECTION_STATUS_NOT_LEADER:
+            leader = response.leaders[number] if number < len(response.leaders) else 0
+            self._redirected(lane, queue, section, ReplicaId(leader))
+            return
+        detail = response.details[number] if number < len(response.details) else ""
+        said = f"{lane.name}, partition {queue.partition}: {detail or 'no details'}"
+        verdict = _VERDICTS.get(status, Verdict.UNKNOWN)
+        self._section_failed(lane, queue, section, CallFailure(verdict, said))
+        if verdict in (Verdict.AGAIN, Verdict.UNKNOWN):
+            self._refresher.request(lane.connection.address)
+
+    def _redirected(self, lane: Lane, queue: Queue, section: Section, leader: ReplicaId) -> None:
+        # A leader that said why it cannot serve tells the user more than others that do not lead.
+        not_leader = Failure(f"{lane.name} does not lead partition {queue.partition}")
+        self._blame(queue, lane, queue.failure or not_leader)
+        queue.give_back(section)
+        news = leader != lane.replica and queue.failures <= REDIRECTS_MAX
+        if leader:
+            self._board.learn({queue.partition: leader})
+        known = self._board.known_routes.route(queue.partition).leader
+        if not leader or known is None:
+            self._refresher.request(lane.connection.address)
+        if known is not None and news:
+            self._board.resubmit(queue)
+        else:
+            self._board.park(queue)
+
+    def _section_failed(
+        self, lane: Lane, queue: Queue, section: Section, failure: CallFailure
+    ) -> None:
+        """Tells the callers, or keeps the operations for another try."""
+        detail, verdict = failure.detail, failure.verdict
+        if verdict is Verdict.INVALID:
+            section.fail(partial(InvalidArgument, detail))
+        elif verdict is Verdict.REFUSED:
+            section.fail(partial(Unavailable, f"{detail}; nothing was applied"))
+        elif verdict is Verdict.UNKNOWN and section.kind is OperationClass.WRITE:
+            section.fail(partial(OutcomeUnknown, f"{detail}; the write may have been applied"))
+            self._blame(queue, lane, None)
+        else:
+            overloaded = verdict is Verdict.OVERLOADED
+            if overloaded:
+                queue.failures += 1
+                queue.failure = Failure(detail, overloaded=True)
+            else:
+                self._blame(queue, lane, Failure(detail))
+            queue.give_back(section)
+            self._board.park(queue)
+
+    def _blame(self, queue: Queue, lane: Lane, failure: Failure | None) -> None:
+        self._board.known_routes.route(queue.partition).blame(lane.replica)
+        if failure is not None:
+            queue.failures += 1
+            queue.failure = failure

@@ -1,0 +1,305 @@
+"""The client for asyncio programs."""
+
+from __future__ import annotations
+
+import contextlib
+from asyncio import AbstractEventLoop, get_running_loop
+from collections.abc import AsyncGenerator, Sequence
+from random import Random
+from types import TracebackType
+from typing import Final, NoReturn, Self
+
+from cluster.partition.map import ClusterMap
+from cluster.partition.ranges import partition_of_hash
+from kvstore.client.arguments import (
+    as_bytes,
+    checked_limit,
+    checked_timeout_s,
+    optional_bytes,
+    parsed_endpoints,
+)
+from kvstore.client.dispatch import Dispatcher
+from kvstore.client.scan import Range, range_of, scan_records
+from kvstore.client.status import ClusterStatus, Location, ask_status
+from kvstore.codec.byteslist import CodecError
+from kvstore.codec.command import OperationKind
+from kvstore.codec.record import Record, decode_record, record_value
+from kvstore.codec.routing import key_hash
+from kvstore.errors import ClientClosed, CorruptionError
+
+ENDPOINTS_DEFAULT: Final = "127.0.0.1:7001"
+TIMEOUT_S_DEFAULT: Final = 5.0
+
+# Plain numbers, because they are read for every operation.
+_PUT: Final = int(OperationKind.PUT)
+_DELETE: Final = int(OperationKind.DELETE)
+
+
+class AsyncClient:
+    """A kvstore cluster, for one event loop.
+
+    ```python
+    async with AsyncClient("127.0.0.1:7001,127.0.0.1:7002") as kv:
+        await kv.put("greeting", "hello")
+        value = await kv.get("greeting")  # b"hello"
+    ```
+
+    One client is meant to be shared by many tasks: operations that are asked for at the same time
+    travel together. Keys and values are bytes; str is encoded as UTF-8. `endpoints` are one or
+    more nodes, "host:port", from which the others are learned. `timeout_s` holds for every call
+    that names no other.
+
+    Every call may raise InvalidArgument, Unavailable (DeadlineExceeded among them),
+    ResourceExhausted and ClientClosed; after these nothing was applied. Writes may raise
+    OutcomeUnknown: sent, and perhaps applied. A task that is cancelled while it writes does not
+    know either.
+    """
+
+    def __init__(
+        self,
+        endpoints: str | Sequence[str] = ENDPOINTS_DEFAULT,
+        *,
+        timeout_s: float = TIMEOUT_S_DEFAULT,
+        random: Random | None = None,
+    ) -> None:
+        self._endpoints = parsed_endpoints(endpoints)
+        self._timeout_s = checked_timeout_s(timeout_s)
+        self._random = Random() if random is None else random
+        self._dispatcher: Dispatcher | None = None
+        self._closed = False
+
+    def __repr__(self) -> str:
+        state = "open"
+        if self._closed:
+            state = "closed"
+        elif self._dispatcher is None or self._dispatcher.board.routes is None:
+            state = "not connected yet"
+        return f"<AsyncClient of {','.join(self._endpoints)}, {state}>"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("an AsyncClient holds connections and cannot be pickled; make one there")
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Closes all connections; may be called twice.
+
+        Calls that wait raise ClientClosed, or OutcomeUnknown where a write had been sent.
+        """
+        if self._dispatcher is not None:
+            self._check_loop(self._dispatcher, get_running_loop())
+            await self._dispatcher.close()
+        self._closed = True
+
+    async def put(
+        self, key: bytes | str, value: bytes | str, *, timeout_s: float | None = None
+    ) -> int:
+        """Stores `value` under `key` and gives the write's revision.
+
+        When it returns, the write is on stable storage on a majority of the partition's replicas.
+        """
+        if type(key) is not bytes:
+            key = as_bytes("key", key)
+        if type(value) is not bytes:
+            value = as_bytes("value", value)
+        loop = get_running_loop()
+        deadline_s = loop.time() + self._timeout(timeout_s)
+        dispatcher = self._dispatcher
+        if dispatcher is None or dispatcher.loop is not loop or not dispatcher.is_started:
+            dispatcher = await self._start(loop, deadline_s)
+        dispatcher.board.limits.check_key(key)
+        dispatcher.board.limits.check_value(value)
+        return await dispatcher.write(_PUT, key, value, deadline_s)
+
+    async def delete(self, key: bytes | str, *, timeout_s: float | None = None) -> bool:
+        """Removes `key`; False when there was no such key."""
+        key = as_bytes("key", key)
+        loop = get_running_loop()
+        deadline_s = loop.time() + self._timeout(timeout_s)
+        dispatcher = await self._start(loop, deadline_s)
+        dispatcher.board.limits.check_key(key)
+        return await dispatcher.write(_DELETE, key, b"", deadline_s) != 0
+
+    async def get(self, key: bytes | str, *, timeout_s: float | None = None) -> bytes | None:
+        """The value under `key`, or None. Sees every write acknowledged before the call."""
+        record = await self._read(key, timeout_s)
+        return None if record is None else _value(key, record)
+
+    async def get_record(
+        self, key: bytes | str, *, timeout_s: float | None = None
+    ) -> Record | None:
+        """The value under `key` with its version and revisions, or None."""
+        record = await self._read(key, timeout_s)
+        return None if record is None else _record(key, record)
+
+    async def _read(self, key: bytes | str, timeout_s: float | None) -> bytes | None:
+        if type(key) is not bytes:
+            key = as_bytes("key", key)
+        loop = get_running_loop()
+        deadline_s = loop.time() + self._timeout(timeout_s)
+        dispatcher = self._dispatcher
+        if dispatcher is None or dispatcher.loop is not loop or not dispatcher.is_started:
+            dispatcher = await self._start(loop, deadline_s)
+        dispatcher.board.limits.check_key(key)
+        return await dispatcher.read(key, deadline_s)
+
+    def scan(
+        self,
+        *,
+        prefix: bytes | str | None = None,
+        start: bytes | str | None = None,
+        end: bytes | str | None = None,
+        limit: int | None = None,
+        timeout_s: float | None = None,
+    ) -> AsyncGenerator[tuple[bytes, bytes], None]:
+        """Keys and values in byte order: start ≤ key < end, and beginning with `prefix`.
+
+        At most `limit` of them. `timeout_s` is for each page that is fetched, not for the whole.
+        Each page is linearizable; the whole is not one moment's picture. Who leaves the loop early
+        may close the generator (`contextlib.aclosing`) to let go of pages fetched ahead.
+        """
+        wanted = _range(prefix, start, end, limit, keys_only=False)
+        return self._entries(wanted, self._timeout(timeout_s))
+
+    def scan_keys(
+        self,
+        *,
+        prefix: bytes | str | None = None,
+        start: bytes | str | None = None,
+        end: bytes | str | None = None,
+        limit: int | None = None,
+        timeout_s: float | None = None,
+    ) -> AsyncGenerator[bytes, None]:
+        """Like `scan`, without fetching the values."""
+        wanted = _range(prefix, start, end, limit, keys_only=True)
+        return self._keys(wanted, self._timeout(timeout_s))
+
+    def scan_records(
+        self,
+        *,
+        prefix: bytes | str | None = None,
+        start: bytes | str | None = None,
+        end: bytes | str | None = None,
+        limit: int | None = None,
+        timeout_s: float | None = None,
+    ) -> AsyncGenerator[tuple[bytes, Record], None]:
+        """Like `scan`, with each value's version and revisions."""
+        wanted = _range(prefix, start, end, limit, keys_only=False)
+        return self._whole_records(wanted, self._timeout(timeout_s))
+
+    async def _whole_records(
+        self, wanted: Range, timeout_s: float
+    ) -> AsyncGenerator[tuple[bytes, Record], None]:
+        async with contextlib.aclosing(await self._records(wanted, timeout_s)) as records:
+            async for key, record in records:
+                yield key, _record(key, record)
+
+    async def _entries(
+        self, wanted: Range, timeout_s: float
+    ) -> AsyncGenerator[tuple[bytes, bytes], None]:
+        async with contextlib.aclosing(await self._records(wanted, timeout_s)) as records:
+            async for key, record in records:
+                yield key, _value(key, record)
+
+    async def _keys(self, wanted: Range, timeout_s: float) -> AsyncGenerator[bytes, None]:
+        async with contextlib.aclosing(await self._records(wanted, timeout_s)) as records:
+            async for key, _ in records:
+                yield key
+
+    async def _records(
+        self, wanted: Range, timeout_s: float
+    ) -> AsyncGenerator[tuple[bytes, bytes], None]:
+        loop = get_running_loop()
+        dispatcher = await self._start(loop, loop.time() + timeout_s)
+        return scan_records(dispatcher, wanted, timeout_s)
+
+    async def locate(self, key: bytes | str, *, timeout_s: float | None = None) -> Location:
+        """The partition of `key`, who leads it and who holds it, asked anew."""
+        key = as_bytes("key", key)
+        dispatcher, _ = await self._refreshed(timeout_s)
+        dispatcher.board.limits.check_key(key)
+        routes = dispatcher.board.known_routes
+        partition = partition_of_hash(key_hash(key), len(routes.map.partitions))
+        route = routes.route(partition)
+        leader = None if route.leader is None else routes.node(route.leader).node_id
+        replicas = tuple(routes.node(replica).node_id for replica in route.replicas)
+        return Location(key, partition, leader, replicas)
+
+    async def status(self, *, timeout_s: float | None = None) -> ClusterStatus:
+        """What every node of the cluster says of itself; nodes that do not answer are marked."""
+        dispatcher, deadline_s = await self._refreshed(timeout_s)
+        remaining_s = max(0.001, deadline_s - dispatcher.loop.time())
+        cluster_map = dispatcher.board.known_routes.map
+        return await ask_status(dispatcher.connections, cluster_map, remaining_s)
+
+    async def cluster_map(self, *, timeout_s: float | None = None) -> ClusterMap:
+        """The cluster's map, asked anew."""
+        dispatcher, _ = await self._refreshed(timeout_s)
+        return dispatcher.board.known_routes.map
+
+    async def _refreshed(self, timeout_s: float | None) -> tuple[Dispatcher, float]:
+        loop = get_running_loop()
+        deadline_s = loop.time() + self._timeout(timeout_s)
+        dispatcher = await self._start(loop, deadline_s)
+        await dispatcher.refresh(deadline_s)
+        return dispatcher, deadline_s
+
+    def _timeout(self, timeout_s: float | None) -> float:
+        return self._timeout_s if timeout_s is None else checked_timeout_s(timeout_s)
+
+    async def _start(self, loop: AbstractEventLoop, deadline_s: float) -> Dispatcher:
+        """The dispatcher, with a map; made by the first call."""
+        if self._closed:
+            raise ClientClosed("the client is closed; nothing was done")
+        if self._dispatcher is None:
+            self._dispatcher = Dispatcher(self._endpoints, self._random)
+        self._check_loop(self._dispatcher, loop)
+        await self._dispatcher.start(deadline_s)
+        return self._dispatcher
+
+    def _check_loop(self, dispatcher: Dispatcher, loop: AbstractEventLoop) -> None:
+        if dispatcher.loop is not loop:
+            raise RuntimeError(
+                "this AsyncClient was first used on another event loop, and its connections live "
+                "there; make one client for each loop, or use Client from many threads"
+            )
+
+
+def _range(
+    prefix: bytes | str | None,
+    start: bytes | str | None,
+    end: bytes | str | None,
+    limit: int | None,
+    *,
+    keys_only: bool,
+) -> Range:
+    return range_of(
+        optional_bytes("prefix", prefix),
+        optional_bytes("start", start),
+        optional_bytes("end", end),
+        checked_limit(limit),
+        keys_only,
+    )
+
+
+def _record(key: bytes | str, record: bytes) -> Record:
+    try:
+        return decode_record(record)
+    except CodecError as problem:
+        raise CorruptionError(f"the record of key {key!r}: {problem}") from problem
+
+
+def _value(key: bytes | str, record: bytes) -> bytes:
+    try:
+        return record_value(record)
+    except CodecError as problem:
+        raise CorruptionError(f"the record of key {key!r}: {problem}") from problem

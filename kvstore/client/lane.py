@@ -1,0 +1,349 @@
+"""A lane: carries the queues of one class to one node, in as few calls as there is need for.
+
+It sends at once when nothing is under way and gathers while a call is: batching needs no delay. The
+call that gathers behind it is the *main* call. When one is under way for longer than calls usually
+take, one of its partitions may be stuck and hold back the answers of all. It then no longer stops
+the next main call; its partitions become *suspects*, and each of them travels alone, as a *probe*,
+until a call that carries it is answered.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, Final, Protocol
+
+from cluster.ids import PartitionId, ReplicaId
+from kvstore.client.connection import CONNECT_TIMEOUT_S, Connection
+from kvstore.client.connection import call as call_method
+from kvstore.client.operations import OperationClass, Section
+from kvstore.client.outbox import PartitionQueue
+from kvstore.generated.kvstore.v1 import kv_pb2
+
+CALLS_MAX: Final = 8
+"""Under way at once on one lane; probes leave one of them to the main call."""
+CALL_BYTES_MAX: Final = 8 << 20
+CALL_OPERATIONS_MAX: Final = 16_384
+READ_ANSWER_BYTES_AIM: Final = 8 << 20
+OVERDUE_S_MIN: Final = 0.02
+OVERDUE_S_MAX: Final = 0.5
+OVERDUE_FACTOR: Final = 4
+"""A call is overdue when it takes this many times the usual; busy clusters are no stuck ones."""
+SLOW_S: Final = 0.5
+"""A call under way for so long makes the client ask others who leads."""
+CALL_TIMEOUT_S_MAX: Final = {
+    OperationClass.WRITE: 30.0,
+    # Reads can be sent again, so that a node that hangs need not cost all of a caller's time.
+    OperationClass.READ: 2.0,
+    OperationClass.SCAN: 5.0,
+}
+
+Queue = PartitionQueue[Any]
+
+
+class Call:
+    """One Batch call under way: section i is of queue i."""
+
+    __slots__ = ("queues", "sections", "started_s", "task")
+
+    def __init__(self, queues: list[Queue], sections: list[Section], started_s: float) -> None:
+        self.queues = queues
+        self.sections = sections
+        self.started_s = started_s
+        self.task: asyncio.Task[None] | None = None
+
+
+class LaneOwner(Protocol):
+    """What a lane tells of its calls, and asks."""
+
+    @property
+    def header(self) -> tuple[str, int]:
+        """Cluster id and map epoch, for requests."""
+        ...
+
+    @property
+    def section_bytes_max(self) -> int:
+        """Of one section."""
+        ...
+
+    @property
+    def scans_per_call_max(self) -> int:
+        """How many pages fit in one answer."""
+        ...
+
+    def answered(self, lane: Lane, call: Call, response: kv_pb2.BatchResponse) -> None:
+        """The node answered."""
+        ...
+
+    def failed(self, lane: Lane, call: Call, error: BaseException) -> None:
+        """The call raised `error`."""
+        ...
+
+    def unreachable(self, lane: Lane, queues: list[Queue]) -> None:
+        """There is no connection; nothing of `queues`, which are off the lane, was sent."""
+        ...
+
+    def slow(self, lane: Lane) -> None:
+        """A call is under way for long; said again and again while it is."""
+        ...
+
+
+class Lane:
+    """One class of operations to one node; see the module."""
+
+    __slots__ = (
+        "_calls",
+        "_connecting",
+        "_flush_scheduled",
+        "_loop",
+        "_main",
+        "_owner",
+        "_queues",
+        "_suspects",
+        "_usual_s",
+        "_watch",
+        "connection",
+        "kind",
+        "name",
+        "operations_max",
+        "replica",
+    )
+
+    def __init__(
+        self,
+        owner: LaneOwner,
+        kind: OperationClass,
+        replica: ReplicaId,
+        name: str,
+        connection: Connection,
+    ) -> None:
+        self._owner = owner
+        self._loop = asyncio.get_running_loop()
+        self.kind = kind
+        self.replica = replica
+        self.name = name
+        """Of the node, for messages."""
+        self.connection = connection
+        self.operations_max = CALL_OPERATIONS_MAX
+        """In one call. For reads and scans it follows the size of the answers."""
+        self._queues: dict[PartitionId, Queue] = {}
+        self._calls: set[Call] = set()
+        self._main: Call | None = None
+        self._suspects: dict[PartitionId, Call | None] = {}
+        """With the probe that is under way for each."""
+        self._usual_s = 0.0
+        self._watch: asyncio.TimerHandle | None = None
+        self._connecting: asyncio.Task[None] | None = None
+        self._flush_scheduled = False
+
+    def __repr__(self) -> str:
+        return (
+            f"<Lane of {self.kind.name} to {self.name}: {len(self._queues)} partitions wait, "
+            f"{len(self._calls)} calls under way>"
+        )
+
+    @property
+    def calls(self) -> set[Call]:
+        """Those under way."""
+        return self._calls
+
+    def enlist(self, queue: Queue) -> None:
+        """Will come for this queue, at the end of this turn of the event loop if it can."""
+        queue.listed = True
+        queue.lane = self
+        self._queues[queue.partition] = queue
+        self._schedule_flush()
+
+    def unlist(self, queue: Queue) -> None:
+        """Will not come for this queue any more."""
+        del self._queues[queue.partition]
+        queue.listed = False
+        queue.lane = None
+
+    async def close(self) -> None:
+        """Ends what is under way; the owner tells the callers."""
+        if self._watch is not None:
+            self._watch.cancel()
+        self._queues.clear()
+        for task in self._tasks():
+            task.cancel()
+        await self.drain()
+
+    async def drain(self) -> None:
+        """Waits until nothing is under way any more."""
+        while tasks := self._tasks():
+            await asyncio.wait(tasks)
+
+    def _tasks(self) -> list[asyncio.Task[None]]:
+        tasks = [call.task for call in self._calls if call.task is not None]
+        if self._connecting is not None:
+            tasks.append(self._connecting)
+        return tasks
+
+    # --- sending
+
+    def _schedule_flush(self) -> None:
+        if not self._flush_scheduled:
+            self._flush_scheduled = True
+            self._loop.call_soon(self._flush)
+
+    def _flush(self) -> None:
+        self._flush_scheduled = False
+        if not self._queues or self._connecting is not None:
+            return
+        if not self.connection.is_ready():
+            # What is handed to a channel without a connection may or may not go out later. Held
+            # back here, it is certain that it was not sent.
+            self._connecting = self._loop.create_task(self._connect())
+            return
+        if self._main is None and len(self._calls) < CALLS_MAX:
+            self._main = self._send(*self._gather())
+        if self._suspects:
+            self._probe()
+        if self._calls and self._watch is None:
+            self._watch = self._loop.call_later(self._overdue_s, self._check_overdue)
+
+    def _gather(self) -> tuple[list[Queue], list[Section]]:
+        """What the next main call carries: a section of each queue, within bounds."""
+        queues: list[Queue] = []
+        sections: list[Section] = []
+        room = CALL_BYTES_MAX
+        scans = self.kind is OperationClass.SCAN
+        count = self.operations_max
+        if scans:
+            count = min(count, self._owner.scans_per_call_max)
+        for partition, queue in list(self._queues.items()):
+            if partition in self._suspects:
+                continue
+            while room > 0 and count > 0:
+                section = self._take(queue, room, 1 if scans else count)
+                if section is None:
+                    break
+                queues.append(queue)
+                sections.append(section)
+                room -= section.cost_bytes()
+                count -= len(section)
+                if not scans:
+                    break  # one log entry for each partition and call
+        return queues, sections
+
+    def _take(self, queue: Queue, room: int, count: int) -> Section | None:
+        section: Section | None = queue.take(min(room, self._owner.section_bytes_max), count)
+        if queue.section.futures:
+            # The others first next time.
+            self._queues[queue.partition] = self._queues.pop(queue.partition)
+        elif queue.listed:
+            self.unlist(queue)
+        return section
+
+    def _send(self, queues: list[Queue], sections: list[Section]) -> Call | None:
+        if not sections:
+            return None
+        now = self._loop.time()
+        call = Call(queues, sections, now)
+        latest = max(max(section.deadlines) for section in sections)
+        timeout_s = min(max(latest - now, 0.001), CALL_TIMEOUT_S_MAX[self.kind])
+        self._calls.add(call)
+        call.task = self._loop.create_task(self._run(call, timeout_s))
+        return call
+
+    async def _run(self, call: Call, timeout_s: float) -> None:
+        try:
+            request = self._request(call)
+            response = await call_method(self.connection.batch, request, timeout_s)
+        except Exception as error:  # every way to fail is one of the callers' outcomes
+            self._owner.failed(self, call, error)
+        else:
+            self._owner.answered(self, call, response)
+        finally:
+            self._ended(call)
+
+    def _request(self, call: Call) -> kv_pb2.BatchRequest:
+        cluster_id, epoch = self._owner.header
+        return kv_pb2.BatchRequest(
+            cluster_id=cluster_id,
+            map_epoch=epoch,
+            partition_ids=[queue.partition for queue in call.queues],
+            kinds=[self.kind.value] * len(call.sections),
+            bodies=[section.body() for section in call.sections],
+        )
+
+    def _ended(self, call: Call) -> None:
+        self._calls.remove(call)
+        took_s = min(self._loop.time() - call.started_s, OVERDUE_S_MAX)
+        self._usual_s += (took_s - self._usual_s) / 8
+        if self._main is call:
+            self._main = None
+        if self._suspects:
+            for queue in call.queues:
+                if self._suspects.get(queue.partition) in (None, call):
+                    self._suspects.pop(queue.partition, None)
+        # Behind the callers that were just woken: what they ask for next goes with it.
+        self._schedule_flush()
+
+    # --- connecting
+
+    async def _connect(self) -> None:
+        try:
+            connected = await self.connection.connected(CONNECT_TIMEOUT_S)
+        finally:
+            self._connecting = None
+        if connected:
+            self._flush()
+            return
+        queues = list(self._queues.values())
+        for queue in queues:
+            self.unlist(queue)
+        self._owner.unreachable(self, queues)
+
+    # --- calls that take long
+
+    @property
+    def _overdue_s(self) -> float:
+        return min(OVERDUE_S_MAX, max(OVERDUE_S_MIN, OVERDUE_FACTOR * self._usual_s))
+
+    def _check_overdue(self) -> None:
+        self._watch = None
+        if not self._calls:
+            return
+        now = self._loop.time()
+        due_s = self._overdue_s
+        main = self._main
+        if main is not None:
+            due_s -= now - main.started_s
+            if due_s <= 0:
+                self._main = None
+                for queue in main.queues:
+                    self._suspects.setdefault(queue.partition, None)
+                due_s = self._overdue_s
+                self._schedule_flush()
+        if any(now - call.started_s >= SLOW_S for call in self._calls):
+            self._owner.slow(self)
+        self._watch = self._loop.call_later(max(due_s, 0.001), self._check_overdue)
+
+    def _probe(self) -> None:
+        for partition, queue in list(self._queues.items()):
+            if len(self._calls) >= CALLS_MAX - 1:
+                return
+            if partition not in self._suspects or self._suspects[partition] is not None:
+                continue
+            section = self._take(queue, CALL_BYTES_MAX, self._probe_operations_max)
+            if section is not None:
+                self._suspects[partition] = self._send([queue], [section])
+
+    @property
+    def _probe_operations_max(self) -> int:
+        return 1 if self.kind is OperationClass.SCAN else self.operations_max
+
+    # --- answers of reads
+
+    def learn_answer_size(self, operations: int, answer_bytes: int) -> None:
+        """Reads and scans: aims at answers of READ_ANSWER_BYTES_AIM, by halves and doubles."""
+        if answer_bytes > READ_ANSWER_BYTES_AIM:
+            self.operations_max = max(1, operations // 2)
+        elif operations >= self.operations_max and answer_bytes < READ_ANSWER_BYTES_AIM // 4:
+            self.operations_max = min(CALL_OPERATIONS_MAX, self.operations_max * 2)
+
+    def learn_too_large(self, operations: int) -> bool:
+        """Reads and scans: an answer of so many was too large; whether fewer can be asked for."""
+        self.operations_max = max(1, min(self.operations_max, operations) // 2)
+        return operations > 1

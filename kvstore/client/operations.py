@@ -1,0 +1,214 @@
+"""Operations as columns: those of one class on one partition that travel together.
+
+A section is a set of parallel lists rather than a list of objects: adding an operation is a few
+appends, and a whole section is encoded, answered and handed on without an object per operation.
+The caller awaits its future and nothing else; a caller that is cancelled cancels that future, so a
+future that is done is an operation that nobody waits for.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from asyncio import Future
+from collections.abc import Callable, Iterable
+from enum import IntEnum, unique
+from itertools import compress
+from operator import not_
+from typing import Any, Final, Self, TypeVar
+
+from kvstore.codec.byteslist import CodecError, decode_optional_list, encode_list
+from kvstore.codec.command import encode_command
+from kvstore.codec.results import decode_results
+from kvstore.codec.scan import decode_page
+from kvstore.generated.kvstore.v1 import kv_pb2
+
+T = TypeVar("T")
+
+OPERATION_COST_BYTES: Final = 128
+"""What an operation is counted for beside its key and argument. More than it takes on the wire, so
+that bounds in bytes bound the wire too, and enough that they bound the number of operations."""
+
+PAGE_BYTES_MAX: Final = 1 << 20
+"""What a scan asks for in one page of one partition, at most."""
+
+_done: Final[Callable[[Future[Any]], bool]] = Future.done
+
+
+@unique
+class OperationClass(IntEnum):
+    """Operations that may share a call; the number is the section kind on the wire."""
+
+    WRITE = kv_pb2.SECTION_KIND_WRITE
+    READ = kv_pb2.SECTION_KIND_READ
+    SCAN = kv_pb2.SECTION_KIND_SCAN
+
+
+class Section(ABC):
+    """Operations in the order in which they were asked for; all lists are parallel.
+
+    Each future is resolved with what its class says.
+    """
+
+    __slots__ = ("deadlines", "futures", "keys")
+
+    kind: OperationClass
+
+    def __init__(self) -> None:
+        self.keys: list[bytes] = []
+        self.futures: list[Future[Any]] = []
+        self.deadlines: list[float] = []
+        """On the event loop's clock, in seconds."""
+
+    def __len__(self) -> int:
+        return len(self.futures)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {len(self)}>"
+
+    @abstractmethod
+    def body(self) -> bytes:
+        """The section on the wire."""
+
+    @abstractmethod
+    def answer(self, result: bytes) -> None:
+        """Gives each caller its part of `result`; raises CodecError, and then gives nothing."""
+
+    def columns(self) -> tuple[list[Any], ...]:
+        """The parallel lists."""
+        return (self.keys, self.futures, self.deadlines)
+
+    def cost_bytes(self) -> int:
+        """What the section counts for in bounds; see OPERATION_COST_BYTES."""
+        return sum(map(len, self.keys)) + OPERATION_COST_BYTES * len(self.futures)
+
+    def drop_done(self) -> int:
+        """Drops operations that nobody waits for; says what they counted for."""
+        if not any(map(_done, self.futures)):
+            return 0
+        before = self.cost_bytes()
+        wanted = list(map(not_, map(_done, self.futures)))
+        for column in self.columns():
+            column[:] = compress(column, wanted)
+        return before - self.cost_bytes()
+
+    def put_before(self, newer: Section) -> None:
+        """Appends the operations of `newer`, which is left as it is."""
+        for mine, theirs in zip(self.columns(), newer.columns(), strict=True):
+            mine.extend(theirs)
+
+    def split(self, cost_bytes_max: int, count_max: int) -> Self:
+        """Cuts off as many first operations as keep the bounds, at least one, and gives them."""
+        first = type(self)()
+        count = self._count_within(cost_bytes_max, count_max)
+        for mine, theirs in zip(self.columns(), first.columns(), strict=True):
+            theirs.extend(mine[:count])
+            del mine[:count]
+        return first
+
+    def _count_within(self, cost_bytes_max: int, count_max: int) -> int:
+        cost = 0
+        for position in range(min(len(self), count_max)):
+            cost += self._cost_of(position)
+            if cost > cost_bytes_max:
+                return max(1, position)
+        return max(1, min(len(self), count_max))
+
+    def _cost_of(self, position: int) -> int:
+        return len(self.keys[position]) + OPERATION_COST_BYTES
+
+    def fail(self, error: Callable[[], Exception]) -> None:
+        """Raises a new `error()` in every caller that still waits."""
+        for future in self.futures:
+            if not future.done():
+                future.set_exception(error())
+
+    def expire(self, now_s: float, error: Callable[[], Exception]) -> float:
+        """Raises `error()` in callers whose deadline is past; gives the earliest that is left."""
+        earliest = math.inf
+        for future, deadline in zip(self.futures, self.deadlines, strict=True):
+            if future.done():
+                continue
+            if deadline <= now_s:
+                future.set_exception(error())
+            elif deadline < earliest:
+                earliest = deadline
+        return earliest
+
+
+class WriteSection(Section):
+    """Becomes one log entry; each caller gets its write's revision, 0 for a delete of nothing."""
+
+    __slots__ = ("arguments", "codes")
+
+    kind = OperationClass.WRITE
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.codes: list[int] = []
+        """Of OperationKind."""
+        self.arguments: list[bytes] = []
+
+    def body(self) -> bytes:
+        """A command."""
+        return encode_command(bytes(self.codes), self.keys, self.arguments)
+
+    def answer(self, result: bytes) -> None:
+        """`result` holds write results."""
+        _settle(self.futures, decode_results(result))
+
+    def columns(self) -> tuple[list[Any], ...]:
+        """The parallel lists."""
+        return (self.keys, self.futures, self.deadlines, self.codes, self.arguments)
+
+    def cost_bytes(self) -> int:
+        """Keys and values, and a constant for each operation."""
+        return super().cost_bytes() + sum(map(len, self.arguments))
+
+    def _cost_of(self, position: int) -> int:
+        return super()._cost_of(position) + len(self.arguments[position])
+
+
+class ReadSection(Section):
+    """Each caller gets the stored record of its key, or None."""
+
+    __slots__ = ()
+
+    kind = OperationClass.READ
+
+    def body(self) -> bytes:
+        """A list of keys."""
+        return encode_list(self.keys)
+
+    def answer(self, result: bytes) -> None:
+        """`result` holds a list of records."""
+        records, end = decode_optional_list(result)
+        if end != len(result):
+            raise CodecError("a list of records is followed by more bytes")
+        _settle(self.futures, records)
+
+
+class ScanSection(Section):
+    """One scan of one partition. `keys` holds its question, encoded."""
+
+    __slots__ = ()
+
+    kind = OperationClass.SCAN
+
+    def body(self) -> bytes:
+        """A scan."""
+        (question,) = self.keys
+        return question
+
+    def answer(self, result: bytes) -> None:
+        """`result` holds a page."""
+        _settle(self.futures, [decode_page(result)])
+
+
+def _settle(futures: list[Future[T]], results: Iterable[T]) -> None:
+    results = list(results)
+    if len(results) != len(futures):
+        raise CodecError(f"{len(results)} results answer {len(futures)} operations")
+    for future, result in zip(futures, results, strict=True):
+        if not future.done():
+            future.set_result(result)

@@ -1,0 +1,183 @@
+"""What can be asked about the cluster itself, as values."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import grpc.aio
+
+from cluster.ids import GroupId, NodeId, PartitionId, ReplicaId, group_of
+from cluster.partition.map import ClusterMap, NodeInfo
+from kvstore.client.connection import ConnectionClosed, Connections, call
+from kvstore.client.outcomes import judge
+from kvstore.generated.kvstore.v1 import admin_pb2
+
+STATUS_TIMEOUT_S: Final = 1.0
+"""For each node; all are asked at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """Where a key lives."""
+
+    key: bytes
+    partition: PartitionId
+    leader: NodeId | None
+    """None: not known at the moment."""
+    replicas: tuple[NodeId, ...]
+    """The preferred leader first."""
+
+
+@dataclass(frozen=True, slots=True)
+class NodeStatus:
+    """One node of the map; where it did not answer, what it would have said is None."""
+
+    node_id: NodeId
+    replica: ReplicaId
+    address: str
+    problem: str | None = None
+    """Why it did not answer; None: it did."""
+    version: str | None = None
+    map_epoch: int | None = None
+    uptime_s: float | None = None
+    rounds: int | None = None
+    log_syncs: int | None = None
+    messages_sent: int | None = None
+    log_bytes: int | None = None
+    leads: int | None = None
+    """Groups, the meta group among them."""
+
+    @property
+    def is_reachable(self) -> bool:
+        """Whether it answered."""
+        return self.problem is None
+
+
+@dataclass(frozen=True, slots=True)
+class GroupStatus:
+    """One Raft group as its leader sees it."""
+
+    group: GroupId
+    replicas: tuple[NodeId, ...]
+    leader: NodeId | None
+    """None: no node that answered leads it."""
+    term: int | None = None
+    commit_index: int | None = None
+    applied_index: int | None = None
+    lag: Mapping[NodeId, int] | None = None
+    """Entries that each other member still misses; None without a leader."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterStatus:
+    """What all nodes of the map said within STATUS_TIMEOUT_S; not one moment's picture."""
+
+    cluster_id: str
+    epoch: int
+    nodes: tuple[NodeStatus, ...]
+    meta: GroupStatus
+    partitions: tuple[GroupStatus, ...]
+    """In order of partition."""
+
+    @property
+    def is_healthy(self) -> bool:
+        """Every node answered and every group has a leader."""
+        groups = (self.meta, *self.partitions)
+        return all(node.is_reachable for node in self.nodes) and all(
+            group.leader is not None for group in groups
+        )
+
+
+async def ask_status(
+    connections: Connections, cluster_map: ClusterMap, timeout_s: float
+) -> ClusterStatus:
+    """Asks every node of the map; never fails, but says which nodes did not answer, and why."""
+    answers = await asyncio.gather(
+        *(_ask(connections, node, min(timeout_s, STATUS_TIMEOUT_S)) for node in cluster_map.nodes)
+    )
+    nodes = tuple(
+        _node_status(node, answer) for node, answer in zip(cluster_map.nodes, answers, strict=True)
+    )
+    leaders = _leaders([answer for answer in answers if not isinstance(answer, str)])
+    everyone = tuple(node.replica for node in cluster_map.nodes)
+    return ClusterStatus(
+        cluster_map.cluster_id,
+        cluster_map.epoch,
+        nodes,
+        _group_status(cluster_map, GroupId(0), everyone, leaders),
+        tuple(
+            _group_status(cluster_map, group_of(info.partition), info.replicas, leaders)
+            for info in cluster_map.partitions
+        ),
+    )
+
+
+async def _ask(
+    connections: Connections, node: NodeInfo, timeout_s: float
+) -> admin_pb2.StatusResponse | str:
+    connection = connections.to(node.address)
+    try:
+        answer: admin_pb2.StatusResponse = await call(
+            connection.status, admin_pb2.StatusRequest(), timeout_s
+        )
+    except (grpc.aio.AioRpcError, ConnectionClosed) as error:
+        return judge(error, "Status").detail
+    if answer.replica_id != node.replica:
+        return f"the node at {node.address} is replica {answer.replica_id}, not {node.replica}"
+    return answer
+
+
+def _node_status(node: NodeInfo, answer: admin_pb2.StatusResponse | str) -> NodeStatus:
+    if isinstance(answer, str):
+        return NodeStatus(node.node_id, node.replica, node.address, answer)
+    return NodeStatus(
+        node.node_id,
+        node.replica,
+        node.address,
+        None,
+        answer.version,
+        answer.map_epoch,
+        answer.uptime_s,
+        answer.rounds,
+        answer.log_syncs,
+        answer.messages_sent,
+        answer.log_bytes,
+        sum(replica.role == "leader" for replica in answer.replicas),
+    )
+
+
+_Leaders = dict[GroupId, tuple[ReplicaId, admin_pb2.ReplicaStatus]]
+
+
+def _leaders(answers: Sequence[admin_pb2.StatusResponse]) -> _Leaders:
+    """Who leads each group: of several that say so, the one of the highest term does."""
+    leaders: _Leaders = {}
+    for answer in answers:
+        for replica in answer.replicas:
+            group = GroupId(replica.group_id)
+            if replica.role == "leader" and (
+                group not in leaders or leaders[group][1].term < replica.term
+            ):
+                leaders[group] = (ReplicaId(answer.replica_id), replica)
+    return leaders
+
+
+def _group_status(
+    cluster_map: ClusterMap, group: GroupId, replicas: Sequence[ReplicaId], leaders: _Leaders
+) -> GroupStatus:
+    names = {node.replica: node.node_id for node in cluster_map.nodes}
+    members = tuple(names[replica] for replica in replicas)
+    if group not in leaders:
+        return GroupStatus(group, members, None)
+    leader, seen = leaders[group]
+    lag = {
+        names[ReplicaId(each.replica_id)]: each.entries
+        for each in seen.lags
+        if each.replica_id in names
+    }
+    return GroupStatus(
+        group, members, names[leader], seen.term, seen.commit_index, seen.applied_index, lag
+    )

@@ -1,0 +1,506 @@
+"""Every way in which a call can end, and what the caller is told of it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from random import Random
+
+import grpc
+import pytest
+
+from kvstore.client import AsyncClient, outbox
+from kvstore.errors import (
+    ClientClosed,
+    DeadlineExceeded,
+    InvalidArgument,
+    KVStoreError,
+    Outcome,
+    OutcomeUnknown,
+    ResourceExhausted,
+    Unavailable,
+)
+from kvstore.generated.kvstore.v1 import kv_pb2
+from tests.client import fake_cluster as fake
+from tests.client.fake_cluster import FakeCluster, until
+
+WRITE = kv_pb2.SECTION_KIND_WRITE
+DEFINITE = "definite"
+UNKNOWN = "unknown"
+
+Do = Callable[..., Awaitable[object]]
+
+
+def put(kv: AsyncClient, timeout_s: float = 30) -> Awaitable[object]:
+    return kv.put("key", "value", timeout_s=timeout_s)
+
+
+def delete(kv: AsyncClient, timeout_s: float = 30) -> Awaitable[object]:
+    return kv.delete("key", timeout_s=timeout_s)
+
+
+def get(kv: AsyncClient, timeout_s: float = 30) -> Awaitable[object]:
+    return kv.get("key", timeout_s=timeout_s)
+
+
+async def scan(kv: AsyncClient, timeout_s: float = 30) -> object:
+    return [entry async for entry in kv.scan(timeout_s=timeout_s)]
+
+
+class GivesUp(Random):
+    """Backoffs that are short at first and then outlast any deadline, so that no try is under way
+    when one passes: that would leave a write unknown."""
+
+    tries = 8
+
+    def uniform(self, a: float, b: float) -> float:
+        self.tries -= 1
+        return 0.001 if self.tries > 0 else 3600.0
+
+
+@pytest.fixture
+async def impatient(cluster: FakeCluster) -> AsyncIterator[AsyncClient]:
+    cluster.tell_leaders = False  # news of a leader would end the backoff
+    async with AsyncClient(cluster.endpoints, random=GivesUp()) as client:
+        yield client
+
+
+# --- sections
+
+
+@pytest.mark.parametrize("do", [put, delete, get, scan])
+@pytest.mark.parametrize(
+    ("status", "error"),
+    [
+        (kv_pb2.SECTION_STATUS_NOT_LEADER, Unavailable),
+        (kv_pb2.SECTION_STATUS_UNAVAILABLE, Unavailable),
+        (kv_pb2.SECTION_STATUS_OVERLOADED, ResourceExhausted),
+    ],
+)
+async def test_a_refusal_is_tried_again_until_the_deadline_and_then_definite(
+    impatient: AsyncClient,
+    cluster: FakeCluster,
+    do: Do,
+    status: int,
+    error: type[KVStoreError],
+) -> None:
+    for node in cluster.nodes.values():
+        node.always = fake.every_section(status, "no majority")
+    with pytest.raises(error, match=r"no majority|does not lead") as caught:
+        await do(impatient, timeout_s=0.4)
+    assert type(caught.value) is error
+    assert caught.value.outcome is Outcome.DEFINITE
+    assert cluster.calls > 2
+    assert not cluster.data
+
+
+@pytest.mark.parametrize("do", [put, delete, get, scan])
+@pytest.mark.parametrize(
+    "status",
+    [
+        kv_pb2.SECTION_STATUS_NOT_LEADER,
+        kv_pb2.SECTION_STATUS_UNAVAILABLE,
+        kv_pb2.SECTION_STATUS_OVERLOADED,
+    ],
+)
+async def test_a_refusal_that_passes_is_not_seen(
+    kv: AsyncClient, cluster: FakeCluster, do: Do, status: int
+) -> None:
+    for node in cluster.nodes.values():
+        node.faults.extend([fake.every_section(status)] * 2)
+    await do(kv)
+
+
+@pytest.mark.parametrize("do", [put, delete, get, scan])
+async def test_an_invalid_section_is_not_tried_again(
+    kv: AsyncClient, cluster: FakeCluster, do: Do
+) -> None:
+    for node in cluster.nodes.values():
+        node.always = fake.every_section(kv_pb2.SECTION_STATUS_INVALID, "a rule")
+    with pytest.raises(InvalidArgument, match="a rule"):
+        await do(kv)
+    assert max(len(node.calls) for node in cluster.nodes.values()) == 1
+
+
+@pytest.mark.parametrize("status", [kv_pb2.SECTION_STATUS_UNKNOWN, 99])
+@pytest.mark.parametrize("do", [put, delete])
+async def test_a_write_of_unknown_outcome_is_never_sent_again(
+    kv: AsyncClient, cluster: FakeCluster, do: Do, status: int
+) -> None:
+    cluster.leader_of(b"key").faults.append(fake.every_section(status, "leader changed"))
+    with pytest.raises(OutcomeUnknown, match="leader changed") as caught:
+        await do(kv)
+    assert caught.value.outcome is Outcome.UNKNOWN
+    assert cluster.calls == 1
+
+
+@pytest.mark.parametrize("do", [get, scan])
+async def test_a_read_of_unknown_outcome_is_sent_again(
+    kv: AsyncClient, cluster: FakeCluster, do: Do
+) -> None:
+    for node in cluster.nodes.values():
+        node.faults.append(fake.every_section(kv_pb2.SECTION_STATUS_UNKNOWN))
+    await do(kv)
+
+
+async def test_one_section_of_a_call_fails_without_the_others(cluster: FakeCluster) -> None:
+    node = cluster.lead_all(1)
+    async with AsyncClient(node.address) as kv:
+
+        async def fail_partition_0(*_: object) -> kv_pb2.BatchResponse:
+            request = node.calls[-1]
+            response = node.honest(request)
+            bad = list(request.partition_ids).index(0)
+            del response.details[:], response.leaders[:]
+            response.statuses[bad] = kv_pb2.SECTION_STATUS_INVALID
+            response.details.extend(["a rule"] * len(request.bodies))
+            return response
+
+        node.faults.append(fail_partition_0)
+        keys = [cluster.keys_of(partition, 1)[0] for partition in range(4)]
+        results = await asyncio.gather(*(kv.put(key, "") for key in keys), return_exceptions=True)
+    assert [type(result) for result in results] == [InvalidArgument, int, int, int]
+
+
+@pytest.mark.parametrize("broken", ["sections", "results"])
+async def test_an_answer_that_makes_no_sense_leaves_a_write_unknown_and_a_read_tried_again(
+    kv: AsyncClient, cluster: FakeCluster, broken: str
+) -> None:
+    node = cluster.leader_of(b"key")
+
+    async def nonsense(*_: object) -> kv_pb2.BatchResponse:
+        if broken == "sections":
+            return kv_pb2.BatchResponse()
+        return kv_pb2.BatchResponse(statuses=[kv_pb2.SECTION_STATUS_OK], results=[b"?"])
+
+    node.faults.append(nonsense)
+    with pytest.raises(OutcomeUnknown):
+        await put(kv)
+    node.faults.append(nonsense)
+    assert await get(kv) is None
+
+
+# --- whole calls
+
+
+@pytest.mark.parametrize(
+    ("code", "outcome", "error", "is_tried_again"),
+    [
+        (grpc.StatusCode.FAILED_PRECONDITION, DEFINITE, Unavailable, True),
+        (grpc.StatusCode.UNAVAILABLE, DEFINITE, Unavailable, True),
+        (grpc.StatusCode.RESOURCE_EXHAUSTED, DEFINITE, ResourceExhausted, True),
+        (grpc.StatusCode.INVALID_ARGUMENT, DEFINITE, InvalidArgument, False),
+        (grpc.StatusCode.UNAUTHENTICATED, DEFINITE, Unavailable, False),
+        (grpc.StatusCode.PERMISSION_DENIED, DEFINITE, Unavailable, False),
+        (grpc.StatusCode.UNIMPLEMENTED, None, Unavailable, False),
+        (grpc.StatusCode.UNAVAILABLE, None, OutcomeUnknown, False),
+        (grpc.StatusCode.UNAVAILABLE, UNKNOWN, OutcomeUnknown, False),
+        (grpc.StatusCode.RESOURCE_EXHAUSTED, None, OutcomeUnknown, False),
+        (grpc.StatusCode.FAILED_PRECONDITION, None, OutcomeUnknown, False),
+        (grpc.StatusCode.UNAUTHENTICATED, None, OutcomeUnknown, False),
+        (grpc.StatusCode.DEADLINE_EXCEEDED, None, OutcomeUnknown, False),
+        (grpc.StatusCode.CANCELLED, None, OutcomeUnknown, False),
+        (grpc.StatusCode.INTERNAL, None, OutcomeUnknown, False),
+    ],
+)
+async def test_a_write_in_a_failed_call_is_definite_only_where_the_node_says_so(
+    impatient: AsyncClient,
+    cluster: FakeCluster,
+    code: grpc.StatusCode,
+    outcome: str | None,
+    error: type[KVStoreError],
+    is_tried_again: bool,
+) -> None:
+    for node in cluster.nodes.values():
+        node.always = fake.abort(code, outcome)
+    with pytest.raises(error, match=code.name) as caught:
+        await put(impatient, timeout_s=0.4)
+    assert type(caught.value) is error
+    assert caught.value.outcome is (
+        Outcome.UNKNOWN if error is OutcomeUnknown else Outcome.DEFINITE
+    )
+    assert (cluster.calls > 1) is is_tried_again
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        grpc.StatusCode.UNAVAILABLE,
+        grpc.StatusCode.INTERNAL,
+        grpc.StatusCode.RESOURCE_EXHAUSTED,
+        grpc.StatusCode.DEADLINE_EXCEEDED,
+        grpc.StatusCode.CANCELLED,
+    ],
+)
+@pytest.mark.parametrize("do", [get, scan])
+async def test_a_read_in_a_failed_call_is_sent_again(
+    kv: AsyncClient, cluster: FakeCluster, do: Do, code: grpc.StatusCode
+) -> None:
+    for node in cluster.nodes.values():
+        node.faults.append(fake.abort(code))
+    await do(kv)
+
+
+@pytest.mark.parametrize("applied", [True, False])
+async def test_a_write_whose_connection_is_lost_is_unknown_and_not_sent_again(
+    kv: AsyncClient, cluster: FakeCluster, applied: bool
+) -> None:
+    node = cluster.leader_of(b"key")
+    node.faults.append(fake.drop(applied=applied))
+    with pytest.raises(OutcomeUnknown, match="may have been applied"):
+        await kv.put("key", "value")
+    assert (b"key" in cluster.data) is applied
+    assert cluster.calls == 1
+
+
+async def test_a_read_whose_connection_is_lost_goes_to_the_next_leader(
+    kv: AsyncClient, cluster: FakeCluster
+) -> None:
+    await kv.put("key", "value")
+    partition = cluster.partitions[cluster.partition_of(b"key")]
+    node = cluster.leader_of(b"key")
+    node.faults.append(fake.drop(applied=False))
+    reading = asyncio.ensure_future(kv.get("key"))
+    await until(lambda: node.server is None)
+    partition.leader = node.replica % 3 + 1
+    assert await reading == b"value"
+
+
+# --- never sent
+
+
+async def test_a_write_to_a_dead_leader_goes_to_the_next_one(
+    kv: AsyncClient, cluster: FakeCluster
+) -> None:
+    await kv.put("key", "old")
+    node = cluster.leader_of(b"key")
+    await fake.cut_off(kv, node)
+    writing = asyncio.ensure_future(kv.put("key", "new"))
+    asked = sum(n.map_calls for n in cluster.nodes.values())
+    await until(lambda: sum(n.map_calls for n in cluster.nodes.values()) > asked)
+    assert not writing.done()
+    cluster.partitions[cluster.partition_of(b"key")].leader = node.replica % 3 + 1
+    await writing
+    assert cluster.data[b"key"] == b"new"
+
+
+async def test_a_write_that_no_node_could_be_sent_is_definite(
+    kv: AsyncClient, cluster: FakeCluster
+) -> None:
+    await kv.get("key")
+    before = cluster.calls
+    for node in cluster.nodes.values():
+        await fake.cut_off(kv, node)
+    with pytest.raises(Unavailable, match=r"no connection to n\d") as caught:
+        await put(kv, timeout_s=0.3)
+    assert caught.value.outcome is Outcome.DEFINITE
+    assert cluster.calls == before
+
+
+async def test_a_node_that_comes_back_is_used_again(kv: AsyncClient, cluster: FakeCluster) -> None:
+    await kv.put("key", "old")
+    node = cluster.leader_of(b"key")
+    await fake.cut_off(kv, node)
+    writing = asyncio.ensure_future(kv.put("key", "new"))
+    asked = sum(n.map_calls for n in cluster.nodes.values())
+    await until(lambda: sum(n.map_calls for n in cluster.nodes.values()) > asked)
+    await node.start()
+    await writing
+    assert cluster.data[b"key"] == b"new"
+
+
+# --- deadlines
+
+
+async def connected(cluster: FakeCluster) -> AsyncClient:
+    """A client of n1, which leads all."""
+    node = cluster.lead_all(1)
+    kv = AsyncClient(node.address)
+    await kv.get("key")
+    node.calls.clear()
+    return kv
+
+
+async def hold_lane(kv: AsyncClient, cluster: FakeCluster) -> asyncio.Task[int]:
+    """A write to partition 0 that hangs, so that others of partition 0 wait behind it."""
+    node = cluster.nodes[1]
+    node.always = fake.hang
+    task = asyncio.create_task(kv.put(cluster.keys_of(0, 1)[0], "held"))
+    await until(lambda: len(node.calls) == 1)
+    return task
+
+
+@pytest.mark.usefixtures("patient")
+async def test_a_deadline_in_the_queue_is_definite_and_the_write_is_not_sent(
+    cluster: FakeCluster,
+) -> None:
+    async with await connected(cluster) as kv:
+        held = await hold_lane(kv, cluster)
+        with pytest.raises(DeadlineExceeded, match="before the operation was sent") as caught:
+            await kv.put(cluster.keys_of(0, 2)[1], "late", timeout_s=0.01)
+        assert caught.value.outcome is Outcome.DEFINITE
+        cluster.nodes[1].always = None
+        cluster.nodes[1].release.set()
+        await held
+        await kv.put(cluster.keys_of(0, 3)[2], "after")
+    assert sorted(cluster.data.values()) == [b"after", b"held"]
+
+
+async def test_a_deadline_under_way_is_unknown_for_a_write(cluster: FakeCluster) -> None:
+    async with await connected(cluster) as kv:
+        cluster.nodes[1].always = fake.hang
+        with pytest.raises(OutcomeUnknown, match=r"the deadline passed while n1 .* had the write"):
+            await kv.put("key", "value", timeout_s=0.05)
+        assert len(cluster.nodes[1].calls) == 1
+
+
+async def test_a_deadline_under_way_is_definite_for_a_read(cluster: FakeCluster) -> None:
+    async with await connected(cluster) as kv:
+        cluster.nodes[1].always = fake.hang
+        with pytest.raises(DeadlineExceeded):
+            await kv.get("key", timeout_s=0.05)
+
+
+async def test_a_short_deadline_is_kept_among_long_ones(cluster: FakeCluster) -> None:
+    async with await connected(cluster) as kv, asyncio.timeout(2):
+        cluster.nodes[1].always = fake.hang
+        slow = [asyncio.create_task(kv.get(f"key-{i}", timeout_s=60)) for i in range(10)]
+        with pytest.raises(DeadlineExceeded):
+            await kv.get("key-1", timeout_s=0.03)
+        assert not any(task.done() for task in slow)
+        cluster.nodes[1].release.set()
+        await asyncio.gather(*slow)
+
+
+# --- cancelled callers
+
+
+@pytest.mark.usefixtures("patient")
+async def test_a_cancelled_caller_in_the_queue_is_not_sent(cluster: FakeCluster) -> None:
+    async with await connected(cluster) as kv:
+        held = await hold_lane(kv, cluster)
+        late = asyncio.create_task(kv.put(cluster.keys_of(0, 2)[1], "late"))
+        await asyncio.sleep(0)
+        late.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await late
+        cluster.nodes[1].always = None
+        cluster.nodes[1].release.set()
+        await held
+        await kv.put(cluster.keys_of(0, 3)[2], "after")
+    assert sorted(cluster.data.values()) == [b"after", b"held"]
+
+
+async def test_the_answer_to_a_cancelled_caller_is_ignored(cluster: FakeCluster) -> None:
+    async with await connected(cluster) as kv:
+        node = cluster.nodes[1]
+        node.always = fake.hang
+        gone = asyncio.create_task(kv.put("{t}gone", "1"))
+        stays = asyncio.create_task(kv.put("{t}stays", "2"))
+        await until(lambda: len(node.calls) == 1)
+        gone.cancel()
+        node.release.set()
+        with pytest.raises(asyncio.CancelledError):
+            await gone
+        assert await stays == 2
+
+
+# --- the end
+
+
+@pytest.mark.usefixtures("patient")
+async def test_close_tells_who_was_sent_and_who_was_not(cluster: FakeCluster) -> None:
+    kv = await connected(cluster)
+    sent = await hold_lane(kv, cluster)
+    queued = asyncio.create_task(kv.put(cluster.keys_of(0, 2)[1], "queued"))
+    reading = asyncio.create_task(kv.get("key"))
+    await until(lambda: len(cluster.nodes[1].calls) == 2)
+    await kv.aclose()
+    with pytest.raises(OutcomeUnknown, match="the client was closed while n1"):
+        await sent
+    with pytest.raises(ClientClosed, match="nothing was sent") as caught:
+        await queued
+    assert caught.value.outcome is Outcome.DEFINITE
+    with pytest.raises(ClientClosed):
+        await reading
+
+
+async def test_close_ends_those_that_wait_for_a_first_map() -> None:
+    port, sock = fake.free_port()
+    kv = AsyncClient(f"127.0.0.1:{port}")
+    waiting = asyncio.create_task(kv.put("key", "value"))
+    await asyncio.sleep(0)
+    await kv.aclose()
+    with pytest.raises(ClientClosed):
+        await waiting
+    sock.close()
+
+
+async def test_a_closed_client_refuses(kv: AsyncClient, cluster: FakeCluster) -> None:
+    await kv.put("key", "value")
+    await kv.aclose()
+    await kv.aclose()
+    for do in (put, delete, get, scan):
+        with pytest.raises(ClientClosed):
+            await do(kv)
+    with pytest.raises(ClientClosed):
+        await kv.status()
+
+
+@pytest.mark.usefixtures("patient")
+async def test_close_leaves_no_task_behind(cluster: FakeCluster) -> None:
+    before = asyncio.all_tasks()
+    kv = await connected(cluster)
+    held = await hold_lane(kv, cluster)
+    parked = asyncio.create_task(kv.get("key"))
+    await cluster.nodes[2].stop()
+    await kv.aclose()
+    await asyncio.gather(held, parked, return_exceptions=True)
+    cluster.nodes[1].release.set()
+    # The fake node's own tasks end when its calls do.
+    await until(lambda: asyncio.all_tasks() <= before)
+
+
+# --- bounds
+
+
+@pytest.mark.usefixtures("patient")
+async def test_a_full_outbox_refuses_and_takes_more_when_it_has_room(
+    cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kvstore.client.dispatch.OUTBOX_BYTES_MAX", 10_000)
+    monkeypatch.setattr(outbox, "OUTBOX_BYTES_MAX", 10_000)
+    async with await connected(cluster) as kv:
+        held = await hold_lane(kv, cluster)
+        keys = cluster.keys_of(0, 200)[1:]
+        waiting = [asyncio.create_task(kv.put(key, bytes(100))) for key in keys]
+        await asyncio.sleep(0)
+        refused = [task for task in waiting if task.done()]
+        assert 0 < len(refused) < len(waiting)
+        for task in refused:
+            with pytest.raises(ResourceExhausted, match="the limit is 10000"):
+                await task
+        cluster.nodes[1].always = None
+        cluster.nodes[1].release.set()
+        await asyncio.gather(held, *(task for task in waiting if task not in refused))
+        await kv.put(keys[0], "room again")
+
+
+@pytest.mark.usefixtures("patient")
+async def test_operations_that_nobody_waits_for_make_room(
+    cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kvstore.client.dispatch.OUTBOX_BYTES_MAX", 10_000)
+    monkeypatch.setattr(outbox, "OUTBOX_BYTES_MAX", 10_000)
+    monkeypatch.setattr(outbox, "COMPACT_INTERVAL_S", 0)
+    async with await connected(cluster) as kv:
+        held = await hold_lane(kv, cluster)
+        key = cluster.keys_of(0, 2)[1]
+        for _ in range(10):
+            late = asyncio.create_task(kv.put(key, bytes(8_000)))
+            await asyncio.sleep(0)
+            late.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await late
+        cluster.nodes[1].release.set()
+        await held

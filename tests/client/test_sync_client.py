@@ -1,0 +1,165 @@
+"""The same words from threads."""
+
+from __future__ import annotations
+
+import asyncio
+import pickle
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import pytest
+
+from kvstore.client import Client
+from kvstore.errors import ClientClosed, InvalidArgument, OutcomeUnknown, Unavailable
+from tests.client import fake_cluster as fake
+from tests.client.fake_cluster import FakeCluster, running
+
+
+class Background:
+    """A fake cluster on an event loop in another thread."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, cluster: FakeCluster) -> None:
+        self.loop = loop
+        self.cluster = cluster
+
+    def on_loop(self, action: Callable[[], object]) -> None:
+        async def act() -> None:
+            action()
+
+        asyncio.run_coroutine_threadsafe(act(), self.loop).result(10)
+
+
+@pytest.fixture
+def background() -> Iterator[Background]:
+    ready: Future[Background] = Future()
+    stop = threading.Event()
+
+    async def serve() -> None:
+        # Loops of one process share gRPC's wake-up socket: one may find it emptied by another.
+        asyncio.get_running_loop().set_exception_handler(lambda *_: None)
+        async with running() as cluster:
+            ready.set_result(Background(asyncio.get_running_loop(), cluster))
+            await asyncio.to_thread(stop.wait)
+
+    thread = threading.Thread(target=lambda: asyncio.run(serve()))
+    thread.start()
+    yield ready.result(10)
+    stop.set()
+    thread.join(10)
+
+
+def test_it_says_what_the_async_client_says(background: Background) -> None:
+    with Client(background.cluster.endpoints) as kv:
+        assert kv.put("key", "value") == 1
+        assert kv.get("key") == b"value"
+        record = kv.get_record("key")
+        assert record is not None
+        assert record.version == 1
+        assert list(kv.scan(prefix="k")) == [(b"key", b"value")]
+        assert list(kv.scan_keys()) == [b"key"]
+        assert kv.locate("key").replicas == ("n1", "n2", "n3")
+        assert len(kv.status().partitions) == 4
+        assert kv.cluster_map().epoch == 1
+        assert kv.delete("key") is True
+        assert kv.get("key") is None
+
+
+def test_many_threads_share_one_client(background: Background) -> None:
+    with Client(background.cluster.endpoints) as kv, ThreadPoolExecutor(16) as threads:
+        keys = [f"key-{number:03}" for number in range(400)]
+        revisions = list(threads.map(lambda key: kv.put(key, key), keys))
+        assert all(revisions)
+        assert list(threads.map(kv.get, keys)) == [key.encode() for key in keys]
+        scans = list(threads.map(lambda _: list(kv.scan_keys()), range(8)))
+        assert scans == [[key.encode() for key in keys]] * 8
+
+
+def test_a_scan_left_early_is_let_go(background: Background) -> None:
+    with Client(background.cluster.endpoints) as kv:
+        kv.put("a", "1")
+        kv.put("b", "2")
+        for key in kv.scan_keys():
+            assert key == b"a"
+            break
+        assert kv.get("b") == b"2"
+
+
+def test_errors_are_those_of_the_async_client() -> None:
+    with pytest.raises(InvalidArgument, match="endpoint"):
+        Client("nowhere")
+    port, sock = fake.free_port()
+    with Client(f"127.0.0.1:{port}", timeout_s=0.2) as kv:
+        with pytest.raises(InvalidArgument, match="key"):
+            kv.put(1, "value")  # type: ignore[arg-type]  # what is tested
+        with pytest.raises(InvalidArgument, match="limit"):
+            kv.scan(limit=-1)
+        with pytest.raises(Unavailable, match="no cluster map"):
+            kv.get("key")
+    sock.close()
+
+
+def test_close_ends_calls_of_other_threads(background: Background) -> None:
+    cluster = background.cluster
+    kv = Client(cluster.endpoints)
+    kv.put("key", "1")
+    node = cluster.leader_of(b"key")
+    node.always = fake.hang
+    sent = len(node.calls)
+    with ThreadPoolExecutor(1) as threads:
+        waiting = threads.submit(kv.put, "key", "2")
+        deadline = threading.Event()
+        while len(node.calls) == sent:
+            deadline.wait(0.001)
+        kv.close()
+        with pytest.raises(OutcomeUnknown):
+            waiting.result(10)
+    kv.close()
+    with pytest.raises(ClientClosed):
+        kv.get("key")
+    with pytest.raises(ClientClosed):
+        list(kv.scan())
+    background.on_loop(node.release.set)
+
+
+def test_a_client_is_not_pickled() -> None:
+    kv = Client()
+    with pytest.raises(TypeError, match="cannot be pickled"):
+        pickle.dumps(kv)
+    assert repr(kv) == "<Client of 127.0.0.1:7001, not connected yet>"
+
+
+def test_close_of_an_unused_client_starts_nothing() -> None:
+    before = threading.active_count()
+    Client().close()
+    assert threading.active_count() == before
+
+
+def test_a_program_that_forgets_to_close_ends_all_the_same(background: Background) -> None:
+    program = (
+        "import sys; from kvstore import Client\n"
+        "kv = Client(sys.argv[1])\n"
+        "print(kv.put('key', 'value'))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, background.cluster.nodes[1].address],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=True,
+    )
+    assert (done.stdout, done.stderr) == ("1\n", "")
+
+
+def test_public_names_are_loaded_when_they_are_used() -> None:
+    program = (
+        "import sys, kvstore\n"
+        "assert 'grpc' not in sys.modules\n"
+        "kvstore.Unavailable\n"
+        "assert 'grpc' not in sys.modules\n"
+        "for name in kvstore.__all__: getattr(kvstore, name)\n"
+        "assert 'grpc' in sys.modules\n"
+    )
+    subprocess.run([sys.executable, "-c", program], timeout=30, check=True)
