@@ -25,17 +25,17 @@ _sym_db = _symbol_database.Default()
 from kvstore.generated.kvstore.v1 import map_pb2 as kvstore_dot_v1_dot_map__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x13kvstore/v1/kv.proto\x12\nkvstore.v1\x1a\x14kvstore/v1/map.proto\"\x84\x01\n\x0c\x42\x61tchRequest\x12\x12\n\ncluster_id\x18\x01 \x01(\t\x12\x11\n\tmap_epoch\x18\x02 \x01(\x04\x12\x15\n\rpartition_ids\x18\x03 \x03(\r\x12&\n\x05kinds\x18\x04 \x03(\x0e\x32\x17.kvstore.v1.SectionKind\x12\x0e\n\x06\x62odies\x18\x05 \x03(\x0c\"\x94\x01\n\rBatchResponse\x12+\n\x08statuses\x18\x01 \x03(\x0e\x32\x19.kvstore.v1.SectionStatus\x12\x0f\n\x07results\x18\x02 \x03(\x0c\x12\x0f\n\x07\x64\x65tails\x18\x03 \x03(\t\x12\x0f\n\x07leaders\x18\x04 \x03(\x04\x12#\n\x03map\x18\x05 \x01(\x0b\x32\x16.kvstore.v1.ClusterMap\"d\n\x06Record\x12\x0b\n\x03key\x18\x01 \x01(\x0c\x12\r\n\x05value\x18\x02 \x01(\x0c\x12\x0f\n\x07version\x18\x03 \x01(\x04\x12\x17\n\x0f\x63reate_revision\x18\x04 \x01(\x04\x12\x14\n\x0cmod_revision\x18\x05 \x01(\x04\"\x19\n\nGetRequest\x12\x0b\n\x03key\x18\x01 \x01(\x0c\"A\n\x0bGetResponse\x12\'\n\x06record\x18\x01 \x01(\x0b\x32\x12.kvstore.v1.RecordH\x00\x88\x01\x01\x42\t\n\x07_record\"(\n\nPutRequest\x12\x0b\n\x03key\x18\x01 \x01(\x0c\x12\r\n\x05value\x18\x02 \x01(\x0c\"\x1f\n\x0bPutResponse\x12\x10\n\x08revision\x18\x01 \x01(\x04\"\x1c\n\rDeleteRequest\x12\x0b\n\x03key\x18\x01 \x01(\x0c\"3\n\x0e\x44\x65leteResponse\x12\x0f\n\x07\x64\x65leted\x18\x01 \x01(\x08\x12\x10\n\x08revision\x18\x02 \x01(\x04\"[\n\x0bScanRequest\x12\r\n\x05start\x18\x01 \x01(\x0c\x12\x0b\n\x03\x65nd\x18\x02 \x01(\x0c\x12\x0e\n\x06prefix\x18\x03 \x01(\x0c\x12\r\n\x05limit\x18\x04 \x01(\r\x12\x11\n\tkeys_only\x18\x05 \x01(\x08\"[\n\x0cScanResponse\x12#\n\x07records\x18\x01 \x03(\x0b\x32\x12.kvstore.v1.Record\x12\x17\n\nnext_start\x18\x02 \x01(\x0cH\x00\x88\x01\x01\x42\r\n\x0b_next_start*q\n\x0bSectionKind\x12\x1c\n\x18SECTION_KIND_UNSPECIFIED\x10\x00\x12\x16\n\x12SECTION_KIND_WRITE\x10\x01\x12\x15\n\x11SECTION_KIND_READ\x10\x02\x12\x15\n\x11SECTION_KIND_SCAN\x10\x03*\xdc\x01\n\rSectionStatus\x12\x1e\n\x1aSECTION_STATUS_UNSPECIFIED\x10\x00\x12\x15\n\x11SECTION_STATUS_OK\x10\x01\x12\x1d\n\x19SECTION_STATUS_NOT_LEADER\x10\x02\x12\x1e\n\x1aSECTION_STATUS_UNAVAILABLE\x10\x03\x12\x1d\n\x19SECTION_STATUS_OVERLOADED\x10\x04\x12\x1a\n\x16SECTION_STATUS_INVALID\x10\x05\x12\x1a\n\x16SECTION_STATUS_UNKNOWN\x10\x06\x32\xae\x02\n\x02KV\x12<\n\x05\x42\x61tch\x12\x18.kvstore.v1.BatchRequest\x1a\x19.kvstore.v1.BatchResponse\x12\x36\n\x03Get\x12\x16.kvstore.v1.GetRequest\x1a\x17.kvstore.v1.GetResponse\x12\x36\n\x03Put\x12\x16.kvstore.v1.PutRequest\x1a\x17.kvstore.v1.PutResponse\x12?\n\x06\x44\x65lete\x12\x19.kvstore.v1.DeleteRequest\x1a\x1a.kvstore.v1.DeleteResponse\x12\x39\n\x04Scan\x12\x17.kvstore.v1.ScanRequest\x1a\x18.kvstore.v1.ScanResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x13kvstore/v1/kv.proto\x12\nkvstore.v1\x1a\x14kvstore/v1/map.proto\"\x84\x01\n\x0c\x42\x61tchRequest\x12\x12\n\ncluster_id\x18\x01 \x01(\t\x12\x11\n\tmap_epoch\x18\x02 \x01(\x04\x12\x15\n\rpartition_ids\x18\x03 \x03(\r\x12&\n\x05kinds\x18\x04 \x03(\x0e\x32\x17.kvstore.v1.SectionKind\x12\x0e\n\x06\x62odies\x18\x05 \x03(\x0c\"\x94\x01\n\rBatchResponse\x12+\n\x08statuses\x18\x01 \x03(\x0e\x32\x19.kvstore.v1.SectionStatus\x12\x0f\n\x07results\x18\x02 \x03(\x0c\x12\x0f\n\x07\x64\x65tails\x18\x03 \x03(\t\x12\x0f\n\x07leaders\x18\x04 \x03(\x04\x12#\n\x03map\x18\x05 \x01(\x0b\x32\x16.kvstore.v1.ClusterMap\"d\n\x06Record\x12\x0b\n\x03key\x18\x01 \x01(\x0c\x12\r\n\x05value\x18\x02 \x01(\x0c\x12\x0f\n\x07version\x18\x03 \x01(\x04\x12\x17\n\x0f\x63reate_revision\x18\x04 \x01(\x04\x12\x14\n\x0cmod_revision\x18\x05 \x01(\x04\"\x19\n\nGetRequest\x12\x0b\n\x03key\x18\x01 \x01(\x0c\"A\n\x0bGetResponse\x12\'\n\x06record\x18\x01 \x01(\x0b\x32\x12.kvstore.v1.RecordH\x00\x88\x01\x01\x42\t\n\x07_record\"(\n\nPutRequest\x12\x0b\n\x03key\x18\x01 \x01(\x0c\x12\r\n\x05value\x18\x02 \x01(\x0c\"\x1f\n\x0bPutResponse\x12\x10\n\x08revision\x18\x01 \x01(\x04\"\x1c\n\rDeleteRequest\x12\x0b\n\x03key\x18\x01 \x01(\x0c\"!\n\x0e\x44\x65leteResponse\x12\x0f\n\x07\x64\x65leted\x18\x01 \x01(\x08\"[\n\x0bScanRequest\x12\r\n\x05start\x18\x01 \x01(\x0c\x12\x0b\n\x03\x65nd\x18\x02 \x01(\x0c\x12\x0e\n\x06prefix\x18\x03 \x01(\x0c\x12\r\n\x05limit\x18\x04 \x01(\r\x12\x11\n\tkeys_only\x18\x05 \x01(\x08\"[\n\x0cScanResponse\x12#\n\x07records\x18\x01 \x03(\x0b\x32\x12.kvstore.v1.Record\x12\x17\n\nnext_start\x18\x02 \x01(\x0cH\x00\x88\x01\x01\x42\r\n\x0b_next_start*q\n\x0bSectionKind\x12\x1c\n\x18SECTION_KIND_UNSPECIFIED\x10\x00\x12\x16\n\x12SECTION_KIND_WRITE\x10\x01\x12\x15\n\x11SECTION_KIND_READ\x10\x02\x12\x15\n\x11SECTION_KIND_SCAN\x10\x03*\xdc\x01\n\rSectionStatus\x12\x1e\n\x1aSECTION_STATUS_UNSPECIFIED\x10\x00\x12\x15\n\x11SECTION_STATUS_OK\x10\x01\x12\x1d\n\x19SECTION_STATUS_NOT_LEADER\x10\x02\x12\x1e\n\x1aSECTION_STATUS_UNAVAILABLE\x10\x03\x12\x1d\n\x19SECTION_STATUS_OVERLOADED\x10\x04\x12\x1a\n\x16SECTION_STATUS_INVALID\x10\x05\x12\x1a\n\x16SECTION_STATUS_UNKNOWN\x10\x06\x32\xae\x02\n\x02KV\x12<\n\x05\x42\x61tch\x12\x18.kvstore.v1.BatchRequest\x1a\x19.kvstore.v1.BatchResponse\x12\x36\n\x03Get\x12\x16.kvstore.v1.GetRequest\x1a\x17.kvstore.v1.GetResponse\x12\x36\n\x03Put\x12\x16.kvstore.v1.PutRequest\x1a\x17.kvstore.v1.PutResponse\x12?\n\x06\x44\x65lete\x12\x19.kvstore.v1.DeleteRequest\x1a\x1a.kvstore.v1.DeleteResponse\x12\x39\n\x04Scan\x12\x17.kvstore.v1.ScanRequest\x1a\x18.kvstore.v1.ScanResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'kvstore.v1.kv_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_SECTIONKIND']._serialized_start=883
-  _globals['_SECTIONKIND']._serialized_end=996
-  _globals['_SECTIONSTATUS']._serialized_start=999
-  _globals['_SECTIONSTATUS']._serialized_end=1219
+  _globals['_SECTIONKIND']._serialized_start=865
+  _globals['_SECTIONKIND']._serialized_end=978
+  _globals['_SECTIONSTATUS']._serialized_start=981
+  _globals['_SECTIONSTATUS']._serialized_end=1201
   _globals['_BATCHREQUEST']._serialized_start=58
   _globals['_BATCHREQUEST']._serialized_end=190
   _globals['_BATCHRESPONSE']._serialized_start=193
@@ -53,11 +53,11 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_DELETEREQUEST']._serialized_start=614
   _globals['_DELETEREQUEST']._serialized_end=642
   _globals['_DELETERESPONSE']._serialized_start=644
-  _globals['_DELETERESPONSE']._serialized_end=695
-  _globals['_SCANREQUEST']._serialized_start=697
-  _globals['_SCANREQUEST']._serialized_end=788
-  _globals['_SCANRESPONSE']._serialized_start=790
-  _globals['_SCANRESPONSE']._serialized_end=881
-  _globals['_KV']._serialized_start=1222
-  _globals['_KV']._serialized_end=1524
+  _globals['_DELETERESPONSE']._serialized_end=677
+  _globals['_SCANREQUEST']._serialized_start=679
+  _globals['_SCANREQUEST']._serialized_end=770
+  _globals['_SCANRESPONSE']._serialized_start=772
+  _globals['_SCANRESPONSE']._serialized_end=863
+  _globals['_KV']._serialized_start=1204
+  _globals['_KV']._serialized_end=1506
 # @@protoc_insertion_point(module_scope)

@@ -111,12 +111,10 @@ class DeleteRequest(_message.Message):
     def __init__(self, key: _Optional[bytes] = ...) -> None: ...
 
 class DeleteResponse(_message.Message):
-    __slots__ = ("deleted", "revision")
+    __slots__ = ("deleted",)
     DELETED_FIELD_NUMBER: _ClassVar[int]
-    REVISION_FIELD_NUMBER: _ClassVar[int]
     deleted: bool
-    revision: int
-    def __init__(self, deleted: bool = ..., revision: _Optional[int] = ...) -> None: ...
+    def __init__(self, deleted: bool = ...) -> None: ...
 
 class ScanRequest(_message.Message):
     __slots__ = ("start", "end", "prefix", "limit", "keys_only")

@@ -1,0 +1,356 @@
+"""The composition root: where a node's parts are put together, started and stopped."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import signal
+import uuid
+from collections.abc import Callable
+from functools import partial
+from importlib.metadata import version
+from random import Random, SystemRandom
+from typing import Final
+
+import structlog
+import uvloop
+from xxhash import xxh3_64_intdigest
+
+from cluster.ids import META_GROUP, NodeId, ReplicaId, group_of
+from cluster.membership import PeerContacts
+from cluster.partition.map import ClusterMap, ClusterSettings
+from cluster.partition.placement import initial_map, natural_order
+from cluster.raft import RaftConfig
+from kvstore.client import AsyncClient
+from kvstore.commitlog.commit_log import CommitLog
+from kvstore.commitlog.options import CommitLogOptions
+from kvstore.config import NodeSettings
+from kvstore.data_directory import DataDirectory
+from kvstore.errors import ConfigurationError
+from kvstore.logs import configure_logging
+from kvstore.replica.admission import AdmissionLimits
+from kvstore.replica.host import Host, HostConfig, HostHooks
+from kvstore.replica.log_records import STICKY_KINDS
+from kvstore.replica.meta_machine import MetaMachine
+from kvstore.replica.recovery import RecoveredLogs, ReplicaMaker
+from kvstore.replica.stewardship import Stewardship
+from kvstore.rpc.admin_service import AdminService
+from kvstore.rpc.introductions import Introductions
+from kvstore.rpc.kv_service import KVService
+from kvstore.rpc.node_view import NodeView
+from kvstore.rpc.peer_service import PeerService
+from kvstore.rpc.peer_transport import PeerTransport
+from kvstore.rpc.server import NodeServer
+from kvstore.storage.applier import apply_round
+from kvstore.storage.heads import HeadCache
+from kvstore.storage.rocks_engine import RocksEngine
+from kvstore.system import SystemClock, SystemFileSystem, ThreadWorker
+
+EXIT_STOPPED: Final = 0
+EXIT_FAILED: Final = 70
+"""The node stopped itself: a disk failed, data are damaged or an invariant broke."""
+
+_DRAIN_S_MAX: Final = 2.0
+_CALLS_GRACE_S: Final = 0.5
+_READY_CHECK_TICKS: Final = 4
+
+_log = structlog.get_logger("kvstore.node")
+
+
+class Node:
+    """One running node. `start` makes it; `stop` ends it, unless `failed` has ended it before."""
+
+    def __init__(self, settings: NodeSettings) -> None:
+        self._settings = settings
+        self._clock = SystemClock()
+        self._started_s = self._clock.monotonic_s()
+        self._loop = asyncio.get_running_loop()
+        self._random = Random(SystemRandom().getrandbits(64))
+        self.failed: asyncio.Future[BaseException] = self._loop.create_future()
+        """Completes when the node can go on no further."""
+        self._cleanup = contextlib.ExitStack()
+        self._async_cleanup = contextlib.AsyncExitStack()
+        self._ticker: asyncio.TimerHandle | None = None
+        self._serving = False
+        self._stopping = False
+        self._health_update: asyncio.Task[None] | None = None
+
+    @classmethod
+    async def start(cls, settings: NodeSettings) -> Node:
+        """A node that takes part. Raises ConfigurationError or CorruptionError, having undone
+        what it had begun; the port is bound first, so that a second start touches nothing."""
+        node = cls(settings)
+        try:
+            node._open()
+            await node._serve()
+        except BaseException:
+            await node._close()
+            raise
+        return node
+
+    def _open(self) -> None:
+        """Port, data directory, log and engine; nothing is answered yet."""
+        settings = self._settings
+        self._server = NodeServer(settings.listen)
+        names = sorted(map(NodeId, settings.initial_nodes), key=natural_order)
+        self._addresses = {
+            ReplicaId(number): settings.initial_nodes[name] for number, name in enumerate(names, 1)
+        }
+        self._me = ReplicaId(names.index(NodeId(settings.node_id)) + 1)
+        files = SystemFileSystem()
+        self._directory = self._cleanup.enter_context(
+            contextlib.closing(
+                DataDirectory.open(str(settings.data_dir), NodeId(settings.node_id), files)
+            )
+        )
+        if self._directory.replica_id not in (None, self._me):
+            raise ConfigurationError(
+                f"the data directory {settings.data_dir} is of replica"
+                f" {self._directory.replica_id}, and initial-nodes makes this node replica"
+                f" {self._me}: start it with the initial-nodes that it was first started with"
+            )
+        recovered = RecoveredLogs()
+        options = CommitLogOptions(
+            segment_bytes=settings.commit_log_segment_bytes,
+            sticky_kinds=STICKY_KINDS,
+            salt=SystemRandom().getrandbits(64),
+        )
+        self._commit_log = CommitLog.open(
+            files, self._directory.log_folder, options, recovered.visit
+        )
+        self._cleanup.callback(self._commit_log.close)
+        self._engine = RocksEngine(self._directory.engine_folder)
+        self._cleanup.callback(self._engine.close)
+        report = self._commit_log.recovery
+        _log.info("commit log read", segments=report.segments, records=report.records)
+        if report.cut is not None:
+            _log.warning(
+                "torn end of the commit log cut: a write that was never acknowledged",
+                file=report.cut.file,
+                offset=report.cut.offset,
+                bytes_cut=report.cut.bytes_cut,
+            )
+        self._maker = ReplicaMaker(
+            me=self._me,
+            config=self._raft_config(),
+            engine=self._engine,
+            reader=self._commit_log,
+            recovered=recovered,
+            random=self._random,
+        )
+
+    def _raft_config(self) -> RaftConfig:
+        settings = self._settings
+        return RaftConfig(
+            heartbeat_ticks=settings.heartbeat_ticks,
+            election_ticks_min=settings.election_ticks_min,
+            election_ticks_max=settings.election_ticks_max,
+            inflight_messages_max=settings.inflight_messages_max,
+            inflight_bytes_max=settings.inflight_bytes_max,
+        )
+
+    async def _serve(self) -> None:
+        """Host, peers and services: from here on the node takes part."""
+        self._log_worker = ThreadWorker(self._loop, name="kvstore-log")
+        self._cleanup.callback(self._log_worker.close)
+        self._engine_worker = ThreadWorker(self._loop, name="kvstore-engine")
+        self._cleanup.callback(self._engine_worker.close)
+        introductions = Introductions(
+            self._me,
+            self._addresses,
+            self._settings.initial_nodes,
+            cluster_id=lambda: self._view.cluster_id,
+        )
+        self._transport = PeerTransport(self._me, self._addresses, introductions.own, self._random)
+        self._async_cleanup.push_async_callback(self._transport.close)
+        self._host = self._make_host()
+        self._stewardship = Stewardship(self._host, self._me, self._first_map)
+        self._view = NodeView(
+            host=self._host,
+            node_id=NodeId(self._settings.node_id),
+            me=self._me,
+            version=version("kvstore"),
+            uptime_s=lambda: self._clock.monotonic_s() - self._started_s,
+            log_bytes=lambda: self._commit_log.bytes_on_disk,
+        )
+        self._host.add_replica(
+            self._maker.make(META_GROUP, frozenset(self._addresses), self._host.meta.applied_index)
+        )
+        if self._host.meta.map is not None:
+            self._on_map()
+        router = AsyncClient(list(dict.fromkeys(self._endpoints())))
+        self._async_cleanup.push_async_callback(router.aclose)
+        await self._server.start(
+            [
+                KVService(self._view, router, self._settings.tick_ms).handler(),
+                AdminService(self._view).handler(),
+                PeerService(introductions.objection, self._host.receive).handler(),
+            ]
+        )
+        self._next_tick_s = self._loop.time()
+        self._tick()
+
+    def _make_host(self) -> Host:
+        raft = self._raft_config()
+        settings = self._settings
+        return Host(
+            me=self._me,
+            config=HostConfig(
+                raft.heartbeat_ticks, raft.election_ticks_min, raft.election_ticks_max
+            ),
+            limits=AdmissionLimits(settings.pending_requests_max, settings.pending_bytes_max),
+            transport=self._transport,
+            log=self._commit_log,
+            log_worker=self._log_worker,
+            apply_round=partial(apply_round, self._engine, heads=HeadCache()),
+            meta=MetaMachine(self._engine),
+            contacts=PeerContacts(self._me, self._addresses, raft.election_ticks_min),
+            hooks=HostHooks(self._loop.call_soon, self._on_map, self._on_failure),
+        )
+
+    def _endpoints(self) -> list[str]:
+        """Where the node's own client begins: with the node itself."""
+        return [self._settings.advertised_address, *self._settings.initial_nodes.values()]
+
+    def _first_map(self) -> ClusterMap:
+        settings = self._settings
+        limits = settings.limits
+        return initial_map(
+            uuid.UUID(int=self._random.getrandbits(128), version=4).hex,
+            {NodeId(name): address for name, address in settings.initial_nodes.items()},
+            ClusterSettings(
+                partitions=settings.partitions,
+                replication_factor=settings.replicas,
+                key_bytes_max=limits.key_bytes_max,
+                value_bytes_max=limits.value_bytes_max,
+            ),
+            xxh3_64_intdigest,
+        )
+
+    # What the host tells
+
+    def _on_map(self) -> None:
+        """Takes up the replicas that the map gives this node."""
+        cluster_map = self._host.meta.map
+        if cluster_map is None:
+            return
+        self._directory.record_identity(cluster_map.cluster_id, self._me)
+        to_replay = 0
+        for partition in cluster_map.partitions_of(self._me):
+            group = group_of(partition)
+            if group in self._host.replicas:
+                continue
+            replicas = cluster_map.replicas_of(partition)
+            replica = self._maker.make(group, frozenset(replicas))
+            to_replay += replica.core.last_index - replica.core.applied
+            self._host.add_replica(replica)
+        _log.info(
+            "map applied",
+            cluster=cluster_map.cluster_id,
+            epoch=cluster_map.epoch,
+            partitions=len(cluster_map.partitions_of(self._me)),
+            entries_to_replay=to_replay,
+        )
+
+    def _on_failure(self, problem: BaseException) -> None:
+        if not self.failed.done():
+            self.failed.set_result(problem)
+
+    # Time
+
+    def _tick(self) -> None:
+        """One tick, and no catching up: a node that was paused must not hurry its timers."""
+        tick_s = self._settings.tick_ms / 1000
+        self._next_tick_s = max(self._next_tick_s + tick_s, self._loop.time())
+        self._ticker = self._loop.call_at(self._next_tick_s, self._tick)
+        self._host.tick()
+        with self._host.guard:
+            self._stewardship.tick()
+        if self._host.ticks % _READY_CHECK_TICKS == 0:
+            serving = not self._stopping and self._view.serves()
+            if serving != self._serving:
+                self._serving = serving
+                update = self._server.set_serving(serving=serving)
+                self._health_update = self._loop.create_task(update)
+
+    async def _next_tick(self) -> None:
+        await asyncio.sleep(self._settings.tick_ms / 1000)
+
+    # The end
+
+    async def stop(self) -> None:
+        """Hands leadership over, answers what is under way, flushes and closes."""
+        self._stopping = True
+        await self._server.set_serving(serving=False)
+        self._stewardship.drain()
+        deadline_s = self._loop.time() + _DRAIN_S_MAX
+        while self._stewardship.is_handing_over and self._loop.time() < deadline_s:
+            await self._next_tick()
+        await self._server.stop(_CALLS_GRACE_S)
+        if not self.failed.done():
+            await self._in_engine_worker(self._engine.flush)
+        await self._close()
+
+    async def abandon(self) -> None:
+        """Closes after a failure: nothing more is written than already was."""
+        await self._server.stop(None)
+        await self._close()
+
+    async def _in_engine_worker(self, job: Callable[[], None]) -> None:
+        done: asyncio.Future[None] = self._loop.create_future()
+
+        def settle(outcome: BaseException | None) -> None:
+            if isinstance(outcome, BaseException):
+                done.set_exception(outcome)
+            else:
+                done.set_result(None)
+
+        self._engine_worker.submit(job, settle)
+        await done
+
+    async def _close(self) -> None:
+        if self._ticker is not None:
+            self._ticker.cancel()
+            self._host.stop()
+        await self._async_cleanup.aclose()
+        self._cleanup.close()
+
+
+async def serve(settings: NodeSettings) -> int:
+    """Runs a node until SIGTERM or SIGINT, or until it has to stop itself; the exit code."""
+    loop = asyncio.get_running_loop()
+    asked = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, asked.set)
+    node = await Node.start(settings)
+    _log.info("serving", node=settings.node_id, listen=settings.listen)
+    # What start-up made stays: the collector need not look at it again.
+    gc.collect()
+    gc.freeze()
+    waiting = loop.create_task(asked.wait())
+    await asyncio.wait((waiting, node.failed), return_when=asyncio.FIRST_COMPLETED)
+    waiting.cancel()
+    if node.failed.done():
+        problem = node.failed.result()
+        _log.critical("the node stops itself", reason=str(problem), exc_info=problem)
+        await node.abandon()
+        return EXIT_FAILED
+    _log.info("stopping", node=settings.node_id)
+    await node.stop()
+    _log.info("stopped", node=settings.node_id)
+    return EXIT_STOPPED
+
+
+def run(settings: NodeSettings) -> int:
+    """Runs a node in an event loop of its own; the process's exit code.
+
+    Raises ConfigurationError; says other operating errors on the log.
+    """
+    configure_logging(settings.log_level, as_json=settings.log_json)
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            return runner.run(serve(settings))
+    except OSError as problem:
+        _log.critical("the node cannot start", reason=str(problem))
+        return EXIT_FAILED

@@ -1,0 +1,187 @@
+"""The streams to other nodes: one writer per peer, which sends what gathered while it last wrote.
+
+Raft makes up for what is lost, so a peer that cannot be reached costs nothing but what fits in its
+bounded queue.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Mapping, Sequence
+from random import Random
+from typing import Any, Final
+
+import grpc
+import structlog
+
+from cluster.ids import ReplicaId
+from cluster.raft.messages import AppendRequest
+from kvstore.environment import GroupMessage
+from kvstore.generated.cluster.v1 import peer_pb2 as pb
+from kvstore.rpc.options import channel_options
+from kvstore.rpc.peer_service import ROUNDS_METHOD
+from kvstore.wire.peer import encode_round
+
+_QUEUE_BYTES_MAX: Final = 32 << 20
+_ROUND_BYTES_MAX: Final = 8 << 20
+"""Messages beyond it go into a round of their own, which keeps rounds below gRPC's limit."""
+_MESSAGE_OVERHEAD_BYTES: Final = 64
+_BACKOFF_S_MIN: Final = 0.05
+_BACKOFF_S_MAX: Final = 1.0
+
+_log = structlog.get_logger(__name__)
+
+
+class PeerStream:
+    """The way to one peer."""
+
+    def __init__(
+        self,
+        me: ReplicaId,
+        to: ReplicaId,
+        address: str,
+        cluster_id: Callable[[], str],
+        random: Random,
+    ) -> None:
+        self._me = me
+        self._to = to
+        self._address = address
+        self._cluster_id = cluster_id
+        self._random = random
+        self._queue: list[GroupMessage] = []
+        self.queued_bytes = 0
+        self._greeting = False
+        self._wrote = False
+        self._more: asyncio.Future[None] | None = None
+        self._reported: str | None = None
+        self._task = asyncio.get_running_loop().create_task(self._run())
+
+    def send(self, messages: Sequence[GroupMessage]) -> None:
+        """Queues `messages` for the next write; an empty sequence makes an empty round."""
+        for message in messages:
+            self.queued_bytes += _size(message)
+        self._queue.extend(messages)
+        if self.queued_bytes > _QUEUE_BYTES_MAX:
+            # The peer is too slow or away. Raft starts over from what it acknowledges next.
+            self._queue.clear()
+            self.queued_bytes = 0
+        self._greeting = True
+        if self._more is not None and not self._more.done():
+            self._more.set_result(None)
+
+    async def close(self) -> None:
+        """Ends the stream."""
+        self._task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._task
+
+    async def _run(self) -> None:
+        backoff_s = _BACKOFF_S_MIN
+        async with grpc.aio.insecure_channel(self._address, options=channel_options()) as channel:
+            rounds = channel.stream_unary(
+                ROUNDS_METHOD,
+                request_serializer=pb.Round.SerializeToString,
+                response_deserializer=pb.RoundsSummary.FromString,
+            )
+            while True:
+                call = rounds()  # type: ignore[call-arg]  # written to, not iterated: the stubs miss it
+                try:
+                    await self._write(call)
+                except Exception as problem:  # whatever broke it, the stream is made anew
+                    self._report(await _reason(call, problem))
+                finally:
+                    call.cancel()
+                self._queue.clear()
+                self.queued_bytes = 0
+                if self._wrote:
+                    backoff_s = _BACKOFF_S_MIN
+                await asyncio.sleep(backoff_s * self._random.uniform(0.5, 1.0))
+                backoff_s = min(2 * backoff_s, _BACKOFF_S_MAX)
+
+    async def _write(self, call: grpc.aio.StreamUnaryCall[Any, Any]) -> None:
+        """Writes rounds until the stream breaks."""
+        self._wrote = False
+        while True:
+            if not self._greeting:
+                self._more = asyncio.get_running_loop().create_future()
+                await self._more
+            for messages in self._take():
+                await call.write(encode_round(self._me, self._to, self._cluster_id(), messages))
+            if not self._wrote:
+                self._wrote = True
+                self._report(None)
+
+    def _take(self) -> list[list[GroupMessage]]:
+        """What is queued, in rounds of bounded size; at least one, which may be empty."""
+        queue, self._queue = self._queue, []
+        small = self.queued_bytes <= _ROUND_BYTES_MAX
+        self.queued_bytes = 0
+        self._greeting = False
+        if small:
+            return [queue]
+        rounds: list[list[GroupMessage]] = [[]]
+        size = 0
+        for message in queue:
+            if rounds[-1] and size + _size(message) > _ROUND_BYTES_MAX:
+                rounds.append([])
+                size = 0
+            rounds[-1].append(message)
+            size += _size(message)
+        return rounds
+
+    def _report(self, reason: str | None) -> None:
+        """Logs a change between reachable and not; not every attempt."""
+        if reason == self._reported:
+            return
+        if reason is None:
+            _log.info("peer reached", peer=self._to, address=self._address)
+        else:
+            _log.warning("peer not reached", peer=self._to, address=self._address, reason=reason)
+        self._reported = reason
+
+
+class PeerTransport:
+    """See the module; the `Transport` of a real node."""
+
+    def __init__(
+        self,
+        me: ReplicaId,
+        addresses: Mapping[ReplicaId, str],
+        cluster_id: Callable[[], str],
+        random: Random,
+    ) -> None:
+        self._streams = {
+            replica: PeerStream(me, replica, address, cluster_id, random)
+            for replica, address in addresses.items()
+            if replica != me
+        }
+
+    def send(self, to: ReplicaId, messages: Sequence[GroupMessage]) -> None:
+        """See Transport."""
+        self._streams[to].send(messages)
+
+    def queued_bytes(self, to: ReplicaId) -> int:
+        """What waits to be written to a peer, roughly."""
+        return self._streams[to].queued_bytes
+
+    async def close(self) -> None:
+        """Ends all streams."""
+        await asyncio.gather(*(stream.close() for stream in self._streams.values()))
+
+
+def _size(message: GroupMessage) -> int:
+    """Bytes on the wire, roughly."""
+    body = message[1]
+    if isinstance(body, AppendRequest):
+        return _MESSAGE_OVERHEAD_BYTES + sum([len(entry.data) + 8 for entry in body.entries])
+    return _MESSAGE_OVERHEAD_BYTES
+
+
+async def _reason(call: grpc.aio.StreamUnaryCall[Any, Any], problem: Exception) -> str:
+    """Why a stream broke: a write fails without saying so, the call's end knows."""
+    if isinstance(problem, grpc.aio.AioRpcError):
+        return problem.details() or problem.code().name
+    if call.done():
+        return (await call.details()) or (await call.code()).name
+    return repr(problem)

@@ -1,0 +1,147 @@
+"""Rounds over real sockets: in order, after a restart of the peer again, and in bounded memory."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from random import Random
+
+import pytest
+
+from cluster.ids import GroupId, Index, ReplicaId, Term
+from cluster.raft.messages import AppendRequest, Entry, EntryKind, TimeoutNow
+from kvstore.environment import GroupMessage
+from kvstore.local.ports import free_ports
+from kvstore.rpc import peer_transport
+from kvstore.rpc.peer_service import PeerService
+from kvstore.rpc.peer_transport import PeerTransport
+from kvstore.rpc.server import NodeServer
+
+ME, PEER = ReplicaId(1), ReplicaId(2)
+
+
+class Receiver:
+    """A peer that takes rounds; it can end and come back at the same address."""
+
+    def __init__(self) -> None:
+        self.address = f"127.0.0.1:{free_ports('127.0.0.1', 1)[0]}"
+        self.messages: list[GroupMessage] = []
+        self.rounds = 0
+        self.refusals = 0
+        self.objection: str | None = None
+        self._server: NodeServer | None = None
+
+    async def start(self) -> None:
+        self._server = NodeServer(self.address)
+        await self._server.start([PeerService(self._object, self._receive).handler()])
+
+    async def stop(self) -> None:
+        if self._server is not None:
+            await self._server.stop(None)
+            self._server = None
+
+    def _object(self, _sender: ReplicaId, _to: ReplicaId, _introduction: str) -> str | None:
+        self.refusals += self.objection is not None
+        return self.objection
+
+    def _receive(self, sender: ReplicaId, messages: list[GroupMessage]) -> None:
+        assert sender == ME
+        self.rounds += 1
+        self.messages += messages
+
+
+@pytest.fixture
+async def receiver() -> AsyncIterator[Receiver]:
+    receiver = Receiver()
+    await receiver.start()
+    yield receiver
+    await receiver.stop()
+
+
+@pytest.fixture
+async def transport(receiver: Receiver) -> AsyncIterator[PeerTransport]:
+    transport = PeerTransport(ME, {PEER: receiver.address}, lambda: "cluster", Random(1))
+    yield transport
+    await transport.close()
+
+
+def numbered(number: int) -> GroupMessage:
+    return GroupId(1), TimeoutNow(ME, PEER, Term(number))
+
+
+async def until(condition: Callable[[], bool], again: Callable[[], None] | None = None) -> None:
+    async with asyncio.timeout(20):
+        while not condition():
+            if again is not None:
+                again()
+            await asyncio.sleep(0.01)
+
+
+async def test_messages_arrive_whole_and_in_order(
+    receiver: Receiver, transport: PeerTransport
+) -> None:
+    await until(lambda: receiver.rounds > 0, lambda: transport.send(PEER, ()))
+    sent = [numbered(number) for number in range(1, 500)]
+    for first in range(0, len(sent), 7):
+        transport.send(PEER, sent[first : first + 7])
+        await asyncio.sleep(0)
+    await until(lambda: len(receiver.messages) == len(sent))
+    assert receiver.messages == sent
+
+
+async def test_what_gathers_while_a_round_is_written_travels_as_one(
+    receiver: Receiver, transport: PeerTransport
+) -> None:
+    await until(lambda: receiver.rounds > 0, lambda: transport.send(PEER, ()))
+    before = receiver.rounds
+    for number in range(1, 1001):
+        transport.send(PEER, [numbered(number)])
+    await until(lambda: len(receiver.messages) == 1000)
+    assert receiver.rounds - before < 10
+
+
+async def test_a_peer_that_comes_back_is_reached_again(
+    receiver: Receiver, transport: PeerTransport
+) -> None:
+    await until(lambda: receiver.rounds > 0, lambda: transport.send(PEER, ()))
+    await receiver.stop()
+    await receiver.start()
+    before = receiver.rounds
+    await until(lambda: receiver.rounds > before, lambda: transport.send(PEER, ()))
+
+
+async def test_a_peer_that_refuses_is_asked_again(
+    receiver: Receiver, transport: PeerTransport
+) -> None:
+    receiver.objection = "another cluster"
+    transport.send(PEER, [numbered(1)])
+    await until(lambda: receiver.refusals > 1, lambda: transport.send(PEER, [numbered(1)]))
+    assert receiver.messages == []
+    receiver.objection = None
+    await until(lambda: receiver.rounds > 0, lambda: transport.send(PEER, ()))
+
+
+async def test_messages_larger_than_a_round_are_sent_in_several(
+    receiver: Receiver, transport: PeerTransport
+) -> None:
+    await until(lambda: receiver.rounds > 0, lambda: transport.send(PEER, ()))
+    before = receiver.rounds
+    size = 3 << 20
+    for number in range(1, 6):
+        entry = Entry(Index(number), Term(1), EntryKind.NORMAL, bytes(size))
+        append = AppendRequest(ME, PEER, Term(1), Index(number - 1), Term(1), Index(0), (entry,))
+        transport.send(PEER, [(GroupId(1), append)])
+    await until(lambda: len(receiver.messages) == 5)
+    assert receiver.rounds - before >= 2
+
+
+async def test_what_is_queued_for_a_peer_that_is_away_is_bounded(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(peer_transport, "_QUEUE_BYTES_MAX", 10_000)
+    nowhere = f"127.0.0.1:{free_ports('127.0.0.1', 1)[0]}"
+    transport = PeerTransport(ME, {PEER: nowhere}, lambda: "cluster", Random(1))
+    for number in range(10_000):
+        transport.send(PEER, [numbered(number)])
+        assert transport.queued_bytes(PEER) <= 10_000
+    await transport.close()
