@@ -1,1 +1,1 @@
-"""To be described."""
+"""The kvstore command. Nothing heavy is imported before it is known to be needed."""

@@ -1,0 +1,53 @@
+# `make` alone says what there is. Needs Python 3.11 or newer and make; nothing else is presumed.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+READY_DEV := $(VENV)/.ready-dev
+# The demonstration takes another file of records by make demo DATA=FILE.
+DATA ?= examples/debian-packages.jsonl.xz
+
+.DEFAULT_GOAL := help
+.PHONY: help environment demo test chaos check format proto clean
+
+help: ## Say what there is to make
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+environment: $(READY_DEV) ## Make the virtual environment .venv
+
+# Made again whenever the dependencies change. A stamp comes last: a half-made one does not count.
+$(READY): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "kvstore needs Python 3.11 or newer; name one by make PYTHON=...")'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --editable .
+	@touch $(READY)
+
+$(READY_DEV): $(READY)
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	@touch $(READY_DEV)
+
+demo: $(READY) ## Start three nodes, load real data, kill a leader, see that nothing is lost
+	@PATH="$(CURDIR)/$(BIN):$$PATH" examples/demo.sh "$(DATA)"
+
+test: $(READY_DEV) ## Run all tests (minutes)
+	$(BIN)/python -m pytest tests
+
+chaos: $(READY_DEV) ## Kill real nodes for many rounds, and print what that took (minutes)
+	$(BIN)/python -m pytest tests/chaos -m chaos -s
+
+check: $(READY_DEV) ## Lint, types, import rules, generated code (seconds)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python tools/generate_proto.py --check
+
+format: $(READY_DEV) ## Format the code
+	$(BIN)/ruff check --fix-only .
+	$(BIN)/ruff format .
+
+proto: $(READY_DEV) ## Generate kvstore/generated from proto/
+	$(BIN)/python tools/generate_proto.py
+
+clean: ## Remove the virtual environment and all caches
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage

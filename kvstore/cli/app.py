@@ -1,0 +1,106 @@
+"""All commands but `serve` on its own path: the command line as typer sees it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any, Final
+
+import typer
+
+from kvstore.cli import bench, cluster, keys, local, transfer
+from kvstore.cli.exits import ExitCode
+from kvstore.cli.options import EndpointsOption, OutputOption, TimeoutOption
+from kvstore.cli.printing import write_line
+from kvstore.cli.session import Options, options_from_environment
+from kvstore.errors import ConfigurationError
+
+# The library's base of all usage errors has no public name that is the same in all its versions.
+_USAGE_ERROR: Final[type[Exception]] = next(
+    c for c in typer.BadParameter.mro() if c.__name__ == "ClickException"
+)
+
+app: Final = typer.Typer(
+    name="kvstore",
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+
+
+def run(argv: Sequence[str]) -> int:
+    """Runs the command in `argv`; raises ConfigurationError for a wrong command line."""
+    try:
+        code = app(list(argv) or ["--help"], prog_name="kvstore", standalone_mode=False)
+    except typer.Abort:
+        return ExitCode.INTERRUPTED
+    except _USAGE_ERROR as problem:
+        raise ConfigurationError(_usage(problem)) from problem
+    return int(code or ExitCode.DONE)
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version  # noqa: PLC0415
+
+        write_line(f"kvstore {version('kvstore')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _common(
+    context: typer.Context,
+    endpoints: EndpointsOption = None,
+    timeout: TimeoutOption = None,
+    output: OutputOption = None,
+    _version: Annotated[
+        bool,
+        typer.Option(
+            "--version", help="Print the version.", callback=_print_version, is_eager=True
+        ),
+    ] = False,
+) -> None:
+    """A distributed key-value store: partitioned, replicated, durable, linearizable.
+
+    \b
+    exit codes:
+      0  done                                  3  unavailable or timed out; nothing was applied
+      1  the answer is no: no such key         4  a write may or may not have been applied
+      2  wrong usage, settings or input file   5  refused: a limit or a full queue or disk
+    """
+    context.obj = Options(endpoints, timeout, output).over(options_from_environment())
+
+
+@app.command(
+    "serve",
+    add_help_option=False,
+    context_settings={"ignore_unknown_options": True, "allow_extra_args": True},
+)
+def _serve(context: typer.Context) -> int:
+    """Run a node, until it is asked to end. See kvstore serve --help."""
+    from kvstore.cli.serve import serve  # noqa: PLC0415 - see main
+
+    return serve(context.args)
+
+
+for _name, _command in (
+    ("put", keys.put),
+    ("get", keys.get),
+    ("delete", keys.delete),
+    ("scan", keys.scan),
+    ("import", transfer.import_file),
+    ("export", transfer.export_file),
+    ("status", cluster.status),
+    ("locate", cluster.locate),
+    ("health", cluster.health),
+):
+    app.command(_name)(_command)
+app.add_typer(local.app, name="local")
+app.add_typer(bench.app, name="bench")
+
+
+def _usage(problem: Any) -> str:
+    """One clause of what the library found; its errors have a message and perhaps a context."""
+    message = " ".join(problem.format_message().split()).rstrip(".")
+    context = getattr(problem, "ctx", None)
+    command = "kvstore" if context is None else context.command_path
+    return f"{message[:1].lower()}{message[1:]} (see {command} --help)"

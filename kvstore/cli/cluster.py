@@ -1,0 +1,172 @@
+"""status, locate and health: what the cluster says of itself."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from kvstore.cli.exits import ExitCode
+from kvstore.cli.keys import KeyArgument
+from kvstore.cli.options import with_options
+from kvstore.cli.printing import say, write_json, write_line, write_table
+from kvstore.cli.session import DEFAULT_ENDPOINTS, Options, Output
+from kvstore.cli.text import from_argument, to_cell, to_json
+
+if TYPE_CHECKING:
+    from kvstore.client.status import GroupStatus, NodeStatus
+
+
+@with_options
+def locate(options: Options, key: KeyArgument) -> None:
+    """Show where a key lives.
+
+    Its partition, the node that leads it, and the nodes that hold it.
+
+    \b
+    examples:
+      kvstore locate greeting
+      kvstore locate greeting --output json
+    """
+    key_bytes = from_argument(key)
+    place = options.run(lambda client: client.locate(key_bytes))
+    replicas = list(place.replicas)
+    if options.output is Output.JSON:
+        write_json(
+            {
+                "key": to_json(key_bytes),
+                "partition": place.partition,
+                "leader": place.leader,
+                "replicas": replicas,
+            }
+        )
+    elif options.output is Output.TABLE:
+        row = (to_cell(key_bytes), place.partition, place.leader or "-", " ".join(replicas))
+        write_table(("key", "partition", "leader", "replicas"), [row])
+    else:
+        write_line(
+            f"partition {place.partition}, leader {place.leader or '-'}, "
+            f"replicas {' '.join(replicas)}"
+        )
+
+
+@with_options
+def status(options: Options) -> None:
+    """Show nodes, partitions, leaders and lag.
+
+    Every node is asked; those that do not answer within a second are shown as down. The lag of a
+    replica is the number of log entries that it still misses.
+
+    \b
+    examples:
+      kvstore status --output table
+      kvstore status --output json | jq '.partitions[] | select(.leader == null)'
+    """
+    found = options.run(lambda client: client.status())
+    if options.output is Output.JSON:
+        write_json(
+            {
+                "cluster_id": found.cluster_id,
+                "epoch": found.epoch,
+                "healthy": found.is_healthy,
+                "nodes": [_node(node) for node in found.nodes],
+                "meta": _group(found.meta),
+                "partitions": [
+                    {"partition": number, **_group(group)}
+                    for number, group in enumerate(found.partitions)
+                ],
+            }
+        )
+        return
+    nodes = [_node_cells(node) for node in found.nodes]
+    groups = [("meta", *_group_cells(found.meta))]
+    groups += [(str(n), *_group_cells(group)) for n, group in enumerate(found.partitions)]
+    summary = (
+        f"cluster {found.cluster_id}, map epoch {found.epoch}: "
+        f"{'healthy' if found.is_healthy else 'not all nodes answer or not all partitions serve'}"
+    )
+    if options.output is Output.TABLE:
+        write_table(("node", "address", "state", "leads", "uptime", "log MiB"), nodes, summary)
+        write_table(("partition", "leader", "replicas", "applied", "lag"), groups)
+        return
+    write_line(summary)
+    for node_id, address, state, leads, uptime, log in nodes:
+        write_line(f"node {node_id} {address} {state} leads={leads} uptime={uptime} log_mib={log}")
+    for name, leader, replicas, applied, lag in groups:
+        write_line(
+            f"partition {name} leader={leader} replicas={replicas.replace(' ', ',')} "
+            f"applied={applied} lag={lag.replace(' ', ',')}"
+        )
+
+
+@with_options
+def health(
+    options: Options,
+    address: Annotated[
+        str | None, typer.Argument(metavar="[HOST:PORT]", show_default=False)
+    ] = None,
+) -> int:
+    """Ask one node whether it serves.
+
+    Exit code 3 when it does not. The node at HOST:PORT, else the first of --endpoints. It serves
+    when it runs and, as far as it knows, every partition has a leader. For health checks of service
+    managers and containers.
+
+    \b
+    examples:
+      kvstore health 127.0.0.1:7001
+    """
+    from kvstore.local.health import HealthProbe  # noqa: PLC0415 - not for --help
+
+    asked = address or (options.endpoints or DEFAULT_ENDPOINTS).split(",")[0]
+    with HealthProbe() as probe:
+        serves = probe.serves(asked, options.timeout_s or 2.0)
+    say(f"{asked} {'serves' if serves else 'does not serve'}")
+    return ExitCode.DONE if serves else ExitCode.UNAVAILABLE
+
+
+def _node(node: NodeStatus) -> dict[str, object]:
+    return {
+        "node": node.node_id,
+        "address": node.address,
+        "reachable": node.is_reachable,
+        "problem": node.problem,
+        "version": node.version,
+        "map_epoch": node.map_epoch,
+        "uptime_s": node.uptime_s,
+        "leads": node.leads,
+        "rounds": node.rounds,
+        "log_syncs": node.log_syncs,
+        "messages_sent": node.messages_sent,
+        "log_bytes": node.log_bytes,
+    }
+
+
+def _group(group: GroupStatus) -> dict[str, object]:
+    return {
+        "leader": group.leader,
+        "replicas": list(group.replicas),
+        "term": group.term,
+        "commit_index": group.commit_index,
+        "applied_index": group.applied_index,
+        "lag": None if group.lag is None else dict(group.lag),
+    }
+
+
+def _node_cells(node: NodeStatus) -> tuple[str, ...]:
+    if not node.is_reachable:
+        return (node.node_id, node.address, "down", "-", "-", "-")
+    return (
+        node.node_id,
+        node.address,
+        "up",
+        str(node.leads),
+        f"{node.uptime_s or 0:.0f}s",
+        f"{(node.log_bytes or 0) / (1 << 20):.0f}",
+    )
+
+
+def _group_cells(group: GroupStatus) -> tuple[str, ...]:
+    lag = "-" if group.lag is None else " ".join(f"{n}:{count}" for n, count in group.lag.items())
+    applied = "-" if group.applied_index is None else str(group.applied_index)
+    return (group.leader or "-", " ".join(group.replicas), applied, lag or "-")

@@ -1,0 +1,94 @@
+"""Puts the rows of a file, many at once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Final
+
+from kvstore.cli.rows import RowReader
+from kvstore.cli.text import to_cell
+from kvstore.errors import ConfigurationError, KVStoreError, OutcomeUnknown
+
+if TYPE_CHECKING:
+    from kvstore.client import AsyncClient
+
+_WORKERS: Final = 512
+_UNDER_WAY_BYTES_MAX: Final = 32 << 20
+_ATTEMPTS_MAX: Final = 5
+
+Advance = Callable[[int, int], None]
+"""Told how many bytes of the file and how many records are done."""
+
+
+class Importer:
+    """Puts rows with a bounded number of them, and of their bytes, under way.
+
+    Rows of one key are put one after another, in the order of the file: its last value stays.
+    """
+
+    def __init__(self, reader: RowReader, advance: Advance) -> None:
+        self.done = 0
+        self._reader = reader
+        self._rows: Iterator[tuple[bytes, bytes]] = iter(reader)
+        self._advance = advance
+        self._bytes = 0
+        self._room = asyncio.Event()
+        self._last_of_key: dict[bytes, asyncio.Future[None]] = {}
+        self._problem: KVStoreError | None = None
+
+    async def run(self, client: AsyncClient) -> None:
+        """Puts all rows; raises what went wrong first, after what was under way is settled."""
+        await asyncio.gather(*(self._work(client) for _ in range(_WORKERS)))
+        if self._problem is not None:
+            raise self._problem
+
+    async def _work(self, client: AsyncClient) -> None:
+        loop = asyncio.get_running_loop()
+        while (row := await self._next()) is not None:
+            key, value = row
+            settled = loop.create_future()
+            before = self._last_of_key.get(key)
+            self._last_of_key[key] = settled
+            try:
+                if before is not None:
+                    await before
+                await self._put(client, key, value)
+            finally:
+                settled.set_result(None)
+                if self._last_of_key[key] is settled:
+                    del self._last_of_key[key]
+                self._bytes -= len(key) + len(value)
+                self._room.set()
+
+    async def _next(self) -> tuple[bytes, bytes] | None:
+        while self._bytes > _UNDER_WAY_BYTES_MAX:
+            self._room.clear()
+            await self._room.wait()
+        if self._problem is not None:
+            return None
+        try:
+            row = next(self._rows, None)
+        except ConfigurationError as problem:
+            self._problem = problem
+            return None
+        if row is not None:
+            self._bytes += len(row[0]) + len(row[1])
+        return row
+
+    async def _put(self, client: AsyncClient, key: bytes, value: bytes) -> None:
+        """Puts a row, unless another has failed: then nothing more is begun."""
+        for attempt in range(1, _ATTEMPTS_MAX + 1):
+            if self._problem is not None:
+                return
+            try:
+                await client.put(key, value)
+            except OutcomeUnknown as problem:
+                if attempt == _ATTEMPTS_MAX:
+                    self._problem = OutcomeUnknown(f"key {to_cell(key)}: {problem}")
+            except KVStoreError as problem:
+                self._problem = type(problem)(f"key {to_cell(key)}: {problem}")
+            else:
+                self.done += 1
+                self._advance(self._reader.position_bytes, self.done)
+                return

@@ -1,0 +1,144 @@
+"""put, get, delete and scan."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from kvstore.cli.operations import delete_key, get_key, put_key
+from kvstore.cli.options import with_options
+from kvstore.cli.printing import write, write_json, write_table
+from kvstore.cli.session import Options, Output
+from kvstore.cli.text import from_argument, to_cell, to_json
+
+if TYPE_CHECKING:
+    from kvstore.client import AsyncClient
+
+_TABLE_ROWS: Final = 500
+
+KeyArgument = Annotated[str, typer.Argument(metavar="KEY", show_default=False)]
+
+
+@with_options
+def put(
+    options: Options,
+    key: KeyArgument,
+    value: Annotated[
+        str, typer.Argument(metavar="VALUE", help="The value; - reads standard input.")
+    ],
+) -> int:
+    """Set a key to a value.
+
+    Prints the write's revision. It is on a majority of the key's replicas, on disk, when the
+    command returns.
+
+    \b
+    examples:
+      kvstore put greeting hello
+      kvstore put logo - < logo.png
+      kvstore put -- -key "begins with a dash"
+    """
+    return put_key(options, key, value)
+
+
+@with_options
+def get(options: Options, key: KeyArgument) -> int:
+    """Print the value of a key.
+
+    Its bytes as they are, and an end of line on a terminal only.
+    Exit code 1 and no output when there is no such key.
+
+    \b
+    examples:
+      kvstore get greeting
+      kvstore get logo > logo.png
+      kvstore get greeting --output json
+    """
+    return get_key(options, key)
+
+
+@with_options
+def delete(options: Options, key: KeyArgument) -> int:
+    """Delete a key.
+
+    Exit code 1 when there was no such key.
+
+    \b
+    examples:
+      kvstore delete greeting
+    """
+    return delete_key(options, key)
+
+
+@with_options
+def scan(
+    options: Options,
+    *,
+    prefix: Annotated[
+        str | None, typer.Option(metavar="P", help="Only keys that begin with P.")
+    ] = None,
+    start: Annotated[str | None, typer.Option(metavar="K", help="From K on, K included.")] = None,
+    end: Annotated[str | None, typer.Option(metavar="K", help="Up to K, K excluded.")] = None,
+    limit: Annotated[
+        int | None, typer.Option(metavar="N", min=0, help="At most N keys. [default: all]")
+    ] = None,
+    keys_only: Annotated[bool, typer.Option("--keys-only", help="Print no values.")] = False,
+) -> None:
+    """Print keys and values in order.
+
+    The order is that of the keys' bytes. One line for each key: key, tab, value. Where keys or
+    values may hold tabs or ends of line, use --output json. Each page is read linearizably, but the
+    scan as a whole is no snapshot: a key that changes meanwhile is seen before or after.
+
+    \b
+    examples:
+      kvstore scan --prefix user/ --keys-only
+      kvstore scan --start a --end b --limit 10
+      kvstore scan --prefix user/ --output json | jq .value
+    """
+    first, begin, stop = (None if b is None else from_argument(b) for b in (prefix, start, end))
+    printer = _ScanPrinter(options.output or Output.SIMPLE, keys_only)
+
+    async def work(client: AsyncClient) -> None:
+        if keys_only:
+            keys = client.scan_keys(prefix=first, start=begin, end=stop, limit=limit)
+            async for key in keys:
+                printer.add(key, b"")
+        else:
+            found = client.scan(prefix=first, start=begin, end=stop, limit=limit)
+            async for key, value in found:
+                printer.add(key, value)
+
+    try:
+        options.run(work)
+    finally:
+        printer.finish()
+
+
+class _ScanPrinter:
+    """Prints rows as they come; tables in parts, so that memory does not grow with the scan."""
+
+    def __init__(self, output: Output, keys_only: bool) -> None:
+        self._output = output
+        self._keys_only = keys_only
+        self._rows: list[tuple[str, ...]] = []
+
+    def add(self, key: bytes, value: bytes) -> None:
+        match self._output:
+            case Output.SIMPLE:
+                write(key + b"\n" if self._keys_only else b"%b\t%b\n" % (key, value))
+            case Output.JSON if self._keys_only:
+                write_json({"key": to_json(key)})
+            case Output.JSON:
+                write_json({"key": to_json(key), "value": to_json(value)})
+            case Output.TABLE:
+                row = (to_cell(key), to_cell(value))
+                self._rows.append(row[:1] if self._keys_only else row)
+                if len(self._rows) == _TABLE_ROWS:
+                    self.finish()
+
+    def finish(self) -> None:
+        if self._rows:
+            write_table(("key",) if self._keys_only else ("key", "value"), self._rows)
+            self._rows.clear()

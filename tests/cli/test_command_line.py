@@ -1,0 +1,206 @@
+"""The command line without a cluster: usage, help, and how errors look."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from kvstore.cli.exits import ExitCode, exit_code_of
+from kvstore.errors import (
+    ClientClosed,
+    ConfigurationError,
+    CorruptionError,
+    DeadlineExceeded,
+    InvalidArgument,
+    KVStoreError,
+    OutcomeUnknown,
+    ResourceExhausted,
+    Unavailable,
+)
+from tests.conftest import Command, one_sentence
+
+KVSTORE = (sys.executable, "-m", "kvstore")
+NOBODY = "127.0.0.1:1"
+COMMANDS = [
+    *("put", "get", "delete", "scan", "import", "export", "status", "locate", "health"),
+    *(f"local {name}" for name in ("up", "status", "kill", "stop", "pause", "resume")),
+    *("local start", "local logs", "local down", "bench put", "bench get", "serve"),
+]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("frobnicate",), "no such command 'frobnicate'"),
+        (("get",), "missing argument 'KEY'"),
+        (("get", "a", "b"), "got unexpected extra argument"),
+        (("get", "a", "--colour"), "no such option: --colour"),
+        (("scan", "--limit", "-1"), "invalid value for '--limit'"),
+        (("--output", "yaml", "get", "a"), "invalid value for '--output'"),
+        (("--timeout", "0", "get", "a"), "timeout is 0; it must be above 0"),
+        (("--endpoints", "nowhere", "get", "a"), "endpoint 'nowhere' is not host:port"),
+        (("import", "absent.jsonl"), "absent.jsonl: No such file or directory"),
+        (("import", "rows.csv"), "rows.csv ends in none of .jsonl"),
+        (("export", "rows.csv"), "rows.csv ends in none of .jsonl"),
+        (("export", "absent/rows.jsonl"), "No such file or directory"),
+        (("bench", "put", "--seconds", "0"), "seconds is 0; it must be above 0"),
+        (("local",), "missing command"),
+        (("local", "kill"), "missing argument 'NODE'"),
+        (("serve", "--node-id", "n1"), "listen is missing"),
+        (("--timeout", "9", "serve", "--frobnicate"), "unrecognized arguments: --frobnicate"),
+    ],
+)
+def test_wrong_usage_is_one_sentence_and_exit_code_2(
+    command: Command, arguments: tuple[str, ...], sentence: str
+) -> None:
+    finished = command(*arguments)
+    assert sentence in one_sentence(finished)
+    assert finished.code == 2
+
+
+@pytest.mark.parametrize(
+    ("problem", "code"),
+    [
+        (InvalidArgument("value has 2 MiB"), 5),
+        (ResourceExhausted("queue"), 5),
+        (Unavailable("no majority"), 3),
+        (DeadlineExceeded("time"), 3),
+        (ClientClosed("closed"), 3),
+        (CorruptionError("damaged"), 2),
+        (OutcomeUnknown("sent"), 4),
+        (ConfigurationError("port"), 2),
+        (KVStoreError("other"), 3),
+    ],
+)
+def test_every_error_has_its_exit_code(problem: KVStoreError, code: int) -> None:
+    assert exit_code_of(problem) == code
+
+
+def test_exit_codes_stay_what_scripts_know() -> None:
+    assert [(code.name, code.value) for code in ExitCode] == [
+        ("DONE", 0),
+        ("NO", 1),
+        ("USAGE", 2),
+        ("UNAVAILABLE", 3),
+        ("UNKNOWN", 4),
+        ("REFUSED", 5),
+        ("BUG", 70),
+        ("INTERRUPTED", 130),
+        ("BROKEN_PIPE", 141),
+    ]
+
+
+@pytest.mark.parametrize("verb", [("get", "a"), ("put", "a", "b"), ("status",), ("scan",)])
+def test_nobody_there_is_exit_code_3(command: Command, verb: tuple[str, ...]) -> None:
+    finished = command("--endpoints", NOBODY, "--timeout", "0.2", *verb)
+    one_sentence(finished)
+    assert finished.code == 3
+
+
+def test_health_of_nobody_is_exit_code_3(command: Command) -> None:
+    finished = command("health", NOBODY, "--timeout", "0.2")
+    assert one_sentence(finished) == f"{NOBODY} does not serve"
+    assert finished.code == 3
+
+
+def test_options_after_the_command_win_over_those_before_it_and_the_environment(
+    command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KVSTORE_ENDPOINTS", "wrong-1")
+    assert "'wrong-1'" in command("get", "a").err
+    assert "'wrong-2'" in command("--endpoints", "wrong-2", "get", "a").err
+    after = command("--endpoints", "wrong-2", "get", "--endpoints", "wrong-3", "a")
+    assert "'wrong-3'" in after.err
+
+
+def test_a_wrong_variable_is_named(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KVSTORE_OUTPUT", "yaml")
+    assert "KVSTORE_OUTPUT" in one_sentence(command("get", "a"))
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_help_and_those_with_arguments_have_examples(
+    command: Command, name: str
+) -> None:
+    finished = command(*name.split(), "--help")
+    text = finished.out.decode()
+    assert finished.code == 0
+    assert re.search(rf"usage: kvstore {name}", text, re.IGNORECASE)
+    if name not in NO_EXAMPLES:
+        assert f"examples:\n{' ' * 4}kvstore {name}" in text or "  kvstore serve" in text
+
+
+NO_EXAMPLES = {
+    *("local status", "local stop", "local pause", "local resume", "local start", "local logs"),
+    "local down",
+}
+
+
+def test_every_option_of_every_command_stands_in_its_document(command: Command) -> None:
+    document = (Path(__file__).parents[2] / "docs" / "cli.md").read_text()
+    for name in COMMANDS:
+        assert f"kvstore {name}" in document
+        text = command(*name.split(), "--help").out.decode()
+        for option in set(re.findall(r"--[a-z][a-z-]+", text)) - {"--help"}:
+            assert option in document, f"{option} of kvstore {name}"
+
+
+def test_the_version_is_printed(command: Command) -> None:
+    assert re.fullmatch(rb"kvstore \d+\.\d+\.\d+\n", command("--version").out)
+
+
+def test_the_end_of_a_pipe_is_no_error() -> None:
+    reader = "import sys; sys.stdin.buffer.read(1)"
+    line = f"{sys.executable} -m kvstore --help | {sys.executable} -c '{reader}'; exit 0"
+    finished = subprocess.run(line, shell=True, capture_output=True, check=True)
+    assert finished.stderr == b""
+
+
+def test_ctrl_c_ends_a_command_without_a_traceback() -> None:
+    line = (*KVSTORE, "--endpoints", NOBODY, "--timeout", "60", "get", "a")
+    with subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        deadline_s = time.monotonic() + 30
+        while not _handles_sigint(process.pid) and time.monotonic() < deadline_s:
+            assert process.poll() is None
+            time.sleep(0.02)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=30)
+    assert (process.returncode, out, err) == (130, b"", b"")
+
+
+def _handles_sigint(pid: int) -> bool:
+    """Whether the process has come so far that grpc's threads run."""
+    return len(list(Path(f"/proc/{pid}/task").iterdir())) > 2
+
+
+@pytest.mark.parametrize("arguments", [("--version",), ("get", "--help"), ("local", "--help")])
+def test_simple_commands_load_neither_grpc_nor_rich_nor_the_node(
+    arguments: tuple[str, ...],
+) -> None:
+    loaded = _modules_after(*arguments)
+    assert not loaded & {"grpc", "rich", "rocksdict", "asyncio", "structlog"}
+
+
+def test_a_node_loads_neither_typer_nor_rich() -> None:
+    loaded = _modules_after("serve", "--help")
+    assert "kvstore.config" in loaded
+    assert not loaded & {"typer", "rich", "kvstore.cli.app"}
+
+
+def _modules_after(*arguments: str) -> set[str]:
+    code = (
+        "import json, sys; from kvstore.cli.main import main; main(sys.argv[1:]);"
+        "print('\\n' + json.dumps(sorted(sys.modules)))"
+    )
+    finished = subprocess.run(
+        (sys.executable, "-c", code, *arguments), capture_output=True, check=True
+    )
+    names: list[str] = json.loads(finished.stdout.splitlines()[-1])
+    return set(names)

@@ -1,0 +1,69 @@
+"""What tests of several folders share: one cluster of real nodes, and the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+
+from kvstore.cli.main import main
+from kvstore.local import LocalCluster
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A command that has run."""
+
+    code: int
+    out: bytes
+    err: str
+
+
+class Command:
+    """Runs the command line in this process: what `kvstore …` prints, and its exit code."""
+
+    def __init__(self, capture: pytest.CaptureFixture[bytes]) -> None:
+        self._capture = capture
+
+    def __call__(self, *arguments: str) -> Finished:
+        self._capture.readouterr()
+        code = main(arguments)
+        out, err = self._capture.readouterr()
+        return Finished(code, out, err.decode())
+
+
+@pytest.fixture
+def command(capsysbinary: pytest.CaptureFixture[bytes], monkeypatch: pytest.MonkeyPatch) -> Command:
+    """The command line, untouched by the variables of whoever runs the tests."""
+    for name in ("ENDPOINTS", "TIMEOUT", "OUTPUT"):
+        monkeypatch.delenv(f"KVSTORE_{name}", raising=False)
+    return Command(capsysbinary)
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCluster]:
+    """Three real nodes that tests share. Keys begin with the test's own prefix; nodes that a test
+    ends it starts again."""
+    with LocalCluster(data_dir=tmp_path_factory.mktemp("cluster")) as running:
+        yield running
+
+
+@pytest.fixture
+def at_cluster(command: Command, cluster: LocalCluster, monkeypatch: pytest.MonkeyPatch) -> Command:
+    """The command line, pointed to the shared cluster."""
+    monkeypatch.setenv("KVSTORE_ENDPOINTS", cluster.endpoints)
+    monkeypatch.setenv("KVSTORE_TIMEOUT", "20")
+    return command
+
+
+def one_sentence(finished: Finished) -> str:
+    """What an error said: exactly one line, without a traceback, and nothing as a result."""
+    lines = finished.err.splitlines()
+    assert len(lines) == 1, finished.err
+    assert lines[0].startswith("kvstore: ")
+    assert finished.out == b""
+    return lines[0].removeprefix("kvstore: ")
+
+
+__all__ = ["Command", "Finished", "one_sentence"]
