@@ -27,8 +27,10 @@ class RaftConfig:
     """Payload of one AppendRequest. One entry larger than this travels alone."""
     uncommitted_bytes_max: int = 64 * _MIB
     """Proposals of the term that wait for their commit. Beyond: TooManyUncommitted."""
-    committed_bytes_max: int = 4 * _MIB
-    """Payload of `Ready.committed`. One entry larger than this comes alone."""
+    committed_bytes_max: int = 256 * _KIB
+    """Payload of `Ready.committed`. One entry larger than this comes alone. A host applies what all
+    its groups hand out in one go: it is this small so that a restart, which replays, neither holds
+    much of the log in memory nor keeps the host from its other work."""
     reads_waiting_max: int = 16 * _KIB
     """Reads that wait for their confirmation. Beyond: TooManyReads."""
 

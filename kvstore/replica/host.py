@@ -39,8 +39,6 @@ class HostConfig:
     heartbeat_ticks: int
     election_ticks_min: int
     election_ticks_max: int
-    apply_bytes_per_round: int = 8 << 20
-    """Beyond it the rest waits for the next round, so that other work gets its turn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -308,25 +306,18 @@ class Host:
         self._touch(replica)
 
     def _apply(self) -> None:
-        """One engine write for all groups; beyond the bound the rest waits for the next round."""
-        work: dict[GroupId, list[Entry]] = {}
-        size = 0
-        taken = 0
-        for replica, entries in self._to_apply:
-            if size > self.config.apply_bytes_per_round:
-                self._touch(replica)
-                continue
-            taken += 1
-            size += sum([len(entry.data) for entry in entries])
+        """One engine write for what all groups have committed; bundles are small."""
+        work: dict[GroupId, Sequence[Entry]] = {}
+        to_apply, self._to_apply = self._to_apply, []
+        for replica, entries in to_apply:
             if replica.group == META_GROUP:
                 self._apply_meta(replica, entries)
             else:
-                work.setdefault(replica.group, []).extend(entries)
-        del self._to_apply[:taken]
+                work[replica.group] = entries
         if work:
             self._apply_partitions(work)
 
-    def _apply_partitions(self, work: dict[GroupId, list[Entry]]) -> None:
+    def _apply_partitions(self, work: dict[GroupId, Sequence[Entry]]) -> None:
         replicas = [self.replicas[group] for group in work]
         results = self._apply_round(
             [

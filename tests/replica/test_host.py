@@ -11,6 +11,7 @@ from cluster.raft.messages import AppendRequest
 from kvstore.commitlog.commit_log import CommitLogFailed
 from kvstore.environment import GroupMessage
 from kvstore.replica.requests import Status
+from kvstore.storage.applier import RoundWork
 from kvstore.storage.memory_engine import MemoryEngine
 from tests.replica.world import LONG_TICKS, RAFT, World, value_of
 
@@ -217,6 +218,33 @@ def test_what_was_answered_survives_the_crash_of_all_nodes(world: World) -> None
         world.until(lambda read=read: read.status is not None)  # type: ignore[misc]
         assert value_of(read) == b"value " + key
     assert world.problems() == []
+
+
+def test_a_restart_replays_a_long_log_in_small_pieces(world: World) -> None:
+    value = bytes(1000)
+    for _ in range(40):
+        for number in range(50):
+            world.put(b"%d" % number, value)
+        world.run()
+    me = follower(world, b"0")
+    logs = world.members[me].host.replicas
+    last = {group: replica.core.last_index for group, replica in logs.items()}
+    crashed = world.crash(me)
+    pieces: list[int] = []
+    world.start(me, crashed.files, MemoryEngine())
+    host = world.members[me].host
+    apply_round = host._apply_round
+
+    def watch(work: RoundWork) -> list[list[bytes]]:
+        pieces.append(sum(len(command) for _state, entries in work for _, command in entries))
+        return apply_round(work)
+
+    host._apply_round = watch
+    world.until(lambda: set(host.replicas) == set(last))
+    world.until(lambda: all(host.replicas[group].core.applied >= last[group] for group in last))
+    assert sum(pieces) > 40 * 50 * len(value)
+    largest_command = 50 * (len(value) + 100)
+    assert max(pieces) <= world.partitions * (RAFT.committed_bytes_max + largest_command)
 
 
 def test_replicas_hold_the_same_state_at_the_same_index(world: World) -> None:
