@@ -185,7 +185,7 @@ class Node:
             [
                 KVService(self._view, router, self._settings.tick_ms).handler(),
                 AdminService(self._view).handler(),
-                PeerService(introductions.objection, self._host.receive).handler(),
+                PeerService(introductions.objection, self._host.meet, self._host.receive).handler(),
             ]
         )
         self._next_tick_s = self._loop.time()

@@ -9,12 +9,9 @@ import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 _OPTIONS: Final = (
-    # A node that is starting is asked again and again: gRPC's own pause of a second and more
-    # between attempts would be most of the wait.
-    ("grpc.initial_reconnect_backoff_ms", 50),
-    ("grpc.min_reconnect_backoff_ms", 50),
-    ("grpc.max_reconnect_backoff_ms", 200),
     ("grpc.enable_http_proxy", 0),
+    # Else a new channel gets the connection of the old one, which is not tried again for a while.
+    ("grpc.use_local_subchannel_pool", 1),
 )
 
 
@@ -45,6 +42,9 @@ class HealthProbe:
         try:
             answer = stub.Check(health_pb2.HealthCheckRequest(service=""), timeout=timeout_s)
         except grpc.RpcError:
+            # A synchronous channel that failed to connect looks again only after 5 s, whatever its
+            # options say: the next question gets a new one.
+            self._channels.pop(address).close()
             return False
         return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
 

@@ -113,6 +113,15 @@ class Host:
                     replica.core.step(message)
                     self._touch(replica)
 
+    def meet(self, peer: ReplicaId) -> None:
+        """`peer` has connected: it started, or was cut off. The groups led here that it belongs to
+        may be quiet, and it may not know that they have a leader: they speak up."""
+        with self.guard:
+            for replica in self.replicas.values():
+                if replica.is_leader and peer in replica.voters:
+                    replica.core.wake()
+                    self._awake[replica.group] = replica
+
     def write(self, group: GroupId, request: WriteRequest, expires_in_ticks: int) -> None:
         """Takes a command that was checked; answers it at the latest when it expires."""
         replica = self.replicas.get(group)

@@ -22,15 +22,17 @@ Context = grpc.aio.ServicerContext[Any, Any]
 
 
 class PeerService:
-    """See the module. `recognise` says what is wrong with an introduction, if anything; `receive`
-    takes each round."""
+    """See the module. `recognise` says what is wrong with an introduction, if anything; `meet` is
+    told of each peer that was introduced, and `receive` takes each round."""
 
     def __init__(
         self,
         recognise: Callable[[ReplicaId, ReplicaId, str], str | None],
+        meet: Callable[[ReplicaId], None],
         receive: Callable[[ReplicaId, list[GroupMessage]], None],
     ) -> None:
         self._recognise = recognise
+        self._meet = meet
         self._receive = receive
 
     def handler(self) -> grpc.GenericRpcHandler[Any, Any]:
@@ -59,6 +61,7 @@ class PeerService:
                 if wrong is not None:
                     await refuse(context, grpc.StatusCode.FAILED_PRECONDITION, wrong)
                 introduced = (sender, message.cluster_id)
+                self._meet(sender)
             try:
                 messages = decode_round(message)
             except CodecError as problem:

@@ -289,6 +289,20 @@ def test_a_quiet_group_gets_a_new_leader_when_its_leader_dies(world: World) -> N
     assert written.status is Status.OK
 
 
+def test_a_node_that_comes_back_hears_of_its_quiet_groups_leader_at_once(world: World) -> None:
+    world.tick(LONG_TICKS)
+    me = follower(world)
+    crashed = world.crash(me)
+    world.start(me, crashed.files, crashed.engine)
+    group = group_of_key(world)
+    replica = world.members[me].host.replicas[group]
+    term = replica.core.term
+    for member in world.members.values():
+        member.host.meet(me)
+    world.until(lambda: replica.core.leader is not None, ticks=RAFT.heartbeat_ticks)
+    assert (replica.core.leader, replica.core.term) == (leader(world), term)
+
+
 def test_draining_hands_all_leadership_over(world: World) -> None:
     member = world.members[ONE]
     member.stewardship.drain()

@@ -28,12 +28,15 @@ class Receiver:
         self.messages: list[GroupMessage] = []
         self.rounds = 0
         self.refusals = 0
+        self.met: list[ReplicaId] = []
         self.objection: str | None = None
         self._server: NodeServer | None = None
 
     async def start(self) -> None:
         self._server = NodeServer(self.address)
-        await self._server.start([PeerService(self._object, self._receive).handler()])
+        await self._server.start(
+            [PeerService(self._object, self.met.append, self._receive).handler()]
+        )
 
     async def stop(self) -> None:
         if self._server is not None:
@@ -108,6 +111,7 @@ async def test_a_peer_that_comes_back_is_reached_again(
     await receiver.start()
     before = receiver.rounds
     await until(lambda: receiver.rounds > before, lambda: transport.send(PEER, ()))
+    assert receiver.met == [ME, ME]  # once for each connection
 
 
 async def test_a_peer_that_refuses_is_asked_again(
