@@ -89,6 +89,12 @@ class PeerStream:
                 call = rounds()  # type: ignore[call-arg]  # written to, not iterated: the stubs miss it
                 try:
                     await self._write(call)
+                except asyncio.CancelledError:
+                    # grpc.aio raises it, too, when it was the peer that cancelled the stream.
+                    task = asyncio.current_task()
+                    if task is None or task.cancelling():
+                        raise
+                    self._report("the peer cancelled the stream")
                 except Exception as problem:  # whatever broke it, the stream is made anew
                     self._report(await _reason(call, problem))
                 finally:

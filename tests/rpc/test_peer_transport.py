@@ -5,15 +5,18 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from random import Random
+from typing import Any
 
+import grpc
 import pytest
 
 from cluster.ids import GroupId, Index, ReplicaId, Term
 from cluster.raft.messages import AppendRequest, Entry, EntryKind, TimeoutNow
 from kvstore.environment import GroupMessage
+from kvstore.generated.cluster.v1 import peer_pb2
 from kvstore.local.ports import free_ports
 from kvstore.rpc import peer_transport
-from kvstore.rpc.peer_service import PeerService
+from kvstore.rpc.peer_service import PEER_SERVICE, PeerService
 from kvstore.rpc.peer_transport import PeerTransport
 from kvstore.rpc.server import NodeServer
 
@@ -123,6 +126,28 @@ async def test_a_peer_that_refuses_is_asked_again(
     assert receiver.messages == []
     receiver.objection = None
     await until(lambda: receiver.rounds > 0, lambda: transport.send(PEER, ()))
+
+
+async def test_a_stream_that_the_peer_cancels_is_made_anew() -> None:
+    streams = 0
+
+    async def cancel(_requests: object, context: Any) -> peer_pb2.RoundsSummary:
+        nonlocal streams
+        streams += 1
+        await context.read()
+        await context.abort(grpc.StatusCode.CANCELLED)
+        raise AssertionError("abort returned")
+
+    handler = grpc.stream_unary_rpc_method_handler(
+        cancel, peer_pb2.Round.FromString, peer_pb2.RoundsSummary.SerializeToString
+    )
+    address = f"127.0.0.1:{free_ports('127.0.0.1', 1)[0]}"
+    server = NodeServer(address)
+    await server.start([grpc.method_handlers_generic_handler(PEER_SERVICE, {"Rounds": handler})])
+    transport = PeerTransport(ME, {PEER: address}, lambda: "cluster", Random(1))
+    await until(lambda: streams > 2, lambda: transport.send(PEER, [numbered(1)]))
+    await transport.close()
+    await server.stop(None)
 
 
 async def test_messages_larger_than_a_round_are_sent_in_several(
