@@ -7,7 +7,6 @@ import contextlib
 import gc
 import signal
 import uuid
-from collections.abc import Callable
 from functools import partial
 from importlib.metadata import version
 from random import Random, SystemRandom
@@ -15,7 +14,6 @@ from typing import Final
 
 import structlog
 import uvloop
-from xxhash import xxh3_64_intdigest
 
 from cluster.ids import META_GROUP, NodeId, ReplicaId, group_of
 from cluster.membership import PeerContacts
@@ -23,6 +21,7 @@ from cluster.partition.map import ClusterMap, ClusterSettings
 from cluster.partition.placement import initial_map, natural_order
 from cluster.raft import RaftConfig
 from kvstore.client import AsyncClient
+from kvstore.codec.routing import hash64
 from kvstore.commitlog.commit_log import CommitLog
 from kvstore.commitlog.options import CommitLogOptions
 from kvstore.config import NodeSettings
@@ -30,7 +29,7 @@ from kvstore.data_directory import DataDirectory
 from kvstore.errors import ConfigurationError
 from kvstore.logs import configure_logging
 from kvstore.replica.admission import AdmissionLimits
-from kvstore.replica.host import Host, HostConfig, HostHooks
+from kvstore.replica.host import Host, HostHooks
 from kvstore.replica.log_records import STICKY_KINDS
 from kvstore.replica.meta_machine import MetaMachine
 from kvstore.replica.recovery import RecoveredLogs, ReplicaMaker
@@ -63,6 +62,13 @@ class Node:
 
     def __init__(self, settings: NodeSettings) -> None:
         self._settings = settings
+        self._raft = RaftConfig(
+            heartbeat_ticks=settings.heartbeat_ticks,
+            election_ticks_min=settings.election_ticks_min,
+            election_ticks_max=settings.election_ticks_max,
+            inflight_messages_max=settings.inflight_messages_max,
+            inflight_bytes_max=settings.inflight_bytes_max,
+        )
         self._clock = SystemClock()
         self._started_s = self._clock.monotonic_s()
         self._loop = asyncio.get_running_loop()
@@ -133,29 +139,17 @@ class Node:
             )
         self._maker = ReplicaMaker(
             me=self._me,
-            config=self._raft_config(),
+            config=self._raft,
             engine=self._engine,
             reader=self._commit_log,
             recovered=recovered,
             random=self._random,
         )
 
-    def _raft_config(self) -> RaftConfig:
-        settings = self._settings
-        return RaftConfig(
-            heartbeat_ticks=settings.heartbeat_ticks,
-            election_ticks_min=settings.election_ticks_min,
-            election_ticks_max=settings.election_ticks_max,
-            inflight_messages_max=settings.inflight_messages_max,
-            inflight_bytes_max=settings.inflight_bytes_max,
-        )
-
     async def _serve(self) -> None:
         """Host, peers and services: from here on the node takes part."""
         self._log_worker = ThreadWorker(self._loop, name="kvstore-log")
         self._cleanup.callback(self._log_worker.close)
-        self._engine_worker = ThreadWorker(self._loop, name="kvstore-engine")
-        self._cleanup.callback(self._engine_worker.close)
         introductions = Introductions(
             self._me,
             self._addresses,
@@ -192,20 +186,17 @@ class Node:
         self._tick()
 
     def _make_host(self) -> Host:
-        raft = self._raft_config()
         settings = self._settings
         return Host(
             me=self._me,
-            config=HostConfig(
-                raft.heartbeat_ticks, raft.election_ticks_min, raft.election_ticks_max
-            ),
+            config=self._raft,
             limits=AdmissionLimits(settings.pending_requests_max, settings.pending_bytes_max),
             transport=self._transport,
             log=self._commit_log,
             log_worker=self._log_worker,
             apply_round=partial(apply_round, self._engine, heads=HeadCache()),
             meta=MetaMachine(self._engine),
-            contacts=PeerContacts(self._me, self._addresses, raft.election_ticks_min),
+            contacts=PeerContacts(self._me, self._addresses, self._raft.election_ticks_min),
             hooks=HostHooks(self._loop.call_soon, self._on_map, self._on_failure),
         )
 
@@ -225,7 +216,7 @@ class Node:
                 key_bytes_max=limits.key_bytes_max,
                 value_bytes_max=limits.value_bytes_max,
             ),
-            xxh3_64_intdigest,
+            hash64,
         )
 
     # What the host tells
@@ -289,25 +280,13 @@ class Node:
             await self._next_tick()
         await self._server.stop(_CALLS_GRACE_S)
         if not self.failed.done():
-            await self._in_engine_worker(self._engine.flush)
+            await asyncio.to_thread(self._engine.flush)
         await self._close()
 
     async def abandon(self) -> None:
         """Closes after a failure: nothing more is written than already was."""
         await self._server.stop(None)
         await self._close()
-
-    async def _in_engine_worker(self, job: Callable[[], None]) -> None:
-        done: asyncio.Future[None] = self._loop.create_future()
-
-        def settle(outcome: BaseException | None) -> None:
-            if isinstance(outcome, BaseException):
-                done.set_exception(outcome)
-            else:
-                done.set_result(None)
-
-        self._engine_worker.submit(job, settle)
-        await done
 
     async def _close(self) -> None:
         if self._ticker is not None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import socket
-from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -54,11 +53,6 @@ def consecutive_ports(base_port: int, count: int) -> list[int]:
             f"base-port is {base_port}; for {count} nodes the limit is 1 to {_LAST - count + 1}"
         )
     return list(range(base_port, base_port + count))
-
-
-def busy_ports(host: str, ports: Collection[int]) -> list[int]:
-    """Those of `ports` on which somebody listens."""
-    return [port for port in ports if not is_free(host, port)]
 
 
 def _outside_ephemeral() -> list[int]:

@@ -102,4 +102,4 @@ class Admission:
 
     def reachable_voters(self, replica: Replica, within_ticks: int) -> int:
         """How many of the group's voters, this one included, were heard within that time."""
-        return sum([self.silence_ticks(voter) <= within_ticks for voter in replica.voters])
+        return self._contacts.reachable(replica.voters, within_ticks + 1)

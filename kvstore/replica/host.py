@@ -19,6 +19,7 @@ from typing import Final
 from cluster.errors import ProposalRefused
 from cluster.ids import META_GROUP, GroupId, Index, ReplicaId
 from cluster.membership import PeerContacts
+from cluster.raft.config import RaftConfig
 from cluster.raft.messages import Entry, EntryKind, Message
 from cluster.raft.ready import Ready
 from kvstore.codec.byteslist import encode_optional_list
@@ -30,15 +31,6 @@ from kvstore.replica.meta_machine import MetaMachine
 from kvstore.replica.replica import Replica
 from kvstore.replica.requests import Answer, ReadRequest, Status, WriteRequest
 from kvstore.storage.applier import RoundWork
-
-
-@dataclass(frozen=True, slots=True)
-class HostConfig:
-    """Times are in ticks."""
-
-    heartbeat_ticks: int
-    election_ticks_min: int
-    election_ticks_max: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +52,7 @@ class Host:
         self,
         *,
         me: ReplicaId,
-        config: HostConfig,
+        config: RaftConfig,
         limits: AdmissionLimits,
         transport: Transport,
         log: AppendLog,
@@ -71,6 +63,7 @@ class Host:
         hooks: HostHooks,
     ) -> None:
         self.config: Final = config
+        """Of the groups; the host keeps the same times."""
         self.meta: Final = meta
         self.contacts: Final = contacts
         self.replicas: Final[dict[GroupId, Replica]] = {}

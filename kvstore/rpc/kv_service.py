@@ -12,6 +12,7 @@ import grpc
 from kvstore.codec.record import Record
 from kvstore.errors import KVStoreError
 from kvstore.generated.kvstore.v1 import kv_pb2 as pb
+from kvstore.replica.requests import Request
 from kvstore.rpc.batch import SECTIONS_MAX, BatchReply, Sections, response_of
 from kvstore.rpc.errors import refuse, refuse_with
 from kvstore.rpc.node_view import NodeView
@@ -141,8 +142,9 @@ class KVService:
             await refuse(context, grpc.StatusCode.RESOURCE_EXHAUSTED, full)
         reply = BatchReply(asyncio.get_running_loop().create_future(), count)
         timeout_ticks = int(_time_left_s(context) / self._tick_s)
-        requests = self._sections.enter(request, reply, timeout_ticks)
+        requests: list[Request] = []
         try:
+            requests = self._sections.enter(request, reply, timeout_ticks)
             await reply.done
         finally:
             admission.leave(count, size)

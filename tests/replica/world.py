@@ -29,7 +29,7 @@ from kvstore.commitlog.commit_log import CommitLog
 from kvstore.commitlog.options import CommitLogOptions
 from kvstore.environment import GroupMessage
 from kvstore.replica.admission import AdmissionLimits
-from kvstore.replica.host import Host, HostConfig, HostHooks
+from kvstore.replica.host import Host, HostHooks
 from kvstore.replica.log_records import STICKY_KINDS
 from kvstore.replica.meta_machine import MetaMachine
 from kvstore.replica.recovery import RecoveredLogs, ReplicaMaker
@@ -131,9 +131,7 @@ class Member:
         )
         self.host = Host(
             me=me,
-            config=HostConfig(
-                RAFT.heartbeat_ticks, RAFT.election_ticks_min, RAFT.election_ticks_max
-            ),
+            config=RAFT,
             limits=AdmissionLimits(),
             transport=Link(world, me),
             log=log,
