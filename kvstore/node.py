@@ -103,6 +103,7 @@ class Node:
         self._addresses = {
             ReplicaId(number): settings.initial_nodes[name] for number, name in enumerate(names, 1)
         }
+        self._replicas = {address: replica for replica, address in self._addresses.items()}
         self._me = ReplicaId(names.index(NodeId(settings.node_id)) + 1)
         files = SystemFileSystem()
         self._directory = self._cleanup.enter_context(
@@ -173,7 +174,7 @@ class Node:
         )
         if self._host.meta.map is not None:
             self._on_map()
-        router = AsyncClient(list(dict.fromkeys(self._endpoints())))
+        router = AsyncClient(list(dict.fromkeys(self._endpoints())), suspects=self._is_silent)
         self._async_cleanup.push_async_callback(router.aclose)
         await self._server.start(
             [
@@ -203,6 +204,12 @@ class Node:
     def _endpoints(self) -> list[str]:
         """Where the node's own client begins: with the node itself."""
         return [self._settings.advertised_address, *self._settings.initial_nodes.values()]
+
+    def _is_silent(self, address: str) -> bool:
+        """Whether the peer at `address` fell silent. A write that is passed on to it would end
+        with an unknown outcome; kept here, it can be refused for certain."""
+        replica = self._replicas.get(address)
+        return replica is not None and self._host.admission.is_silent(replica)
 
     def _first_map(self) -> ClusterMap:
         settings = self._settings

@@ -33,6 +33,15 @@ _OPTIONS: Final[tuple[tuple[str, Any], ...]] = (
     ("grpc.enable_retries", 0),
 )
 
+Suspects = Callable[[str], bool]
+"""Whether nothing should be handed to an address now, because its node is thought to be gone."""
+
+
+def suspects_nobody(_address: str) -> bool:
+    """The `Suspects` of a client that knows of the nodes only what its calls tell."""
+    return False
+
+
 Method = Callable[..., Any]
 """A gRPC method: called with a request and timeout=, in seconds, it gives an awaitable response."""
 
@@ -57,12 +66,17 @@ async def call(method: Method, request: Message, timeout_s: float) -> Any:
 
 
 class Connection:
-    """A channel to one address; connects when first used, and again whenever it is lost."""
+    """A channel to one address; connects when first used, and again whenever it is lost.
 
-    __slots__ = ("_channel", "address", "batch", "get_map", "status")
+    While the address is suspected the connection counts as lost, though it may be open: what is
+    sent to a node that hangs is neither done nor refused, and a write so sent has no known outcome.
+    """
 
-    def __init__(self, address: str) -> None:
+    __slots__ = ("_channel", "_suspects", "address", "batch", "get_map", "status")
+
+    def __init__(self, address: str, suspects: Suspects = suspects_nobody) -> None:
         self.address = address
+        self._suspects = suspects
         channel = grpc.aio.insecure_channel(address, options=_OPTIONS)
         self._channel = channel
         self.batch: Method = channel.unary_unary(
@@ -86,11 +100,13 @@ class Connection:
 
     def is_ready(self) -> bool:
         """Whether what is sent now goes out on an open connection; if not, begins to connect."""
-        return self._channel.get_state(try_to_connect=True) is grpc.ChannelConnectivity.READY
+        state = self._channel.get_state(try_to_connect=True)
+        return state is grpc.ChannelConnectivity.READY and not self._suspects(self.address)
 
     def is_down(self) -> bool:
-        """Whether the last attempt to connect failed."""
-        return self._channel.get_state() is grpc.ChannelConnectivity.TRANSIENT_FAILURE
+        """Whether the last attempt to connect failed, or the node is suspected."""
+        state = self._channel.get_state()
+        return state is grpc.ChannelConnectivity.TRANSIENT_FAILURE or self._suspects(self.address)
 
     async def connected(self, timeout_s: float) -> bool:
         """Connects; False as soon as an attempt fails, or when `timeout_s` are over."""
@@ -98,10 +114,7 @@ class Connection:
             async with asyncio.timeout(timeout_s):
                 while not self.is_ready():
                     state = self._channel.get_state()
-                    if state in (
-                        grpc.ChannelConnectivity.TRANSIENT_FAILURE,
-                        grpc.ChannelConnectivity.SHUTDOWN,
-                    ):
+                    if self.is_down() or state is grpc.ChannelConnectivity.SHUTDOWN:
                         return False
                     if state is not grpc.ChannelConnectivity.READY:
                         await self._channel.wait_for_state_change(state)
@@ -117,16 +130,17 @@ class Connection:
 class Connections:
     """The connections of a client, by address."""
 
-    __slots__ = ("_by_address",)
+    __slots__ = ("_by_address", "_suspects")
 
-    def __init__(self) -> None:
+    def __init__(self, suspects: Suspects = suspects_nobody) -> None:
+        self._suspects = suspects
         self._by_address: dict[str, Connection] = {}
 
     def to(self, address: str) -> Connection:
         """The connection to `address`, made where missing."""
         connection = self._by_address.get(address)
         if connection is None:
-            connection = self._by_address[address] = Connection(address)
+            connection = self._by_address[address] = Connection(address, self._suspects)
         return connection
 
     def is_down(self, address: str) -> bool:

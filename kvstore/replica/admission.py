@@ -87,7 +87,7 @@ class Admission:
         if replica is None:
             return Answer(Status.NOT_LEADER, detail="this node has no replica of the partition")
         leader = replica.core.leader
-        if leader is not None and self.silence_ticks(leader) <= self._silence_ticks_max:
+        if leader is not None and not self.is_silent(leader):
             return Answer(Status.NOT_LEADER, leader=leader)
         reached = self.reachable_voters(replica, self._silence_ticks_max)
         voters = len(replica.voters)
@@ -99,6 +99,10 @@ class Admission:
     def silence_ticks(self, peer: ReplicaId) -> int:
         """For how long nothing has come from `peer`; 0 for this node itself."""
         return 0 if peer == self._me else self._contacts.silent_ticks(peer)
+
+    def is_silent(self, peer: ReplicaId) -> bool:
+        """Whether nothing has come from `peer` for so long that it may be gone."""
+        return self.silence_ticks(peer) > self._silence_ticks_max
 
     def reachable_voters(self, replica: Replica, within_ticks: int) -> int:
         """How many of the group's voters, this one included, were heard within that time."""

@@ -164,6 +164,36 @@ async def test_a_hint_to_a_leader_that_is_down_is_not_believed(
     assert (await kv.locate("key")).leader is None
 
 
+async def test_nothing_is_sent_to_a_suspected_node_although_its_connection_is_open(
+    cluster: FakeCluster,
+) -> None:
+    suspected: set[str] = set()
+    async with AsyncClient(cluster.endpoints, suspects=suspected.__contains__) as kv:
+        await kv.put("key", "before")
+        node = cluster.leader_of(b"key")
+        suspected.add(node.address)
+        node.calls.clear()
+        for operation in (kv.put("key", "x", timeout_s=0.3), kv.get("key", timeout_s=0.3)):
+            with pytest.raises(Unavailable):
+                await operation
+        assert node.calls == []
+        suspected.clear()
+        assert await kv.get("key") == b"before"
+
+
+async def test_another_that_leads_is_found_while_the_old_leader_is_suspected(
+    cluster: FakeCluster,
+) -> None:
+    suspected: set[str] = set()
+    cluster.lead_all(1)
+    async with AsyncClient(cluster.endpoints, suspects=suspected.__contains__) as kv:
+        await kv.put("key", "before")
+        suspected.add(cluster.nodes[1].address)
+        cluster.lead_all(2)
+        await kv.put("key", "after")
+        assert cluster.data[b"key"] == b"after"
+
+
 def leader_in(kv: AsyncClient, key: bytes, cluster: FakeCluster) -> int | None:
     """Who leads the key's partition as far as the client knows."""
     assert kv._dispatcher is not None

@@ -12,7 +12,7 @@ import grpc
 import pytest
 
 from kvstore import AsyncClient, LocalCluster, Outcome, Unavailable
-from kvstore.generated.kvstore.v1 import kv_pb2
+from kvstore.generated.kvstore.v1 import admin_pb2, kv_pb2
 from tests.conftest import Command
 
 pytestmark = [pytest.mark.process, pytest.mark.timeout(120)]
@@ -20,25 +20,46 @@ pytestmark = [pytest.mark.process, pytest.mark.timeout(120)]
 DEADLINE_S = 5.0
 
 
+KEYS = [b"%d" % i for i in range(32)]
+"""Enough that every node leads some of their partitions."""
+
+
 @pytest.fixture(scope="module")
 def minority(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCluster]:
-    """Three nodes of which n1 and n2 were paused after a write; n3 has noticed nothing yet."""
+    """Three nodes of which n1 and n2 were paused, and n3 has noticed. It had passed calls on to
+    both, so that its connections to them are open and look well."""
     with LocalCluster(data_dir=tmp_path_factory.mktemp("minority") / "cluster") as cluster:
 
-        async def write() -> None:
-            async with AsyncClient(cluster.endpoints) as client:
-                await asyncio.gather(*(client.put(b"%d" % i, b"before") for i in range(32)))
+        async def begin() -> None:
+            for write in (True, False):
+                await asyncio.gather(*(ask(cluster, key, write) for key in KEYS))
+            cluster.pause("n1")
+            cluster.pause("n2")
+            await notices(cluster.addresses["n3"])
 
-        asyncio.run(write())
-        cluster.pause("n1")
-        cluster.pause("n2")
+        asyncio.run(begin())
         yield cluster
         cluster.resume("n1")
         cluster.resume("n2")
 
 
-async def ask(cluster: LocalCluster, key: bytes, write: bool) -> grpc.aio.AioRpcError:
-    """The error that n3 gives to a plain call, with the time it took in `seconds`."""
+async def notices(address: str) -> None:
+    """Until the node at `address` knows of no leader at all."""
+    async with grpc.aio.insecure_channel(address) as channel, asyncio.timeout(20):
+        get_map = channel.unary_unary(
+            "/kvstore.v1.Admin/GetMap",
+            request_serializer=admin_pb2.GetMapRequest.SerializeToString,
+            response_deserializer=admin_pb2.GetMapResponse.FromString,
+        )
+        while any(
+            partition.leader_replica_id
+            for partition in (await get_map(admin_pb2.GetMapRequest())).map.partitions
+        ):
+            await asyncio.sleep(0.05)
+
+
+async def ask(cluster: LocalCluster, key: bytes, write: bool) -> None:
+    """A plain call to n3; raises what it answers."""
     async with grpc.aio.insecure_channel(cluster.addresses["n3"]) as channel:
         name = "Put" if write else "Get"
         request = kv_pb2.PutRequest(key=key, value=b"x") if write else kv_pb2.GetRequest(key=key)
@@ -47,9 +68,14 @@ async def ask(cluster: LocalCluster, key: bytes, write: bool) -> grpc.aio.AioRpc
             request_serializer=type(request).SerializeToString,
             response_deserializer=bytes,
         )
-        with pytest.raises(grpc.aio.AioRpcError) as raised:
-            await call(request, timeout=DEADLINE_S)
-        return raised.value
+        await call(request, timeout=DEADLINE_S)
+
+
+async def refusal(cluster: LocalCluster, key: bytes, write: bool) -> grpc.aio.AioRpcError:
+    """The error that n3 gives to a plain call."""
+    with pytest.raises(grpc.aio.AioRpcError) as raised:
+        await ask(cluster, key, write)
+    return raised.value
 
 
 def outcome_of(error: grpc.aio.AioRpcError) -> str | None:
@@ -63,7 +89,7 @@ async def test_every_partition_answers_unavailable_before_the_deadline(
     minority: LocalCluster, write: bool
 ) -> None:
     started = time.monotonic()
-    errors = await asyncio.gather(*(ask(minority, b"%d" % i, write) for i in range(32)))
+    errors = await asyncio.gather(*(refusal(minority, key, write) for key in KEYS))
     assert time.monotonic() - started < DEADLINE_S
     assert {error.code() for error in errors} == {grpc.StatusCode.UNAVAILABLE}
     assert {outcome_of(error) for error in errors} == {"definite"}
