@@ -29,8 +29,11 @@ $(READY_DEV): $(READY)
 demo: $(READY) ## Start three nodes, load real data, kill a leader, see that nothing is lost
 	@PATH="$(CURDIR)/$(BIN):$$PATH" examples/demo.sh "$(DATA)"
 
+# Two at a time, but for tests of real processes: those look at the clock, and have the machine to
+# themselves.
 test: $(READY_DEV) ## Run all tests (minutes)
-	$(BIN)/python -m pytest tests
+	$(BIN)/python -m pytest tests -m 'not process and not chaos' --numprocesses 2
+	$(BIN)/python -m pytest tests -m 'process and not chaos'
 
 chaos: $(READY_DEV) ## Kill real nodes for many rounds, and print what that took (minutes)
 	$(BIN)/python -m pytest tests/chaos -m chaos -s

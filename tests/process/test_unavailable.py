@@ -17,7 +17,7 @@ from tests.conftest import Command
 
 pytestmark = [pytest.mark.process, pytest.mark.timeout(120)]
 
-DEADLINE_S = 5.0
+DEADLINE_S = 3.0
 
 
 KEYS = [b"%d" % i for i in range(32)]
@@ -98,7 +98,7 @@ async def test_every_partition_answers_unavailable_before_the_deadline(
 async def test_the_client_raises_unavailable_and_says_that_nothing_was_applied(
     minority: LocalCluster,
 ) -> None:
-    async with AsyncClient(minority.addresses["n3"], timeout_s=3.0) as client:
+    async with AsyncClient(minority.addresses["n3"], timeout_s=1.5) as client:
         for operation in (client.get(b"1"), client.put(b"1", b"x")):
             with pytest.raises(Unavailable) as raised:
                 await operation
@@ -109,7 +109,7 @@ async def test_the_client_raises_unavailable_and_says_that_nothing_was_applied(
 def test_the_command_line_exits_with_3(
     minority: LocalCluster, command: Command, arguments: tuple[str, ...]
 ) -> None:
-    finished = command("--endpoints", minority.addresses["n3"], "--timeout", "3", *arguments)
+    finished = command("--endpoints", minority.addresses["n3"], "--timeout", "1.5", *arguments)
     assert finished.code == 3
     assert finished.out == b""
 
@@ -120,7 +120,7 @@ async def test_nothing_refused_was_applied(tmp_path: Path) -> None:
             await client.put(b"key", b"before")
             for node in ("n1", "n2"):
                 cluster.pause(node)
-            async with AsyncClient(cluster.addresses["n3"], timeout_s=3.0) as lonely:
+            async with AsyncClient(cluster.addresses["n3"], timeout_s=1.5) as lonely:
                 with pytest.raises(Unavailable):
                     await lonely.put(b"key", b"refused")
             for node in ("n1", "n2"):
