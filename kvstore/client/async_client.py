@@ -18,6 +18,7 @@ from kvstore.client.arguments import (
     optional_bytes,
     parsed_endpoints,
 )
+from kvstore.client.channel import GrpcChannel, OpenChannel
 from kvstore.client.connection import Suspects, suspects_nobody
 from kvstore.client.dispatch import Dispatcher
 from kvstore.client.scan import Range, range_of, scan_records
@@ -49,7 +50,8 @@ class AsyncClient:
     travel together. Keys and values are bytes; str is encoded as UTF-8. `endpoints` are one or
     more nodes, "host:port", from which the others are learned. `timeout_s` holds for every call
     that names no other. `suspects` is for programs that watch the nodes by other means, as a node
-    does itself: where it is true of an address, nothing is sent there.
+    does itself: where it is true of an address, nothing is sent there. `open_channel` is the seam
+    at which simulation puts another network under the client.
 
     Every call may raise InvalidArgument, Unavailable (DeadlineExceeded among them),
     ResourceExhausted and ClientClosed; after these nothing was applied. Writes may raise
@@ -64,11 +66,13 @@ class AsyncClient:
         timeout_s: float = TIMEOUT_S_DEFAULT,
         random: Random | None = None,
         suspects: Suspects = suspects_nobody,
+        open_channel: OpenChannel = GrpcChannel,
     ) -> None:
         self._endpoints = parsed_endpoints(endpoints)
         self._timeout_s = checked_timeout_s(timeout_s)
         self._random = Random() if random is None else random
         self._suspects = suspects
+        self._open_channel = open_channel
         self._dispatcher: Dispatcher | None = None
         self._closed = False
 
@@ -265,7 +269,9 @@ class AsyncClient:
         if self._closed:
             raise ClientClosed("the client is closed; nothing was done")
         if self._dispatcher is None:
-            self._dispatcher = Dispatcher(self._endpoints, self._random, self._suspects)
+            self._dispatcher = Dispatcher(
+                self._endpoints, self._random, self._suspects, self._open_channel
+            )
         self._check_loop(self._dispatcher, loop)
         await self._dispatcher.start(deadline_s)
         return self._dispatcher

@@ -19,6 +19,7 @@ from cluster.ids import PartitionId
 from cluster.partition.map import NodeInfo
 from cluster.partition.ranges import partition_of_hash
 from kvstore.client.answers import Answers
+from kvstore.client.channel import OpenChannel
 from kvstore.client.connection import Connections, Suspects
 from kvstore.client.deadlines import Deadlines
 from kvstore.client.lane import Lane
@@ -36,9 +37,15 @@ from kvstore.generated.kvstore.v1 import map_pb2
 class Dispatcher:
     """Takes operations and gives a future for each; see the module."""
 
-    def __init__(self, endpoints: Sequence[str], random: Random, suspects: Suspects) -> None:
+    def __init__(
+        self,
+        endpoints: Sequence[str],
+        random: Random,
+        suspects: Suspects,
+        open_channel: OpenChannel,
+    ) -> None:
         self.loop = asyncio.get_running_loop()
-        self.connections = Connections(suspects)
+        self.connections = Connections(suspects, open_channel)
         self.board = Switchboard(endpoints, self.connections, random, self._make_lane)
         self.closed = False
         self.is_started = False

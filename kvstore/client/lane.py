@@ -10,11 +10,13 @@ until a call that carries it is answered.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection
 from typing import Any, Final, Protocol
 
 from cluster.ids import PartitionId, ReplicaId
-from kvstore.client.connection import CONNECT_TIMEOUT_S, Connection
-from kvstore.client.connection import call as call_method
+from kvstore.client.channel import CONNECT_TIMEOUT_S
+from kvstore.client.channel import call as call_method
+from kvstore.client.connection import Connection
 from kvstore.client.operations import OperationClass, Section
 from kvstore.client.outbox import PartitionQueue
 from kvstore.generated.kvstore.v1 import kv_pb2
@@ -126,7 +128,7 @@ class Lane:
         self.operations_max = CALL_OPERATIONS_MAX
         """In one call. For reads and scans it follows the size of the answers."""
         self._queues: dict[PartitionId, Queue] = {}
-        self._calls: set[Call] = set()
+        self._calls: dict[Call, None] = {}
         self._main: Call | None = None
         self._suspects: dict[PartitionId, Call | None] = {}
         """With the probe that is under way for each."""
@@ -142,8 +144,8 @@ class Lane:
         )
 
     @property
-    def calls(self) -> set[Call]:
-        """Those under way."""
+    def calls(self) -> Collection[Call]:
+        """Those under way, in the order in which they were sent."""
         return self._calls
 
     def enlist(self, queue: Queue) -> None:
@@ -242,7 +244,7 @@ class Lane:
         call = Call(queues, sections, now)
         latest = max(max(section.deadlines) for section in sections)
         timeout_s = min(max(latest - now, 0.001), CALL_TIMEOUT_S_MAX[self.kind])
-        self._calls.add(call)
+        self._calls[call] = None
         call.task = self._loop.create_task(self._run(call, timeout_s))
         return call
 
@@ -268,7 +270,7 @@ class Lane:
         )
 
     def _ended(self, call: Call) -> None:
-        self._calls.remove(call)
+        del self._calls[call]
         took_s = min(self._loop.time() - call.started_s, OVERDUE_S_MAX)
         self._usual_s += (took_s - self._usual_s) / 8
         if self._main is call:

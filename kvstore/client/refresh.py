@@ -9,7 +9,8 @@ from typing import Final
 
 import grpc.aio
 
-from kvstore.client.connection import ConnectionClosed, Connections, call
+from kvstore.client.channel import ConnectionClosed, call
+from kvstore.client.connection import Connections
 from kvstore.client.outcomes import judge
 from kvstore.client.retry import BACKOFF_S_MAX, backoff_s
 from kvstore.generated.kvstore.v1 import admin_pb2, map_pb2
@@ -104,19 +105,23 @@ class Refresher:
         )
 
     async def _ask_all(self) -> bool:
-        asked: set[asyncio.Task[bool]] = set()
+        # In order, where asyncio has sets: whoever runs it in virtual time gets the same run again.
+        asked: dict[asyncio.Task[bool], None] = {}
         loop = asyncio.get_running_loop()
         candidates = self._candidates()
         try:
             while candidates or asked:
                 if candidates:
-                    asked.add(loop.create_task(self._ask(candidates.pop(0))))
-                done, asked = await asyncio.wait(
+                    asked[loop.create_task(self._ask(candidates.pop(0)))] = None
+                done, _ = await asyncio.wait(
                     asked,
                     timeout=STAGGER_S if candidates else None,
                     return_when=asyncio.FIRST_COMPLETED,
                 )
-                if any(task.result() for task in done):
+                ended = [task for task in asked if task in done]
+                for task in ended:
+                    del asked[task]
+                if any(task.result() for task in ended):
                     return True
             return False
         finally:

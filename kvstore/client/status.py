@@ -11,7 +11,8 @@ import grpc.aio
 
 from cluster.ids import GroupId, NodeId, PartitionId, ReplicaId, group_of
 from cluster.partition.map import ClusterMap, NodeInfo
-from kvstore.client.connection import ConnectionClosed, Connections, call
+from kvstore.client.channel import ConnectionClosed, call
+from kvstore.client.connection import Connections
 from kvstore.client.outcomes import judge
 from kvstore.generated.kvstore.v1 import admin_pb2
 
