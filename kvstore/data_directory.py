@@ -11,7 +11,6 @@ engine/     the engine's files
 from __future__ import annotations
 
 import json
-import os
 import posixpath
 from dataclasses import asdict, dataclass, replace
 from typing import Final
@@ -66,8 +65,10 @@ class DataDirectory:
         self.path = path
 
     @classmethod
-    def open(cls, path: str, node_id: NodeId, files: FileSystem) -> DataDirectory:
+    def open(cls, path: str, node_id: NodeId, files: FileSystem, process_id: int) -> DataDirectory:
         """Opens and locks the data directory at `path`; makes it if there is none.
+
+        `process_id` is of this process, and shown to others that want the directory.
 
         Raises ConfigurationError when it is in use, of another node, of a newer format, damaged, no
         data directory at all, or cannot be read or written. Nothing that was there is changed then.
@@ -77,7 +78,7 @@ class DataDirectory:
             # untouched; and again after, because another process may have been at work.
             _read_identity(files, path, node_id)
             files.make_folder(path)
-            lock = _lock(files, path)
+            lock = _lock(files, path, process_id)
             try:
                 identity = _read_identity(files, path, node_id)
                 if identity is None:
@@ -234,10 +235,10 @@ def _write_identity(files: FileSystem, path: str, identity: Identity) -> None:
     files.sync_folder(path)
 
 
-def _lock(files: FileSystem, path: str) -> Lock:
+def _lock(files: FileSystem, path: str, process_id: int) -> Lock:
     lock_path = posixpath.join(path, LOCK_NAME)
     try:
-        return files.lock(lock_path, f"{os.getpid()}\n".encode())
+        return files.lock(lock_path, f"{process_id}\n".encode())
     except BlockingIOError as problem:
         holder = _read(files, lock_path, _LOCK_BYTES_MAX).decode("ascii", "replace").strip()
         raise ConfigurationError(

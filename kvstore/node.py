@@ -1,19 +1,18 @@
-"""The composition root: where a node's parts are put together, started and stopped."""
+"""The composition root: where a node's parts are put together, started and stopped.
+
+Nothing here is of this machine: what is, comes in by the seams.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
-import signal
 import uuid
-from functools import partial
+from functools import cache, partial
 from importlib.metadata import version
-from random import Random, SystemRandom
 from typing import Final
 
 import structlog
-import uvloop
 
 from cluster.ids import META_GROUP, NodeId, ReplicaId, group_of
 from cluster.membership import PeerContacts
@@ -27,7 +26,6 @@ from kvstore.commitlog.options import CommitLogOptions
 from kvstore.config import NodeSettings
 from kvstore.data_directory import DataDirectory
 from kvstore.errors import ConfigurationError
-from kvstore.logs import configure_logging
 from kvstore.replica.admission import AdmissionLimits
 from kvstore.replica.host import Host, HostHooks
 from kvstore.replica.log_records import STICKY_KINDS
@@ -39,16 +37,9 @@ from kvstore.rpc.introductions import Introductions
 from kvstore.rpc.kv_service import KVService
 from kvstore.rpc.node_view import NodeView
 from kvstore.rpc.peer_service import PeerService
-from kvstore.rpc.peer_transport import PeerTransport
-from kvstore.rpc.server import NodeServer
+from kvstore.seams import Seams
 from kvstore.storage.applier import apply_round
 from kvstore.storage.heads import HeadCache
-from kvstore.storage.rocks_engine import RocksEngine
-from kvstore.system import SystemClock, SystemFileSystem, ThreadWorker
-
-EXIT_STOPPED: Final = 0
-EXIT_FAILED: Final = 70
-"""The node stopped itself: a disk failed, data are damaged or an invariant broke."""
 
 _DRAIN_S_MAX: Final = 2.0
 _CALLS_GRACE_S: Final = 0.5
@@ -60,8 +51,9 @@ _log = structlog.get_logger("kvstore.node")
 class Node:
     """One running node. `start` makes it; `stop` ends it, unless `failed` has ended it before."""
 
-    def __init__(self, settings: NodeSettings) -> None:
+    def __init__(self, settings: NodeSettings, seams: Seams) -> None:
         self._settings = settings
+        self._seams = seams
         self._raft = RaftConfig(
             heartbeat_ticks=settings.heartbeat_ticks,
             election_ticks_min=settings.election_ticks_min,
@@ -69,10 +61,9 @@ class Node:
             inflight_messages_max=settings.inflight_messages_max,
             inflight_bytes_max=settings.inflight_bytes_max,
         )
-        self._clock = SystemClock()
-        self._started_s = self._clock.monotonic_s()
+        self._started_s = seams.clock.monotonic_s()
         self._loop = asyncio.get_running_loop()
-        self._random = Random(SystemRandom().getrandbits(64))
+        self._random = seams.random
         self.failed: asyncio.Future[BaseException] = self._loop.create_future()
         """Completes when the node can go on no further."""
         self._cleanup = contextlib.ExitStack()
@@ -83,10 +74,10 @@ class Node:
         self._health_update: asyncio.Task[None] | None = None
 
     @classmethod
-    async def start(cls, settings: NodeSettings) -> Node:
+    async def start(cls, settings: NodeSettings, seams: Seams) -> Node:
         """A node that takes part. Raises ConfigurationError or CorruptionError, having undone
         what it had begun; the port is bound first, so that a second start touches nothing."""
-        node = cls(settings)
+        node = cls(settings, seams)
         try:
             node._open()
             await node._serve()
@@ -95,22 +86,30 @@ class Node:
             raise
         return node
 
+    @property
+    def host(self) -> Host:
+        """What runs the replicas."""
+        return self._host
+
+    @property
+    def commit_log(self) -> CommitLog:
+        """Where they are persisted."""
+        return self._commit_log
+
     def _open(self) -> None:
         """Port, data directory, log and engine; nothing is answered yet."""
-        settings = self._settings
-        self._server = NodeServer(settings.listen)
+        settings, files = self._settings, self._seams.files
+        self._server = self._seams.bind(settings.listen)
         names = sorted(map(NodeId, settings.initial_nodes), key=natural_order)
         self._addresses = {
             ReplicaId(number): settings.initial_nodes[name] for number, name in enumerate(names, 1)
         }
         self._replicas = {address: replica for replica, address in self._addresses.items()}
         self._me = ReplicaId(names.index(NodeId(settings.node_id)) + 1)
-        files = SystemFileSystem()
-        self._directory = self._cleanup.enter_context(
-            contextlib.closing(
-                DataDirectory.open(str(settings.data_dir), NodeId(settings.node_id), files)
-            )
+        directory = DataDirectory.open(
+            str(settings.data_dir), NodeId(settings.node_id), files, self._seams.process_id
         )
+        self._directory = self._cleanup.enter_context(contextlib.closing(directory))
         if self._directory.replica_id not in (None, self._me):
             raise ConfigurationError(
                 f"the data directory {settings.data_dir} is of replica"
@@ -121,13 +120,13 @@ class Node:
         options = CommitLogOptions(
             segment_bytes=settings.commit_log_segment_bytes,
             sticky_kinds=STICKY_KINDS,
-            salt=SystemRandom().getrandbits(64),
+            salt=self._random.getrandbits(64),
         )
         self._commit_log = CommitLog.open(
             files, self._directory.log_folder, options, recovered.visit
         )
         self._cleanup.callback(self._commit_log.close)
-        self._engine = RocksEngine(self._directory.engine_folder)
+        self._engine = self._seams.open_engine(self._directory.engine_folder)
         self._cleanup.callback(self._engine.close)
         report = self._commit_log.recovery
         _log.info("commit log read", segments=report.segments, records=report.records)
@@ -149,7 +148,7 @@ class Node:
 
     async def _serve(self) -> None:
         """Host, peers and services: from here on the node takes part."""
-        self._log_worker = ThreadWorker(self._loop, name="kvstore-log")
+        self._log_worker = self._seams.start_log_worker()
         self._cleanup.callback(self._log_worker.close)
         introductions = Introductions(
             self._me,
@@ -157,7 +156,9 @@ class Node:
             self._settings.initial_nodes,
             cluster_id=lambda: self._view.cluster_id,
         )
-        self._transport = PeerTransport(self._me, self._addresses, introductions.own, self._random)
+        self._transport = self._seams.open_peer_links(
+            self._me, self._addresses, introductions.own, self._random
+        )
         self._async_cleanup.push_async_callback(self._transport.close)
         self._host = self._make_host()
         self._stewardship = Stewardship(self._host, self._me, self._first_map)
@@ -165,8 +166,8 @@ class Node:
             host=self._host,
             node_id=NodeId(self._settings.node_id),
             me=self._me,
-            version=version("kvstore"),
-            uptime_s=lambda: self._clock.monotonic_s() - self._started_s,
+            version=_version(),
+            uptime_s=lambda: self._seams.clock.monotonic_s() - self._started_s,
             log_bytes=lambda: self._commit_log.bytes_on_disk,
         )
         self._host.add_replica(
@@ -174,7 +175,12 @@ class Node:
         )
         if self._host.meta.map is not None:
             self._on_map()
-        router = AsyncClient(list(dict.fromkeys(self._endpoints())), suspects=self._is_silent)
+        router = AsyncClient(
+            list(dict.fromkeys(self._endpoints())),
+            random=self._random,
+            suspects=self._is_silent,
+            open_channel=self._seams.open_channel,
+        )
         self._async_cleanup.push_async_callback(router.aclose)
         await self._server.start(
             [
@@ -198,7 +204,7 @@ class Node:
             apply_round=partial(apply_round, self._engine, heads=HeadCache()),
             meta=MetaMachine(self._engine),
             contacts=PeerContacts(self._me, self._addresses, self._raft.election_ticks_min),
-            hooks=HostHooks(self._loop.call_soon, self._on_map, self._on_failure),
+            hooks=HostHooks(self._seams.call_soon, self._on_map, self._on_failure),
         )
 
     def _endpoints(self) -> list[str]:
@@ -303,40 +309,6 @@ class Node:
         self._cleanup.close()
 
 
-async def serve(settings: NodeSettings) -> int:
-    """Runs a node until SIGTERM or SIGINT, or until it has to stop itself; the exit code."""
-    loop = asyncio.get_running_loop()
-    asked = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, asked.set)
-    node = await Node.start(settings)
-    _log.info("serving", node=settings.node_id, listen=settings.listen)
-    # What start-up made stays: the collector need not look at it again.
-    gc.collect()
-    gc.freeze()
-    waiting = loop.create_task(asked.wait())
-    await asyncio.wait((waiting, node.failed), return_when=asyncio.FIRST_COMPLETED)
-    waiting.cancel()
-    if node.failed.done():
-        problem = node.failed.result()
-        _log.critical("the node stops itself", reason=str(problem), exc_info=problem)
-        await node.abandon()
-        return EXIT_FAILED
-    _log.info("stopping", node=settings.node_id)
-    await node.stop()
-    _log.info("stopped", node=settings.node_id)
-    return EXIT_STOPPED
-
-
-def run(settings: NodeSettings) -> int:
-    """Runs a node in an event loop of its own; the process's exit code.
-
-    Raises ConfigurationError; says other operating errors on the log.
-    """
-    configure_logging(settings.log_level, as_json=settings.log_json)
-    try:
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            return runner.run(serve(settings))
-    except OSError as problem:
-        _log.critical("the node cannot start", reason=str(problem))
-        return EXIT_FAILED
+@cache
+def _version() -> str:
+    return version("kvstore")

@@ -15,8 +15,8 @@ import pytest
 from cluster.ids import NodeId, ReplicaId
 from kvstore.data_directory import DataDirectory, Identity, encode_identity
 from kvstore.errors import ConfigurationError
+from kvstore.simulation.disk import MemoryFileSystem
 from kvstore.system import SystemFileSystem
-from tests.support.memory_file_system import MemoryFileSystem
 
 N1 = NodeId("n1")
 PATH = "/data/n1"
@@ -24,7 +24,7 @@ IDENTITY = f"{PATH}/IDENTITY"
 
 
 def opened(files: MemoryFileSystem, node_id: NodeId = N1) -> DataDirectory:
-    return DataDirectory.open(PATH, node_id, files)
+    return DataDirectory.open(PATH, node_id, files, os.getpid())
 
 
 NEW = Identity(N1)
@@ -251,10 +251,10 @@ def test_an_identity_seen_after_the_process_died_stays_after_a_crash() -> None:
 # On the real file system
 
 HOLD = """
-import sys
+import os, sys
 from kvstore.data_directory import DataDirectory
 from kvstore.system import SystemFileSystem
-directory = DataDirectory.open(sys.argv[1], "n1", SystemFileSystem())
+directory = DataDirectory.open(sys.argv[1], "n1", SystemFileSystem(), os.getpid())
 print("held", flush=True)
 sys.stdin.read()
 """
@@ -267,15 +267,15 @@ def test_another_process_keeps_the_directory_until_it_dies(tmp_path: Path) -> No
         assert holder.stdout is not None
         assert holder.stdout.readline() == b"held\n"
         with pytest.raises(ConfigurationError, match=f"in use by process {holder.pid}: stop"):
-            DataDirectory.open(path, N1, SystemFileSystem())
+            DataDirectory.open(path, N1, SystemFileSystem(), os.getpid())
         holder.kill()
         holder.wait(10)
-        DataDirectory.open(path, N1, SystemFileSystem()).close()
+        DataDirectory.open(path, N1, SystemFileSystem(), os.getpid()).close()
 
 
 def test_a_path_to_or_below_a_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     for path in (tmp_path / "file", tmp_path / "file" / "below"):
         with pytest.raises(ConfigurationError, match=r"cannot be used .*Not a directory"):
-            DataDirectory.open(str(path), N1, SystemFileSystem())
+            DataDirectory.open(str(path), N1, SystemFileSystem(), os.getpid())
     assert (tmp_path / "file").read_text() == "x"

@@ -15,8 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kvstore.environment import Clock, File, FileSystem, Worker
+from kvstore.simulation.disk import MemoryFileSystem
 from kvstore.system import SystemClock, SystemFileSystem, ThreadWorker
-from tests.support.memory_file_system import MemoryFileSystem
 
 
 @pytest.fixture(params=["system", "memory"])

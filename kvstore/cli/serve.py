@@ -45,9 +45,9 @@ class _Parser(argparse.ArgumentParser):
 def serve(arguments: Sequence[str]) -> int:
     """Runs a node until it is asked to end; the process's exit code. Raises ConfigurationError."""
     settings = settings_from(arguments)
-    from kvstore import node  # noqa: PLC0415 - wrong settings are said before the node is loaded
+    from kvstore import process  # noqa: PLC0415 - wrong settings are said before it is loaded
 
-    return node.run(settings)
+    return process.run(settings)
 
 
 def settings_from(arguments: Sequence[str]) -> NodeSettings:

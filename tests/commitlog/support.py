@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from kvstore.commitlog.commit_log import CommitLog, CommitLogOptions, Position, Record
 from kvstore.commitlog.log_format import SEGMENT_HEADER_BYTES, frame_bytes, segment_name
-from tests.support.memory_file_system import MemoryFileSystem
+from kvstore.simulation.disk import MemoryFileSystem
 
 FOLDER = "/log"
 STICKY = 2

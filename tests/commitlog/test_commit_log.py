@@ -10,6 +10,7 @@ import pytest
 from kvstore.commitlog.commit_log import CommitLog, CommitLogOptions, Position, Record
 from kvstore.commitlog.log_format import FRAME_HEADER_BYTES, frame_bytes
 from kvstore.errors import ConfigurationError, CorruptionError, InvalidArgument
+from kvstore.simulation.disk import MemoryFileSystem
 from kvstore.system import SystemFileSystem
 from tests.commitlog.support import (
     FOLDER,
@@ -25,7 +26,6 @@ from tests.commitlog.support import (
     record,
     written,
 )
-from tests.support.memory_file_system import MemoryFileSystem
 
 
 def test_a_new_log_is_empty_and_one_segment_long() -> None:

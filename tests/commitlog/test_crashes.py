@@ -22,8 +22,8 @@ from kvstore.commitlog.commit_log import (
     Position,
     Record,
 )
+from kvstore.simulation.disk import MemoryFileSystem
 from tests.commitlog.support import FOLDER, STICKY, Visited
-from tests.support.memory_file_system import MemoryFileSystem
 
 OPTIONS = CommitLogOptions(
     segment_bytes=512,

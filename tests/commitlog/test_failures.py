@@ -8,6 +8,7 @@ import pytest
 
 from kvstore.commitlog.commit_log import CommitLog, CommitLogFailed
 from kvstore.errors import Outcome, ResourceExhausted
+from kvstore.simulation.disk import MemoryFileSystem
 from tests.commitlog.support import (
     FOLDER,
     OPTIONS,
@@ -21,7 +22,6 @@ from tests.commitlog.support import (
     record,
     written,
 )
-from tests.support.memory_file_system import MemoryFileSystem
 
 LARGE = [record("x" * 900)]
 """Needs a new segment once anything of that size is there."""

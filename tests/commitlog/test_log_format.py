@@ -30,7 +30,7 @@ from kvstore.commitlog.log_format import (
 )
 from kvstore.commitlog.log_reader import SegmentReader
 from kvstore.errors import ConfigurationError, CorruptionError
-from tests.support.memory_file_system import MemoryFileSystem
+from kvstore.simulation.disk import MemoryFileSystem
 
 HEADER = SegmentHeader(
     segment=3, oldest_segment=1, first_batch=10, salt=77, payload_bytes_max=1 << 20

@@ -19,6 +19,7 @@ from kvstore.commitlog.log_format import (
     unfinished_name,
 )
 from kvstore.errors import ConfigurationError, CorruptionError
+from kvstore.simulation.disk import MemoryFileSystem
 from tests.commitlog.support import (
     FOLDER,
     HEADER_END,
@@ -32,7 +33,6 @@ from tests.commitlog.support import (
     record,
     written,
 )
-from tests.support.memory_file_system import MemoryFileSystem
 
 BATCHES = [
     [record("first")],

@@ -35,10 +35,10 @@ from kvstore.replica.meta_machine import MetaMachine
 from kvstore.replica.recovery import RecoveredLogs, ReplicaMaker
 from kvstore.replica.requests import Answer, ReadRequest, Status, WriteRequest
 from kvstore.replica.stewardship import Stewardship
+from kvstore.simulation.disk import MemoryFileSystem
 from kvstore.storage.applier import apply_round
 from kvstore.storage.engine import Engine
 from kvstore.storage.memory_engine import MemoryEngine
-from tests.support.memory_file_system import MemoryFileSystem
 
 T = TypeVar("T")
 RAFT = RaftConfig()

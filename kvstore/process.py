@@ -1,0 +1,84 @@
+"""A node as a process: the real seams, the event loop, signals and exit codes."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import signal
+from random import Random, SystemRandom
+from typing import Final
+
+import structlog
+import uvloop
+
+from kvstore.client.channel import GrpcChannel
+from kvstore.config import NodeSettings
+from kvstore.logs import configure_logging
+from kvstore.node import Node
+from kvstore.rpc.peer_transport import PeerTransport
+from kvstore.rpc.server import NodeServer
+from kvstore.seams import Seams
+from kvstore.storage.rocks_engine import RocksEngine
+from kvstore.system import SystemClock, SystemFileSystem, ThreadWorker
+
+EXIT_STOPPED: Final = 0
+EXIT_FAILED: Final = 70
+"""The node stopped itself: a disk failed, data are damaged or an invariant broke."""
+
+_log = structlog.get_logger("kvstore.node")
+
+
+def real_seams(loop: asyncio.AbstractEventLoop) -> Seams:
+    """This machine, for a node on `loop`."""
+    return Seams(
+        clock=SystemClock(),
+        files=SystemFileSystem(),
+        random=Random(SystemRandom().getrandbits(256)),
+        process_id=os.getpid(),
+        bind=NodeServer,
+        open_engine=RocksEngine,
+        start_log_worker=lambda: ThreadWorker(loop, name="kvstore-log"),
+        open_peer_links=PeerTransport,
+        open_channel=GrpcChannel,
+        call_soon=loop.call_soon,
+    )
+
+
+async def serve(settings: NodeSettings) -> int:
+    """Runs a node until SIGTERM or SIGINT, or until it has to stop itself; the exit code."""
+    loop = asyncio.get_running_loop()
+    asked = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, asked.set)
+    node = await Node.start(settings, real_seams(loop))
+    _log.info("serving", node=settings.node_id, listen=settings.listen)
+    # What start-up made stays: the collector need not look at it again.
+    gc.collect()
+    gc.freeze()
+    waiting = loop.create_task(asked.wait())
+    await asyncio.wait((waiting, node.failed), return_when=asyncio.FIRST_COMPLETED)
+    waiting.cancel()
+    if node.failed.done():
+        problem = node.failed.result()
+        _log.critical("the node stops itself", reason=str(problem), exc_info=problem)
+        await node.abandon()
+        return EXIT_FAILED
+    _log.info("stopping", node=settings.node_id)
+    await node.stop()
+    _log.info("stopped", node=settings.node_id)
+    return EXIT_STOPPED
+
+
+def run(settings: NodeSettings) -> int:
+    """Runs a node in an event loop of its own; the process's exit code.
+
+    Raises ConfigurationError; says other operating errors on the log.
+    """
+    configure_logging(settings.log_level, as_json=settings.log_json)
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            return runner.run(serve(settings))
+    except OSError as problem:
+        _log.critical("the node cannot start", reason=str(problem))
+        return EXIT_FAILED

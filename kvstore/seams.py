@@ -1,0 +1,82 @@
+"""What a node is given of the world outside it: one of each seam.
+
+A process gives it the real ones (`kvstore/process.py`), simulation its own. The node is the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from random import Random
+from typing import Any, Protocol
+
+import grpc
+
+from cluster.ids import ReplicaId
+from kvstore.client.channel import OpenChannel
+from kvstore.environment import Clock, FileSystem, GroupMessage, Worker
+from kvstore.storage.engine import Engine
+
+
+class Server(Protocol):
+    """The node's port, held from the start; serves once it is given services."""
+
+    async def start(self, handlers: Sequence[grpc.GenericRpcHandler[Any, Any]]) -> None:
+        """Serves `handlers`."""
+        ...
+
+    async def set_serving(self, *, serving: bool) -> None:
+        """What health checks are told."""
+        ...
+
+    async def stop(self, grace_s: float | None) -> None:
+        """Takes no more calls, and ends those still under way after `grace_s` (None: at once)."""
+        ...
+
+
+class PeerLinks(Protocol):
+    """A Transport that is closed with the node."""
+
+    def send(self, to: ReplicaId, messages: Sequence[GroupMessage]) -> None:
+        """See Transport."""
+        ...
+
+    async def close(self) -> None:
+        """Ends all links."""
+        ...
+
+
+class OpenPeerLinks(Protocol):
+    """Makes the links to the other nodes."""
+
+    def __call__(
+        self,
+        me: ReplicaId,
+        addresses: Mapping[ReplicaId, str],
+        cluster_id: Callable[[], str],
+        random: Random,
+    ) -> PeerLinks:
+        """`addresses` are of all nodes; `cluster_id` says how this one introduces itself."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Seams:
+    """One of each. All are used on the event loop that runs when the node is started."""
+
+    clock: Clock
+    files: FileSystem
+    random: Random
+    """Seeded so that clients cannot guess it: checksums of the commit log are salted with it."""
+    process_id: int
+    bind: Callable[[str], Server]
+    """Takes the port of an address; raises ConfigurationError when it cannot be had."""
+    open_engine: Callable[[str], Engine]
+    """Opens the engine in a folder."""
+    start_log_worker: Callable[[], Worker]
+    """Who writes the commit log."""
+    open_peer_links: OpenPeerLinks
+    open_channel: OpenChannel
+    """For the node's own client."""
+    call_soon: Callable[[Callable[[], None]], object]
+    """Runs the rounds of the host; see HostHooks."""

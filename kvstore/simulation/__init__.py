@@ -1,0 +1,1 @@
+"""Simulation: whole clusters in one process, in virtual time, from one seed."""
