@@ -1,0 +1,247 @@
+"""What each command of a script does; script_runner.py describes them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+
+from cluster.ids import Index, ReplicaId, Term
+from cluster.raft import Configuration, Entry, EntryKind, HardState, Message, Raft
+from tests.raft.script_file import ScriptError, Words
+from tests.raft.script_print import KINDS, kind_of, message_line, status_lines
+from tests.raft.script_world import Member, World, tick_often
+
+
+class Commands:
+    """One run of one script: each command is a method."""
+
+    def __init__(self) -> None:
+        self.world = World()
+        self._commands: dict[str, Callable[[Words], None]] = {
+            "config": self._config,
+            "group": self._group,
+            "add": self._add,
+            "crash": self._crash,
+            "restart": self._restart,
+            "timeout": self._timeout,
+            "tick": self._tick,
+            "campaign": self._campaign,
+            "elect": self._elect,
+            "propose": self._propose,
+            "read": self._read,
+            "transfer": self._transfer,
+            "wake": self._wake,
+            "ready": self._ready,
+            "persist": self._persist,
+            "apply": self._apply,
+            "deliver": self._deliver,
+            "drop": self._drop,
+            "duplicate": self._duplicate,
+            "postpone": self._postpone,
+            "network": self._network,
+            "cut": self._cut,
+            "heal": self._heal,
+            "status": self._status,
+            "stabilize": self._stabilize,
+            "elapse": self._elapse,
+        }
+
+    def run(self, text: str) -> list[str]:
+        """What one command prints. Raises ScriptError if it makes no sense here."""
+        self.world.lines = []
+        silent = text.startswith("silently ")
+        words = Words(text.removeprefix("silently "))
+        command = self._commands.get(words.verb)
+        if command is None:
+            raise ScriptError(f"there is no command {words.verb!r}")
+        command(words)
+        words.finish()
+        return [] if silent else self.world.lines
+
+    # The group
+
+    def _config(self, words: Words) -> None:
+        try:
+            self.world.config = replace(self.world.config, **words.all_named())
+        except (TypeError, ValueError) as error:
+            raise ScriptError(f"config: {error}") from None
+
+    def _group(self, words: Words) -> None:
+        self.world.configuration = Configuration(frozenset(words.replicas()))
+
+    def _add(self, words: Words) -> None:
+        world = self.world
+        terms = words.terms("log") or []
+        term = words.number("term")
+        vote = words.number("vote")
+        state = HardState(
+            Term(max(terms, default=0) if term is None else term),
+            None if vote is None else ReplicaId(vote),
+            Index(words.number("commit") or 0),
+        )
+        applied = Index(words.number("applied") or 0)
+        if world.configuration is None:
+            raise ScriptError("add: no group was given")
+        for replica in words.replicas():
+            if replica in world.members:
+                raise ScriptError(f"add: replica {replica} is there")
+            member = Member(replica, world.configuration)
+            member.timeouts.extra = replica - 1
+            member.disk.applied = applied
+            member.disk.storage.append(
+                [Entry(Index(i), Term(of), EntryKind.NORMAL, b"") for i, of in enumerate(terms, 1)]
+            )
+            world.members[replica] = member
+            world.restart(replica, state)
+
+    def _crash(self, words: Words) -> None:
+        self.world.crash(words.replica(), through=words.number("wrote") or 0)
+
+    def _restart(self, words: Words) -> None:
+        disk = self.world.member(replica := words.replica()).disk
+        applied = words.number("applied")
+        if applied is not None:
+            disk.applied = Index(applied)
+        self.world.restart(replica, disk.synced if words.flag("synced") else disk.hard_state)
+
+    # Time and wishes
+
+    def _timeout(self, words: Words) -> None:
+        timeouts = self.world.member(words.replica()).timeouts
+        timeouts.extra = int(words.next("ticks")) - self.world.config.election_ticks_min
+
+    def _tick(self, words: Words) -> None:
+        times = words.times() or 1
+        replicas = words.replicas() or self.world.running()
+        for replica in replicas:
+            self.world.act(replica, partial(tick_often, count=times))
+
+    def _campaign(self, words: Words) -> None:
+        self.world.campaign(words.replica())
+
+    def _elect(self, words: Words) -> None:
+        replica = words.replica()
+        self.world.elect(replica, words.replicas() or self.world.running())
+
+    def _propose(self, words: Words) -> None:
+        replica, size = words.replica(), words.number("bytes") or 0
+        for data in words.rest():
+            payload = data.encode().ljust(size, b".")
+            self.world.act(replica, partial(Raft.propose, data=payload))
+
+    def _read(self, words: Words) -> None:
+        replica = words.replica()
+        for word in words.rest():
+            self.world.act(replica, partial(Raft.read_index, context=int(word)))
+
+    def _transfer(self, words: Words) -> None:
+        replica, to = words.replica(), words.replica()
+        self.world.act(replica, partial(Raft.transfer_leadership, to=to))
+
+    def _wake(self, words: Words) -> None:
+        silent = words.number("silent") or 0
+        self.world.act(words.replica(), partial(Raft.wake, silent_ticks=silent))
+
+    # The host
+
+    def _ready(self, words: Words) -> None:
+        for replica in words.replicas():
+            self.world.take(replica)
+
+    def _persist(self, words: Words) -> None:
+        through = words.number("bundle")
+        for replica in words.replicas():
+            self.world.persist(replica, through)
+
+    def _apply(self, words: Words) -> None:
+        through = words.number("through")
+        for replica in words.replicas():
+            self.world.apply(replica, through)
+
+    # The network
+
+    def _chosen(self, words: Words, *, deliverable: bool) -> list[Message]:
+        """The messages under way that fit, in the order in which they were sent."""
+        count, last, backwards = words.times(), words.flag("last"), words.flag("reversed")
+        sender = to = kind = None
+        for word in words.rest():
+            if "->" in word:
+                one, _, other = word.partition("->")
+                sender = None if one == "*" else words.span(one)
+                to = None if other == "*" else words.span(other)
+            elif word in KINDS:
+                kind = word
+            else:
+                raise ScriptError(f"{words.verb}: {word!r} is no kind of message")
+        chosen = [
+            message
+            for message in self.world.network
+            if (sender is None or message.sender in sender)
+            and (to is None or message.to in to)
+            and kind in (None, kind_of(message))
+            and not (deliverable and self.world.is_cut(message))
+        ]
+        if not chosen:
+            raise ScriptError(f"{words.verb}: no such message is under way")
+        if count is not None:
+            chosen = chosen[-count:] if last else chosen[:count]
+        return chosen[::-1] if backwards else chosen
+
+    def _deliver(self, words: Words) -> None:
+        for message in self._chosen(words, deliverable=True):
+            self.world.deliver(self.world.position(message))
+
+    def _drop(self, words: Words) -> None:
+        for message in self._chosen(words, deliverable=False):
+            self.world.network.pop(self.world.position(message))
+            self.world.say(f"lost {message_line(message)}")
+
+    def _duplicate(self, words: Words) -> None:
+        for message in self._chosen(words, deliverable=False):
+            self.world.network.append(replace(message))
+
+    def _postpone(self, words: Words) -> None:
+        for message in self._chosen(words, deliverable=False):
+            self.world.network.append(self.world.network.pop(self.world.position(message)))
+
+    def _network(self, words: Words) -> None:
+        for message in self.world.network:
+            waits = " (the link is cut)" if self.world.is_cut(message) else ""
+            self.world.say(message_line(message) + waits)
+
+    def _cut(self, words: Words) -> None:
+        world = self.world
+        inside: set[ReplicaId] = set()
+        for word in words.rest():
+            if "->" in word:
+                one, _, other = word.partition("->")
+                world.cuts |= {(a, b) for a in words.span(one) for b in words.span(other)}
+            else:
+                inside.update(words.span(word))
+        for one_end in world.members:
+            for other_end in world.members:
+                if (one_end in inside) != (other_end in inside):
+                    world.cuts.add((one_end, other_end))
+
+    def _heal(self, words: Words) -> None:
+        self.world.cuts.clear()
+
+    # Looking, and all at once
+
+    def _status(self, words: Words) -> None:
+        for replica in words.replicas() or sorted(self.world.members):
+            raft = self.world.member(replica).raft
+            for line in [f"{replica} is down"] if raft is None else status_lines(raft):
+                self.world.say(line)
+
+    def _stabilize(self, words: Words) -> None:
+        self.world.stabilize(words.replicas() or self.world.running())
+
+    def _elapse(self, words: Words) -> None:
+        ticks = int(words.next("ticks"))
+        replicas = words.replicas() or self.world.running()
+        for _ in range(ticks):
+            for replica in replicas:
+                self.world.act(replica, Raft.tick)
+            self.world.stabilize(replicas)

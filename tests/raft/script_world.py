@@ -1,0 +1,340 @@
+"""The group that a script drives: bare cores, their disks, and the messages between them.
+
+Nothing here happens by itself. Whatever is done is written down as lines of output, and `Ledger`
+sees every bundle: a script that is rewritten in place cannot bless a broken promise.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable
+from copy import deepcopy
+from dataclasses import dataclass, field
+from functools import partial
+from random import Random
+
+from cluster.errors import InvariantViolation, ProposalRefused
+from cluster.ids import Index, ReplicaId, Term
+from cluster.raft import (
+    Configuration,
+    Entry,
+    HardState,
+    MemoryLogStorage,
+    Message,
+    Raft,
+    RaftConfig,
+    Ready,
+    Role,
+)
+from tests.raft.script_file import ScriptError
+from tests.raft.script_print import (
+    bundle_lines,
+    change_line,
+    entries_line,
+    features,
+    kind_of,
+    log_positions,
+    message_line,
+)
+
+CAMPAIGNS_MAX = 3
+
+VOTES = frozenset({"prevote", "prevote-reply", "vote", "vote-reply"})
+
+
+class Timeouts(Random):
+    """The chance of elections: replica i waits i - 1 ticks more than the shortest timeout, or what
+    the script says."""
+
+    extra = 0
+
+    def randint(self, a: int, b: int) -> int:
+        return min(a + self.extra, b)
+
+
+@dataclass(slots=True)
+class Disk:
+    """What survives a crash."""
+
+    hard_state: HardState = field(default_factory=HardState)
+    synced: HardState = field(default_factory=HardState)
+    """The hard state that reached stable storage: its commit index may be older."""
+    storage: MemoryLogStorage = field(default_factory=MemoryLogStorage)
+    applied: Index = Index(0)
+
+    def write(self, bundle: Ready) -> None:
+        """One atomic step."""
+        self.storage.append(bundle.entries)
+        if bundle.hard_state is not None:
+            self.hard_state = bundle.hard_state
+        if bundle.must_sync:
+            self.synced = self.hard_state
+
+
+@dataclass(slots=True)
+class Member:
+    """A replica with its host."""
+
+    replica: ReplicaId
+    configuration: Configuration
+    disk: Disk = field(default_factory=Disk)
+    raft: Raft | None = None
+    storage: MemoryLogStorage = field(default_factory=MemoryLogStorage)
+    timeouts: Timeouts = field(default_factory=Timeouts)
+    bundles: deque[Ready] = field(default_factory=deque)
+    """Handed out, not persisted."""
+    unapplied: list[Entry] = field(default_factory=list)
+    """Handed out as committed, not applied."""
+
+
+class Ledger:
+    """What must hold across replicas (dissertation figure 3.2). Raises AssertionError."""
+
+    def __init__(self) -> None:
+        self._leaders: dict[Term, ReplicaId] = {}
+        self._committed: dict[Index, tuple[Entry, Term]] = {}
+        """By index: the entry, and a term in which it was known to be committed."""
+
+    def see(self, replica: ReplicaId, raft: Raft, bundle: Ready) -> None:
+        """Election safety, leader completeness and state machine safety."""
+        if bundle.role is Role.LEADER:
+            known = self._leaders.setdefault(bundle.term, replica)
+            assert known == replica, f"{known} and {replica} both lead term {bundle.term}"
+            held = dict(log_positions(raft))
+            for index, (entry, term) in self._committed.items():
+                lost = term < bundle.term and held.get(index, entry.term) != entry.term
+                missing = term < bundle.term and index > raft.last_index
+                assert not lost, f"{replica} leads term {bundle.term} with another entry at {index}"
+                assert not missing, f"{replica} leads term {bundle.term} without entry {index}"
+        for entry in bundle.committed:
+            known_entry, _ = self._committed.setdefault(entry.index, (entry, bundle.term))
+            assert known_entry == entry, f"{replica} applies another entry at {entry.index}"
+
+
+class World:
+    """All replicas of the group, and what is under way between them."""
+
+    def __init__(self) -> None:
+        self.members: dict[ReplicaId, Member] = {}
+        self.config = RaftConfig()
+        self.configuration: Configuration | None = None
+        self.network: list[Message] = []
+        """Under way, in the order in which they were sent."""
+        self.cuts: set[tuple[ReplicaId, ReplicaId]] = set()
+        """Links (from, to) that carry nothing."""
+        self.ledger = Ledger()
+        self.lines: list[str] = []
+
+    # Looking
+
+    def say(self, line: str, depth: int = 0) -> None:
+        self.lines.append("  " * depth + line)
+
+    def member(self, replica: ReplicaId) -> Member:
+        if replica not in self.members:
+            raise ScriptError(f"there is no replica {replica}")
+        return self.members[replica]
+
+    def raft(self, replica: ReplicaId) -> Raft:
+        raft = self.member(replica).raft
+        if raft is None:
+            raise ScriptError(f"replica {replica} is down")
+        return raft
+
+    def running(self) -> list[ReplicaId]:
+        return [replica for replica, member in sorted(self.members.items()) if member.raft]
+
+    def act(self, replica: ReplicaId, action: Callable[[Raft], object], depth: int = 0) -> None:
+        """Calls the core, and says what that changed. A broken invariant stops the replica."""
+        raft = self.raft(replica)
+        before = features(raft)
+        try:
+            action(raft)
+        except ProposalRefused as refusal:
+            self.say(f"{replica} refuses: {type(refusal).__name__}: {refusal}", depth)
+        except ValueError as mistake:
+            self.say(f"{replica} refuses: {mistake}", depth)
+        except InvariantViolation as violation:
+            self.say(f"{replica} stops: InvariantViolation: {violation}", depth)
+            self.crash(replica, through=0)
+            return
+        change = change_line(replica, before, features(raft))
+        if change is not None:
+            self.say(change, depth)
+
+    # Lives
+
+    def restart(self, replica: ReplicaId, hard_state: HardState) -> None:
+        """Begins a life with what is on the disk."""
+        member = self.member(replica)
+        if member.raft is not None:
+            raise ScriptError(f"replica {replica} is running")
+        disk = member.disk
+        disk.hard_state = disk.synced = hard_state
+        member.storage = deepcopy(disk.storage)
+        try:
+            member.raft = Raft(
+                replica=replica,
+                config=self.config,
+                configuration=member.configuration,
+                hard_state=hard_state,
+                storage=member.storage,
+                applied=disk.applied,
+                random=member.timeouts,
+            )
+        except InvariantViolation as violation:
+            self.say(f"{replica} does not start: InvariantViolation: {violation}")
+
+    def crash(self, replica: ReplicaId, *, through: int) -> None:
+        """Ends a life. Bundles up to `through` had reached the disk although it did not say so."""
+        member = self.member(replica)
+        self.raft(replica)
+        while member.bundles and member.bundles[0].number <= through:
+            member.disk.write(member.bundles.popleft())
+        member.bundles.clear()
+        member.unapplied.clear()
+        member.raft = None
+
+    # The host's part
+
+    def take(self, replica: ReplicaId) -> None:
+        """Takes a bundle: what may go is sent, its entries are visible, nothing is persisted."""
+        member, raft = self.member(replica), self.raft(replica)
+        if not raft.has_ready:
+            self.say(f"{replica} has nothing to do")
+            return
+        bundle = raft.ready()
+        member.storage.append(bundle.entries)
+        self.ledger.see(replica, raft, bundle)
+        for line in bundle_lines(replica, bundle):
+            self.say(line)
+        self.send(bundle.messages)
+        member.bundles.append(bundle)
+        member.unapplied.extend(bundle.committed)
+
+    def persist(self, replica: ReplicaId, through: int | None) -> None:
+        """The disk has done all bundles up to `through`; None: all."""
+        member = self.member(replica)
+        numbers = [b.number for b in member.bundles if through is None or b.number <= through]
+        if not numbers:
+            raise ScriptError(f"replica {replica} has no such bundle under way")
+        self.say(f"{replica} persisted bundle {numbers[-1]}")
+        for _ in numbers:
+            bundle = member.bundles.popleft()
+            member.disk.write(bundle)
+            for message in bundle.messages_after_persist:
+                self.say(f"send {message_line(message)}", 1)
+            self.send(bundle.messages_after_persist)
+        self.act(replica, lambda raft: raft.on_persisted(numbers[-1]), 1)
+
+    def apply(self, replica: ReplicaId, through: int | None) -> None:
+        """The state machine has applied what was handed out, up to index `through`; None: all."""
+        member = self.member(replica)
+        done = [e for e in member.unapplied if through is None or e.index <= through]
+        if not done:
+            raise ScriptError(f"replica {replica} has nothing to apply")
+        del member.unapplied[: len(done)]
+        member.disk.applied = done[-1].index
+        self.say(f"{replica} applied {entries_line(done)}")
+        self.act(replica, lambda raft: raft.on_applied(done[-1].index), 1)
+
+    # The network
+
+    def is_cut(self, message: Message) -> bool:
+        return (message.sender, message.to) in self.cuts
+
+    def send(self, messages: Iterable[Message]) -> None:
+        """What is sent while its link is cut is lost; what was under way waits for the link."""
+        for message in messages:
+            if self.is_cut(message):
+                self.say(f"lost {message_line(message)}", 1)
+            else:
+                self.network.append(message)
+
+    def position(self, message: Message) -> int:
+        """Where exactly this one is among those under way: a duplicate is equal to it."""
+        return next(i for i, other in enumerate(self.network) if other is message)
+
+    def deliver(self, position: int) -> None:
+        message = self.network.pop(position)
+        member = self.members.get(message.to)
+        if member is None or member.raft is None:
+            self.say(f"lost {message_line(message)}: {message.to} is down")
+            return
+        self.say(message_line(message))
+        self.act(message.to, lambda raft: raft.step(message), 1)
+
+    # All at once
+
+    def campaign(self, replica: ReplicaId) -> None:
+        """Time passes for one replica until its election timeout ends."""
+        raft = self.raft(replica)
+        if raft.has_ready or raft.is_quiet:
+            raise ScriptError(f"replica {replica} is quiet or has something to do")
+        ticks_max = self.config.election_ticks_max
+        self.act(replica, partial(tick_often, count=ticks_max, until_ready=True))
+
+    def elect(self, replica: ReplicaId, voters: list[ReplicaId]) -> None:
+        """Makes `replica` lead with the votes of `voters`, who persist at once; no other votes are
+        heard. It campaigns again if it only learned the term. Its first bundle is not taken."""
+        raft = self.raft(replica)
+        for _ in range(CAMPAIGNS_MAX):
+            self._settle(replica)
+            self.campaign(replica)
+            while raft.role is not Role.LEADER:
+                for voter in voters:
+                    self._settle(voter)
+                votes = [m for m in self.network if kind_of(m) in VOTES and not self.is_cut(m)]
+                if not votes:
+                    break
+                for vote in votes:
+                    if {vote.sender, vote.to} <= {replica, *voters}:
+                        self.deliver(self.position(vote))
+                    else:
+                        self.network.pop(self.position(vote))
+            if raft.role is Role.LEADER:
+                return
+        raise ScriptError(f"replica {replica} is not elected")
+
+    def stabilize(self, replicas: list[ReplicaId]) -> None:
+        """Persists, applies and delivers at once, until `replicas` have nothing left to do."""
+        for _ in range(100):
+            for replica in replicas:
+                self._settle(replica)
+            deliverable = [
+                message
+                for message in self.network
+                if message.to in replicas
+                and message.sender in replicas
+                and not self.is_cut(message)
+            ]
+            if not deliverable:
+                return
+            for message in deliverable:
+                self.deliver(self.position(message))
+        raise ScriptError("there is always something to do")
+
+    def _settle(self, replica: ReplicaId) -> None:
+        member = self.member(replica)
+        while member.raft is not None:
+            if member.bundles:
+                bundle = member.bundles[0]
+                # A bundle with nothing to persist is answered without a line.
+                before = len(self.lines)
+                self.persist(replica, bundle.number)
+                if len(self.lines) == before + 1:
+                    self.lines.pop()
+            elif member.unapplied:
+                self.apply(replica, None)
+            elif member.raft.has_ready:
+                self.take(replica)
+            else:
+                return
+
+
+def tick_often(raft: Raft, count: int, *, until_ready: bool = False) -> None:
+    """`until_ready`: a campaign leaves something to do behind, in whatever role it ends."""
+    for _ in range(count):
+        raft.tick()
+        if until_ready and raft.has_ready:
+            return
