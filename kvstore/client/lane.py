@@ -30,6 +30,9 @@ OVERDUE_S_MIN: Final = 0.02
 OVERDUE_S_MAX: Final = 0.5
 OVERDUE_FACTOR: Final = 4
 """A call is overdue when it takes this many times the usual; busy clusters are no stuck ones."""
+LAST_TRY_S: Final = 0.1
+"""A write that was refused so far, and has less time left than this or than a call may take, is not
+sent again: under way when its time runs out, a certain answer would turn into an unknown one."""
 SLOW_S: Final = 0.5
 """A call under way for so long makes the client ask others who leads."""
 CALL_TIMEOUT_S_MAX: Final = {
@@ -229,6 +232,8 @@ class Lane:
         return queues, sections
 
     def _take(self, queue: Queue, room: int, count: int) -> Section | None:
+        if queue.failures and self.kind is OperationClass.WRITE:
+            queue.expire(self._loop.time() + max(LAST_TRY_S, self._overdue_s))
         section: Section | None = queue.take(min(room, self._owner.section_bytes_max), count)
         if queue.section.futures:
             # The others first next time.

@@ -79,7 +79,7 @@ class PartitionQueue(Generic[S]):
         self.section = section
 
     def expire(self, now_s: float) -> float:
-        """Ends what is overdue; gives the earliest deadline that is left."""
+        """Ends what is overdue at `now_s`; gives the earliest deadline that is left."""
         section = self.section
         if not section.futures:
             return math.inf

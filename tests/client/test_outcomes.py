@@ -22,7 +22,7 @@ from kvstore.errors import (
 )
 from kvstore.generated.kvstore.v1 import kv_pb2
 from tests.client import fake_cluster as fake
-from tests.client.fake_cluster import FakeCluster, until
+from tests.client.fake_cluster import FakeCluster, FakeNode, until
 
 WRITE = kv_pb2.SECTION_KIND_WRITE
 DEFINITE = "definite"
@@ -92,6 +92,28 @@ async def test_a_refusal_is_tried_again_until_the_deadline_and_then_definite(
     assert caught.value.outcome is Outcome.DEFINITE
     assert cluster.calls > 2
     assert not cluster.data
+
+
+async def test_a_refused_write_is_not_under_way_when_its_time_runs_out(
+    cluster: FakeCluster,
+) -> None:
+    """Each refusal takes so long that a try at any time would as a rule be cut by the deadline."""
+
+    async def refuse_late(
+        node: FakeNode, request: kv_pb2.BatchRequest, context: fake.Context
+    ) -> kv_pb2.BatchResponse:
+        await asyncio.sleep(0.04)
+        return await fake.every_section(kv_pb2.SECTION_STATUS_UNAVAILABLE)(node, request, context)
+
+    for node in cluster.nodes.values():
+        node.always = refuse_late
+    async with AsyncClient(cluster.endpoints) as kv:
+        await kv.cluster_map()
+        outcomes = await asyncio.gather(
+            *(kv.put(f"key-{i}", "", timeout_s=0.3 + i / 100) for i in range(64)),
+            return_exceptions=True,
+        )
+    assert {type(outcome) for outcome in outcomes} == {Unavailable}
 
 
 @pytest.mark.parametrize("do", [put, delete, get, scan])
