@@ -11,7 +11,8 @@ from kvstore.cli.keys import KeyArgument
 from kvstore.cli.options import with_options
 from kvstore.cli.printing import say, write_json, write_line, write_table
 from kvstore.cli.session import DEFAULT_ENDPOINTS, Options, Output
-from kvstore.cli.text import from_argument, to_cell, to_json
+from kvstore.cli.text import from_argument
+from kvstore.codec.text import to_cell, to_json
 
 if TYPE_CHECKING:
     from kvstore.client.status import GroupStatus, NodeStatus

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Final
 
 from kvstore.cli.rows import RowReader
-from kvstore.cli.text import to_cell
+from kvstore.codec.text import to_cell
 from kvstore.errors import ConfigurationError, KVStoreError, OutcomeUnknown
 
 if TYPE_CHECKING:

@@ -10,7 +10,8 @@ from kvstore.cli.operations import delete_key, get_key, put_key
 from kvstore.cli.options import with_options
 from kvstore.cli.printing import write, write_json, write_table
 from kvstore.cli.session import Options, Output
-from kvstore.cli.text import from_argument, to_cell, to_json
+from kvstore.cli.text import from_argument
+from kvstore.codec.text import to_cell, to_json
 
 if TYPE_CHECKING:
     from kvstore.client import AsyncClient

@@ -8,7 +8,8 @@ from typing import Final
 from kvstore.cli.exits import ExitCode
 from kvstore.cli.printing import say, write, write_json, write_line, write_table
 from kvstore.cli.session import Options, Output
-from kvstore.cli.text import from_argument, to_cell, to_json
+from kvstore.cli.text import from_argument
+from kvstore.codec.text import to_cell, to_json
 from kvstore.errors import InvalidArgument
 
 # The largest value that any cluster takes: more is not worth reading to be refused.

@@ -14,7 +14,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Final, Self
 
-from kvstore.cli.text import from_json, json_line, to_json
+from kvstore.cli.text import json_line
+from kvstore.codec.text import from_json, to_json
 from kvstore.errors import ConfigurationError
 
 SUFFIXES: Final = (".jsonl", ".jsonl.gz", ".jsonl.xz")

@@ -1,52 +1,23 @@
-"""Bytes as text and back."""
+"""What stands on the command line and in its output's lines."""
 
 from __future__ import annotations
 
 import json
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kvstore.cli.text import from_argument, from_json, json_line, to_cell, to_json
+from kvstore.cli.text import from_argument, json_line
 
 
-@given(st.binary())
-def test_bytes_survive_json(data: bytes) -> None:
-    line = json_line({"value": to_json(data)})
+@given(st.text())
+def test_an_object_is_one_line(text: str) -> None:
+    line = json_line({"value": text})
     assert line.endswith(b"\n")
     assert line.count(b"\n") == 1
-    assert from_json(json.loads(line)["value"], "value") == data
-
-
-def test_utf8_is_a_string_and_the_rest_is_base64() -> None:
-    assert to_json("grüße".encode()) == "grüße"
-    assert to_json(b"\xff\x00") == {"base64": "/wA="}
-
-
-@pytest.mark.parametrize(
-    ("value", "sentence"),
-    [
-        (7, "key is neither a string nor"),
-        (None, "key is neither a string nor"),
-        ({"base64": "/wA=", "more": 1}, "key is neither a string nor"),
-        ({"base64": 7}, "key is neither a string nor"),
-        ({"base64": "/wA"}, "key is not valid base64"),
-        ({"base64": "/w A="}, "key is not valid base64"),
-        ({"base64": "ü"}, "key is not valid base64"),
-        ("\ud800", "key has half of a surrogate pair"),
-    ],
-)
-def test_what_is_no_bytes_is_refused_by_name(value: object, sentence: str) -> None:
-    with pytest.raises(ValueError, match=sentence):
-        from_json(value, "key")
+    assert json.loads(line) == {"value": text}
 
 
 def test_any_bytes_can_be_typed() -> None:
     assert from_argument("grüße") == "grüße".encode()
     assert from_argument(b"\xff\x00".decode(errors="surrogateescape")) == b"\xff\x00"
-
-
-@given(st.binary())
-def test_a_cell_never_moves_the_cursor(data: bytes) -> None:
-    assert not any(c < " " or "\x7f" <= c < "\xa0" for c in to_cell(data))

@@ -1,0 +1,1 @@
+"""The judge, against histories that are known to be good or bad."""
