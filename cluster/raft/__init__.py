@@ -4,15 +4,23 @@
 `LogStorage` (storage.py) what it reads. Imports go one way:
 
 ```
-core → status → leader → progress, reads
-core → voter, follower, candidate, leader → state → log, config, configuration
-log → storage → messages;  reads → ready → messages;  candidate, leader → quorum
+core → status, roles → leader → replication, membership, transfer, reads
+roles → voter, follower, candidate, leader → state → log, config
+log → storage, configurations;  replication, membership → progress, state
+reads → ready → messages → configuration;  candidate, leader → quorum
 ```
 """
 
 from cluster.raft.config import RaftConfig
-from cluster.raft.configuration import Configuration
+from cluster.raft.configuration import Configuration, MembershipChange
+from cluster.raft.configuration_format import decode_configuration, encode_configuration
 from cluster.raft.core import Raft
+from cluster.raft.membership import (
+    ChangeInProgress,
+    ChangeTooEarly,
+    LearnerNotReady,
+    NothingToChange,
+)
 from cluster.raft.messages import (
     AppendRequest,
     AppendResponse,
@@ -33,15 +41,20 @@ from cluster.raft.storage import LogStorage, MemoryLogStorage
 __all__ = [
     "AppendRequest",
     "AppendResponse",
+    "ChangeInProgress",
+    "ChangeTooEarly",
     "Configuration",
     "Entry",
     "EntryKind",
     "HardState",
     "HeartbeatRequest",
     "HeartbeatResponse",
+    "LearnerNotReady",
     "LogStorage",
+    "MembershipChange",
     "MemoryLogStorage",
     "Message",
+    "NothingToChange",
     "PeerStatus",
     "Raft",
     "RaftConfig",
@@ -53,4 +66,6 @@ __all__ = [
     "TooManyReads",
     "VoteRequest",
     "VoteResponse",
+    "decode_configuration",
+    "encode_configuration",
 ]

@@ -19,12 +19,16 @@ class Candidate:
         self._votes: dict[ReplicaId, bool] = {state.replica: True}
 
     def ask(self, *, handover: bool = False) -> Tally:
-        """Asks all peers, as the state's role says. Alone, the vote is won with that."""
+        """Asks whoever has a vote, as the state's role says. Alone, the vote is won with that.
+
+        Whose votes count is for the candidate's own configuration to say (4.1); its own does not if
+        it is no longer in it.
+        """
         state = self._state
         log = state.log
         pre_vote = state.role is Role.PRE_CANDIDATE
         term = Term(state.term + 1) if pre_vote else state.term
-        for peer in state.peers:
+        for peer in sorted(state.configuration.electors - {state.replica}):
             state.send(
                 VoteRequest(
                     state.replica, peer, term, log.last_index, log.last_term, pre_vote, handover

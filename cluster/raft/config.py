@@ -33,6 +33,8 @@ class RaftConfig:
     much of the log in memory nor keeps the host from its other work."""
     reads_waiting_max: int = 16 * _KIB
     """Reads that wait for their confirmation. Beyond: TooManyReads."""
+    promotion_lag_max: int = 1024
+    """Entries that a learner may lack when it is made a voter. Beyond: LearnerNotReady."""
 
     def __post_init__(self) -> None:
         for name in self.__slots__:

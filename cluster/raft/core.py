@@ -5,15 +5,7 @@ check-quorum (9.6, 6.2) always on. The host calls in; nothing is called out. Aft
 ask `has_ready`, take `ready()`, and do what `Ready` says. Persisting and applying are answered
 later, while the next bundles are already under way.
 
-| role | file | leaves it for |
-| --- | --- | --- |
-| FOLLOWER | follower.py | PRE_CANDIDATE: election timeout; CANDIDATE: TimeoutNow |
-| PRE_CANDIDATE | candidate.py | CANDIDATE: majority would vote; FOLLOWER: it would not |
-| CANDIDATE | candidate.py | LEADER: majority; FOLLOWER: it lost; PRE_CANDIDATE: timeout |
-| LEADER | leader.py | FOLLOWER: no majority was heard for an election timeout |
-
-Any role becomes FOLLOWER when it sees a higher term, and any but LEADER when it hears its term's
-leader.
+What a replica is at a time, and how it comes to be something else, is in roles.py.
 
 A group whose replicas all hold the same committed log falls *quiet*: `tick()` does nothing until
 something happens. The leader's last heartbeat says so and is not answered. If it is lost, the
@@ -27,11 +19,8 @@ from random import Random
 
 from cluster.errors import InvariantViolation, NotLeader
 from cluster.ids import Index, ReplicaId, Term
-from cluster.raft import voter
-from cluster.raft.candidate import Candidate
 from cluster.raft.config import RaftConfig
-from cluster.raft.configuration import Configuration
-from cluster.raft.follower import Follower
+from cluster.raft.configuration import Configuration, MembershipChange
 from cluster.raft.leader import Leader
 from cluster.raft.log import RaftLog
 from cluster.raft.messages import (
@@ -44,8 +33,8 @@ from cluster.raft.messages import (
     VoteRequest,
     VoteResponse,
 )
-from cluster.raft.quorum import Tally
 from cluster.raft.ready import HardState, ReadState, Ready, Role
+from cluster.raft.roles import Roles
 from cluster.raft.state import ReplicaState
 from cluster.raft.status import Status, status_of
 from cluster.raft.storage import LogStorage
@@ -55,11 +44,13 @@ class Raft:
     """One replica. Every method returns at once.
 
     `hard_state`, `storage` and `applied` are what survived; a new replica has HardState(), an empty
-    log and 0. Raises InvariantViolation when they do not belong together, and later whenever
+    log and 0. `configuration` is the one that the state has as of `applied`: later ones are found
+    in the log. A replica that joins a group has Configuration(), and learns who belongs to it from
+    its leader. Raises InvariantViolation when they do not belong together, and later whenever
     something is seen that must never be: the host then stops.
     """
 
-    __slots__ = ("_candidate", "_follower", "_leader", "_log", "_state")
+    __slots__ = ("_log", "_roles", "_state")
 
     def __init__(
         self,
@@ -72,9 +63,9 @@ class Raft:
         applied: Index,
         random: Random,
     ) -> None:
-        if replica not in configuration.voters:
-            raise ValueError(f"replica {replica} is not a voter of this group")
-        log = RaftLog(storage, commit=hard_state.commit, applied=applied)
+        log = RaftLog(
+            storage, commit=hard_state.commit, applied=applied, configuration=configuration
+        )
         if log.last_term > hard_state.term:
             raise InvariantViolation(
                 f"the log ends in term {log.last_term}, but the term is {hard_state.term}"
@@ -83,14 +74,11 @@ class Raft:
         self._state = ReplicaState(
             replica=replica,
             config=config,
-            configuration=configuration,
             hard_state=hard_state,
             log=log,
             random=random,
         )
-        self._follower = Follower(self._state)
-        self._candidate: Candidate | None = None
-        self._leader: Leader | None = None
+        self._roles = Roles(self._state)
 
     # What it is
 
@@ -113,6 +101,11 @@ class Raft:
     def leader(self) -> ReplicaId | None:
         """The leader of the current term, as far as it is known."""
         return self._state.leader
+
+    @property
+    def configuration(self) -> Configuration:
+        """Who belongs to the group, by the latest that stands in the log (4.1)."""
+        return self._state.configuration
 
     @property
     def commit(self) -> Index:
@@ -141,7 +134,7 @@ class Raft:
 
     def status(self) -> Status:
         """All of it, for operators."""
-        return status_of(self._state, self._leader)
+        return status_of(self._state, self._roles.leader)
 
     # What the host wants
 
@@ -155,6 +148,22 @@ class Raft:
             self.wake()
         return index
 
+    def propose_membership(self, change: MembershipChange) -> Index:
+        """Begins to change the group's members; returns the index of the entry that does.
+
+        If the voters change, that entry begins joint consensus, which the leader leaves by itself
+        (dissertation 4.3). The change is completed once `configuration` is what was asked for and
+        the entry that says so is committed; a leader that is not a voter any more then steps down.
+
+        Raises NotLeader, TransferInProgress, ChangeTooEarly, ChangeInProgress, LearnerNotReady or
+        NothingToChange: then nothing was appended. A quiet group does not know whom it could hear:
+        asked to make a voter, it wakes and refuses.
+        """
+        leader = self._require_leader()
+        if self._state.quiet:
+            self.wake()
+        return leader.propose_membership(change)
+
     def read_index(self, context: int) -> None:
         """Asks for a ReadState with `context`; lost when leadership is.
 
@@ -167,20 +176,22 @@ class Raft:
     def transfer_leadership(self, to: ReplicaId) -> None:
         """Begins to hand leadership to `to`; given up after the shortest election timeout.
 
-        Raises NotLeader, TransferInProgress (to another) or ValueError (not a voter).
+        Raises NotLeader, TransferInProgress (to another) or ValueError (not a voter: learners do
+        not lead).
         """
         self._require_leader().transfer(to)
         if self._state.quiet:
             self.wake()
 
     def _require_leader(self) -> Leader:
-        if self._leader is None:
+        leader = self._roles.leader
+        if leader is None:
             state = self._state
             raise NotLeader(
                 f"replica {state.replica} is {state.role.name} in term {state.term}; "
                 f"its leader is {state.leader or 'not known'}"
             )
-        return self._leader
+        return leader
 
     # Time
 
@@ -189,23 +200,25 @@ class Raft:
         state = self._state
         if state.quiet:
             return
-        if self._leader is None:
-            if state.timer.tick():
-                self._campaign()
-        elif not self._leader.tick():
-            self._become_follower(state.term, None)
+        leader = self._roles.leader
+        if leader is None:
+            if state.timer.tick() and state.may_campaign:
+                self._roles.campaign()
+        elif not leader.tick():
+            self._roles.become_follower(state.term, None)
 
     def wake(self, silent_ticks: int = 0) -> None:
         """Ends quiet. `silent_ticks`: how long the host has not heard the leader's node; a follower
         takes it as that many ticks without its leader."""
         state = self._state
         timer = state.timer
-        if self._leader is None:
+        leader = self._roles.leader
+        if leader is None:
             state.quiet = False
             timer.elapsed = max(timer.elapsed, silent_ticks)
         elif state.quiet:
             state.quiet = False
-            self._leader.wake()
+            leader.wake()
 
     # Messages
 
@@ -218,21 +231,22 @@ class Raft:
         if state.quiet and not (term == state.term and isinstance(message, HeartbeatResponse)):
             self.wake()
         if isinstance(message, VoteRequest):
-            self._on_vote_request(message)
+            self._roles.on_vote_request(message)
         elif isinstance(message, VoteResponse):
-            self._on_vote_response(message)
+            self._roles.on_vote_response(message)
         elif term < state.term:
             self._answer_stale(message)
         elif isinstance(message, (AppendResponse, HeartbeatResponse)):
             self._on_response(message)
         else:
-            self._follow(message.sender, term)
+            roles = self._roles
+            roles.follow(message.sender, term)
             if isinstance(message, AppendRequest):
-                self._follower.on_append(message)
+                roles.follower.on_append(message)
             elif isinstance(message, HeartbeatRequest):
-                self._follower.on_heartbeat(message)
-            else:
-                self._campaign(handover=True)
+                roles.follower.on_heartbeat(message)
+            elif state.may_campaign:
+                roles.campaign(handover=True)
 
     def _answer_stale(
         self,
@@ -248,114 +262,24 @@ class Raft:
             state.send(HeartbeatResponse(state.replica, message.sender, state.term))
 
     def _on_response(self, response: AppendResponse | HeartbeatResponse) -> None:
+        leader = self._roles.leader
         if response.term > self._state.term:
-            self._become_follower(response.term, None)
-        elif self._leader is None:
+            self._roles.become_follower(response.term, None)
+        elif leader is None:
             return
         elif isinstance(response, AppendResponse):
-            self._leader.on_append_response(response)
+            leader.on_append_response(response)
+            if leader.has_left:
+                self._roles.step_down()
         else:
-            self._leader.on_heartbeat_response(response)
-
-    def _follow(self, leader: ReplicaId, term: Term) -> None:
-        """`leader` was heard and leads `term`, which is not below this replica's."""
-        state = self._state
-        if term > state.term:
-            self._become_follower(term, leader)
-        elif state.leader != leader:
-            if state.leader is not None:
-                raise InvariantViolation(
-                    f"replicas {state.leader} and {leader} both lead term {term}"
-                )
-            self._become_follower(term, leader)
-        state.timer.restart()
-
-    def _on_vote_request(self, request: VoteRequest) -> None:
-        """Grants or refuses; a pre-vote changes nothing here (9.6)."""
-        state = self._state
-        if request.term > state.term:
-            if voter.protects_leader(state, request):
-                if request.pre_vote:
-                    voter.answer(state, request, granted=False)
-                return
-            if not request.pre_vote:
-                self._become_follower(request.term, None)
-        granted = voter.would_grant(state, request)
-        if granted and not request.pre_vote:
-            if state.vote is None:
-                if state.role is not Role.FOLLOWER:  # two campaigns would only split the vote
-                    self._become_follower(state.term, None)
-                state.set_vote(state.term, request.sender)
-            state.timer.restart()
-        voter.answer(state, request, granted=granted)
-
-    def _on_vote_response(self, response: VoteResponse) -> None:
-        state = self._state
-        campaign = self._candidate
-        is_pre_vote = state.role is Role.PRE_CANDIDATE
-        if response.pre_vote and response.granted:
-            # Repeats the term that was asked for, which nobody is in yet.
-            current = is_pre_vote and response.term == state.term + 1
-        elif response.term > state.term:
-            self._become_follower(response.term, None)
-            return
-        else:
-            current = response.term == state.term and response.pre_vote == is_pre_vote
-        if current and campaign is not None:
-            self._settle(campaign.count(response.sender, response.granted))
-
-    # Roles
-
-    def _become_follower(self, term: Term, leader: ReplicaId | None) -> None:
-        state = self._state
-        if term > state.term:
-            state.set_vote(term, None)
-        if state.role is not Role.FOLLOWER:
-            # A follower's timer runs on: who refuses a vote may be the better candidate.
-            state.timer.redraw()
-        self._candidate = None
-        self._leader = None
-        state.quiet = False
-        state.set_leader(Role.FOLLOWER, leader)
-        self._follower.start()
-
-    def _campaign(self, *, handover: bool = False) -> None:
-        """The time of this term's leader is over; only a handover goes without a pre-vote."""
-        state = self._state
-        state.timer.redraw()
-        if handover:
-            self._stand(handover=True)
-            return
-        state.set_leader(Role.PRE_CANDIDATE, None)
-        self._candidate = Candidate(state)
-        self._settle(self._candidate.ask())
-
-    def _stand(self, *, handover: bool = False) -> None:
-        """Asks for votes in the next term, with its own as the first."""
-        state = self._state
-        state.set_vote(Term(state.term + 1), state.replica)
-        state.set_leader(Role.CANDIDATE, None)
-        self._candidate = Candidate(state)
-        self._settle(self._candidate.ask(handover=handover))
-
-    def _settle(self, tally: Tally) -> None:
-        state = self._state
-        if tally is Tally.LOST:
-            self._become_follower(state.term, None)
-        elif tally is Tally.WON:
-            if state.role is Role.PRE_CANDIDATE:
-                self._stand()
-            else:
-                self._candidate = None
-                state.set_leader(Role.LEADER, state.replica)
-                self._leader = Leader(state)
+            leader.on_heartbeat_response(response)
 
     # Work for the host
 
     @property
     def has_ready(self) -> bool:
         """Whether `ready()` has something to hand out."""
-        state, log, leader = self._state, self._log, self._leader
+        state, log, leader = self._state, self._log, self._roles.leader
         return bool(
             state.messages
             or state.messages_after_persist
@@ -368,7 +292,7 @@ class Raft:
 
     def ready(self) -> Ready:
         """Hands out all there is to do, as the next bundle."""
-        state, log, leader = self._state, self._log, self._leader
+        state, log, leader = self._state, self._log, self._roles.leader
         if leader is not None:
             leader.collect()
         state.number += 1
@@ -408,8 +332,11 @@ class Raft:
             )
         state.persisted_number = number
         self._log.on_persisted(number)
-        if self._leader is not None:
-            self._leader.advance_commit()
+        leader = self._roles.leader
+        if leader is not None:
+            leader.advance_commit()
+            if leader.has_left:
+                self._roles.step_down()
 
     def on_applied(self, index: Index) -> None:
         """All committed entries up to `index` were applied."""

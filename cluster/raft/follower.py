@@ -44,6 +44,8 @@ class Follower:
         if behind > 0:  # what was compacted is committed, and so the same everywhere
             entries = entries[behind:]
         log.merge(entries)
+        if log.configurations.current is not state.configuration:
+            state.follow_log()
         index = request.prev_index + len(request.entries)
         self._matched = max(self._matched, index)
         log.commit_to(Index(min(request.commit, index)))

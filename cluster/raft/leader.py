@@ -1,15 +1,18 @@
-"""A leader: replication (dissertation 3.5), commit (3.6.2), ReadIndex (6.4), transfer (3.10)."""
+"""A leader: commit (dissertation 3.6.2), the answers of its peers (3.5) and its step-down (6.2).
+
+What it sends is in replication.py; changes of membership in membership.py; ReadIndex in reads.py.
+"""
 
 from __future__ import annotations
 
-from cluster.errors import InvariantViolation, TooManyUncommitted, TransferInProgress
-from cluster.ids import Index, ReplicaId, Term
+from cluster.errors import InvariantViolation, TooManyUncommitted
+from cluster.ids import Index, ReplicaId
+from cluster.raft.configuration import Configuration, MembershipChange
+from cluster.raft.membership import Membership
 from cluster.raft.messages import (
-    AppendRequest,
     AppendResponse,
     Entry,
     EntryKind,
-    HeartbeatRequest,
     HeartbeatResponse,
     TimeoutNow,
 )
@@ -17,10 +20,9 @@ from cluster.raft.progress import Progress
 from cluster.raft.quorum import agreed, is_majority
 from cluster.raft.reads import Reads
 from cluster.raft.ready import ReadState
+from cluster.raft.replication import Replication
 from cluster.raft.state import ReplicaState
-
-_Batch = tuple[tuple[Entry, ...], int]
-"""Entries and their bytes of payload."""
+from cluster.raft.transfer import Transfer
 
 
 class Leader:
@@ -31,15 +33,15 @@ class Leader:
         "_grace_until",
         "_heartbeat_due",
         "_heartbeat_elapsed",
+        "_membership",
         "_now",
         "_progress",
         "_read_states",
         "_reads",
+        "_replication",
         "_state",
         "_term_start",
-        "_transfer_elapsed",
-        "_transfer_sent",
-        "transfer_to",
+        "_transfer",
         "uncommitted_bytes",
     )
 
@@ -54,24 +56,17 @@ class Leader:
         self._heartbeat_elapsed = 0
         self._heartbeat_due = False
         self._append_due = True
-        self._progress = {
-            peer: Progress(
-                next_index=log.last_index + 1,
-                heard_at=-config.election_ticks_min,
-                messages_max=config.inflight_messages_max,
-                bytes_max=config.inflight_bytes_max,
-            )
-            for peer in state.peers
-        }
+        self._replication = Replication(state)
+        self._replication.follow_configuration(self._now - config.election_ticks_min)
+        self._progress = self._replication.progress
         self._reads = Reads(config.reads_waiting_max)
         self._read_states: list[ReadState] = []
-        self._transfer_elapsed = 0
-        self._transfer_sent = False
-        self.transfer_to: ReplicaId | None = None
+        self._transfer = Transfer()
         self.uncommitted_bytes = 0
         """Payload of this term's proposals that were not yet handed out as committed."""
         # Older entries are committed only together with one of this term (3.6.2, figure 3.7).
         self._term_start = log.last_index + 1
+        self._membership = Membership(state, self._term_start)
         log.append(Entry(Index(self._term_start), state.term, EntryKind.NORMAL, b""))
 
     @property
@@ -83,6 +78,16 @@ class Leader:
     def reads_waiting(self) -> int:
         """Reads that are not confirmed."""
         return len(self._reads)
+
+    @property
+    def transfer_to(self) -> ReplicaId | None:
+        """Whom leadership is being handed to."""
+        return self._transfer.to
+
+    @property
+    def has_left(self) -> bool:
+        """Whether it is no longer a voter of its group, for certain: it has to step down."""
+        return self._membership.has_left
 
     @property
     def has_work(self) -> bool:
@@ -98,8 +103,7 @@ class Leader:
 
     def propose(self, data: bytes) -> Index:
         """Puts `data` at the end of the log; it is sent with the next bundle."""
-        if self.transfer_to is not None:
-            raise TransferInProgress(f"leadership is being handed to replica {self.transfer_to}")
+        self._transfer.require_none()
         state = self._state
         uncommitted = self.uncommitted_bytes + len(data)
         if uncommitted > state.config.uncommitted_bytes_max:
@@ -113,12 +117,39 @@ class Leader:
         self._append_due = True
         return index
 
+    def propose_membership(self, change: MembershipChange) -> Index:
+        """Begins a change of the configuration (4.3); see membership.py for what is refused."""
+        self._transfer.require_none()
+        self._membership.require_none()
+        heard_since = self._now - self._state.config.election_ticks_min + 1
+        return self._append_configuration(
+            self._membership.next(change, self._progress, heard_since)
+        )
+
+    def _append_configuration(self, configuration: Configuration) -> Index:
+        """`configuration` is in force from now on; new members are sent to, removed ones not."""
+        state = self._state
+        entry = state.log.append_configuration(state.term, configuration)
+        state.follow_log()
+        self._membership.on_appended()
+        self._replication.follow_configuration(self._now - state.config.election_ticks_min)
+        self.uncommitted_bytes += len(entry.data)
+        self._append_due = True
+        return entry.index
+
     def advance_commit(self) -> None:
         """Commits what a majority has persisted, if that reaches an entry of this term."""
         log = self._state.log
         index = agreed(self._state.configuration, self._persisted_by)
         if index > log.commit and index >= self._term_start:
             log.commit_to(Index(index))
+            self._continue_change()
+
+    def _continue_change(self) -> None:
+        """Leaves joint consensus as soon as it is committed (4.3), or finds that it has left."""
+        configuration = self._membership.on_commit(may_append=self._transfer.to is None)
+        if configuration is not None:
+            self._append_configuration(configuration)
 
     def _persisted_by(self, replica: ReplicaId) -> int:
         progress = self._progress.get(replica)
@@ -138,10 +169,8 @@ class Leader:
         """One tick passed. False: no majority was heard of late, this leader has to step down."""
         state = self._state
         self._now += 1
-        if self.transfer_to is not None:
-            self._transfer_elapsed += 1
-            if self._transfer_elapsed >= state.config.election_ticks_min:
-                self.transfer_to = None
+        if self._transfer.tick(state.config.election_ticks_min):
+            self._continue_change()
         self._heartbeat_elapsed += 1
         if self._heartbeat_elapsed < state.config.heartbeat_ticks:
             return True
@@ -165,7 +194,7 @@ class Leader:
         last = log.last_index
         if not log.applied == log.commit == log.persisted == last:
             return False
-        if self._reads or self._read_states or self.transfer_to is not None:
+        if self._reads or self._read_states or self._transfer.to is not None:
             return False
         return all(
             progress.match == last and self.is_active(peer)
@@ -195,8 +224,8 @@ class Leader:
                 )
             if progress.accepted(response.index):
                 self.advance_commit()
-            if response.sender == self.transfer_to:
-                self._continue_transfer()
+            if response.sender == self._transfer.to:
+                self._continue_transfer(response.sender)
         else:
             could_match = log.last_that_could_match(
                 response.hint_index, response.hint_term, progress.match
@@ -248,25 +277,27 @@ class Leader:
 
         Given up after the shortest election timeout.
         """
-        if to in (self._state.replica, self.transfer_to):
+        if to in (self._state.replica, self._transfer.to):
             return
-        if to not in self._progress:
+        if to not in self._state.configuration.voters:
             raise ValueError(f"replica {to} is not a voter of this group")
-        if self.transfer_to is not None:
-            raise TransferInProgress(f"leadership is being handed to replica {self.transfer_to}")
-        self.transfer_to = to
-        self._transfer_elapsed = 0
-        self._transfer_sent = False
-        self._continue_transfer()
+        self._transfer.require_none()
+        self._transfer.begin(to)
+        self._continue_transfer(to)
 
-    def _continue_transfer(self) -> None:
+    def _continue_transfer(self, to: ReplicaId) -> None:
         state = self._state
-        to = self.transfer_to
-        if to is None or self._transfer_sent:
-            return
-        if self._progress[to].match == state.log.last_index:
-            self._transfer_sent = True
+        if self._transfer.tell(self._progress[to].match, state.log.last_index):
             state.send(TimeoutNow(state.replica, to, state.term))
+
+    def resign(self) -> None:
+        """Removed, it asks the voter that has most of its log to campaign at once: the group need
+        not wait for an election timeout (4.2.2, 3.10)."""
+        state = self._state
+        voters = [peer for peer in sorted(state.configuration.voters) if self.is_active(peer)]
+        if voters:
+            heir = max(voters, key=lambda voter: self._progress[voter].match)
+            state.send(TimeoutNow(state.replica, heir, state.term))
 
     # What goes into a bundle
 
@@ -275,62 +306,13 @@ class Leader:
         log = self._state.log
         if self._reads.has_waiting and log.commit >= self._term_start:
             self._reads.begin_round(log.commit)
-            if self._state.peers:
-                self._heartbeat_due = True
-            else:
+            if self._state.timer.alone:
                 self._confirm_reads()
+            else:
+                self._heartbeat_due = True
         if self._heartbeat_due:
             self._heartbeat_due = False
-            self._send_heartbeats()
+            self._replication.send_heartbeats(self._reads.open_round)
         if self._append_due:
             self._append_due = False
-            batches: dict[tuple[int, int], _Batch] = {}
-            for peer, progress in self._progress.items():
-                self._send_appends(peer, progress, batches)
-
-    def _send_heartbeats(self) -> None:
-        state = self._state
-        commit = state.log.commit
-        read_round = self._reads.open_round
-        for peer, progress in self._progress.items():
-            # Beyond `match` the peer's log may still hold entries of others.
-            known = Index(min(commit, progress.match))
-            state.send(
-                HeartbeatRequest(state.replica, peer, state.term, known, read_round, state.quiet)
-            )
-
-    def _send_appends(
-        self, peer: ReplicaId, progress: Progress, batches: dict[tuple[int, int], _Batch]
-    ) -> None:
-        """Sends what the window allows. Peers at the same place share what is cut from the log."""
-        log = self._state.log
-        if progress.next < log.first_index():
-            return  # what it needs was compacted: Status tells
-        while True:
-            entries, size = self._next_batch(progress, batches)
-            if not entries and not progress.owes_request:
-                return
-            self._send_append(peer, progress.next - 1, entries)
-            progress.sent(len(entries), size)
-
-    def _next_batch(self, progress: Progress, batches: dict[tuple[int, int], _Batch]) -> _Batch:
-        """The entries to send next: none when all was sent or the window is full."""
-        log = self._state.log
-        room = progress.room()
-        if progress.next > log.last_index or room <= 0:
-            return (), 0
-        key = (progress.next, min(room, self._state.config.append_bytes_max))
-        batch = batches.get(key)
-        if batch is None:
-            entries = log.entries(*key)
-            batch = batches[key] = (entries, sum([len(entry.data) for entry in entries]))
-        return batch if progress.fits(batch[1]) else ((), 0)
-
-    def _send_append(self, peer: ReplicaId, prev: int, entries: tuple[Entry, ...]) -> None:
-        state = self._state
-        prev_term: Term = state.log.term(prev)
-        state.send(
-            AppendRequest(
-                state.replica, peer, state.term, Index(prev), prev_term, state.log.commit, entries
-            )
-        )
+            self._replication.send_entries()

@@ -18,14 +18,18 @@ from collections.abc import Sequence
 
 from cluster.errors import InvariantViolation
 from cluster.ids import Index, Term
-from cluster.raft.messages import Entry
+from cluster.raft.configuration import Configuration
+from cluster.raft.configuration_format import decode_configuration, encode_configuration
+from cluster.raft.configurations import Configurations
+from cluster.raft.messages import Entry, EntryKind
 from cluster.raft.storage import LogStorage
 
 
 class RaftLog:
-    """One replica's log with its positions.
+    """One replica's log with its positions, and the configurations that stand in it.
 
-    Raises InvariantViolation on opening when the log cannot belong to `commit` and `applied`.
+    `configuration` is the one as of `applied`. Raises InvariantViolation on opening when the log
+    cannot belong to `commit` and `applied`.
     """
 
     __slots__ = (
@@ -35,13 +39,16 @@ class RaftLog:
         "_unstable",
         "applied",
         "commit",
+        "configurations",
         "handed_out",
         "last_index",
         "last_term",
         "persisted",
     )
 
-    def __init__(self, storage: LogStorage, *, commit: Index, applied: Index) -> None:
+    def __init__(
+        self, storage: LogStorage, *, commit: Index, applied: Index, configuration: Configuration
+    ) -> None:
         first, last = storage.first_index(), storage.last_index()
         if not first - 1 <= applied <= last:
             raise InvariantViolation(f"applied up to {applied}, but the log is [{first}, {last}]")
@@ -61,6 +68,8 @@ class RaftLog:
         self.applied = applied
         self.persisted = last
         """All up to here is on stable storage in the form it has now."""
+        self.configurations = Configurations(applied, configuration)
+        self._note_configurations(storage.membership_entries(Index(applied + 1), Index(last + 1)))
 
     def first_index(self) -> Index:
         """The first index held; what is below was compacted."""
@@ -112,10 +121,18 @@ class RaftLog:
         return low
 
     def append(self, entry: Entry) -> None:
-        """Puts one entry at the end."""
+        """Puts one entry, which holds no configuration, at the end."""
         self._unstable.append(entry)
         self.last_index = entry.index
         self.last_term = entry.term
+
+    def append_configuration(self, term: Term, configuration: Configuration) -> Entry:
+        """Puts `configuration` at the end: it is in force."""
+        payload = encode_configuration(configuration)
+        entry = Entry(Index(self.last_index + 1), term, EntryKind.MEMBERSHIP, payload)
+        self.append(entry)
+        self.configurations.add(entry.index, configuration)
+        return entry
 
     def merge(self, entries: Sequence[Entry]) -> None:
         """Takes over `entries`, which follow a position that matches.
@@ -140,6 +157,19 @@ class RaftLog:
         self._unstable.extend(entries)
         self.last_index = entries[-1].index
         self.last_term = entries[-1].term
+        self._note_configurations(entries)
+
+    def _note_configurations(self, entries: Sequence[Entry]) -> None:
+        for entry in entries:
+            if entry.kind is EntryKind.MEMBERSHIP:
+                try:
+                    configuration = decode_configuration(entry.data)
+                except ValueError as problem:
+                    # Only a leader proposes it, and it encodes what it proposes.
+                    raise InvariantViolation(
+                        f"entry {entry.index} holds no configuration"
+                    ) from problem
+                self.configurations.add(entry.index, configuration)
 
     def _cut(self, first: int) -> None:
         """Drops all from `first` on; what was handed out goes when the next bundle replaces it."""
@@ -155,6 +185,8 @@ class RaftLog:
             for record in self._in_flight:
                 record[1] = min(record[1], keep)
         self.last_index = Index(keep)
+        if first <= self.configurations.current_index:
+            self.configurations.cut(first)
 
     def commit_to(self, index: Index) -> None:
         """Moves the commit index forward; it never moves back."""
@@ -205,6 +237,7 @@ class RaftLog:
                 f"applied {index} after {self.applied}, of {self.handed_out} handed out"
             )
         self.applied = index
+        self.configurations.release(index)
 
 
 def _fitting(entries: list[Entry], start: int, bytes_max: int) -> tuple[Entry, ...]:

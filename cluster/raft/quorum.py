@@ -21,6 +21,12 @@ class Electorate(Protocol):
         """At least one."""
         ...
 
+    @property
+    def outgoing(self) -> frozenset[ReplicaId]:
+        """The voters before a change that is under way: a majority of them is needed too. Else
+        empty."""
+        ...
+
 
 @unique
 class Tally(Enum):
@@ -34,18 +40,35 @@ class Tally(Enum):
 def agreed(electorate: Electorate, reached: Callable[[ReplicaId], int]) -> int:
     """The highest value that a majority has reached, where `reached` tells each voter's."""
     values = sorted(map(reached, electorate.voters))
-    return values[(len(values) - 1) // 2]
+    value = values[(len(values) - 1) // 2]
+    if electorate.outgoing:
+        values = sorted(map(reached, electorate.outgoing))
+        value = min(value, values[(len(values) - 1) // 2])
+    return value
 
 
 def is_majority(electorate: Electorate, present: Callable[[ReplicaId], bool]) -> bool:
     """Whether a majority is `present`."""
-    voters = electorate.voters
-    return 2 * sum(map(present, voters)) > len(voters)
+    outgoing = electorate.outgoing
+    return _is_majority(electorate.voters, present) and (
+        not outgoing or _is_majority(outgoing, present)
+    )
 
 
 def tally(electorate: Electorate, votes: Mapping[ReplicaId, bool]) -> Tally:
     """How the vote stands; an answer from outside the electorate counts for nothing."""
-    voters = electorate.voters
+    incoming = _tally(electorate.voters, votes)
+    outgoing = _tally(electorate.outgoing, votes) if electorate.outgoing else Tally.WON
+    if Tally.LOST in (incoming, outgoing):
+        return Tally.LOST
+    return incoming if outgoing is Tally.WON else Tally.OPEN
+
+
+def _is_majority(voters: frozenset[ReplicaId], present: Callable[[ReplicaId], bool]) -> bool:
+    return 2 * sum(map(present, voters)) > len(voters)
+
+
+def _tally(voters: frozenset[ReplicaId], votes: Mapping[ReplicaId, bool]) -> Tally:
     granted = refused = 0
     for voter in voters:
         vote = votes.get(voter)

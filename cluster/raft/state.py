@@ -30,13 +30,14 @@ from cluster.raft.ready import HardState, Role
 class ElectionTimer:
     """Ticks since a leader was heard, a vote given or a campaign begun (dissertation 3.4)."""
 
-    __slots__ = ("_alone", "_max", "_min", "_random", "elapsed", "timeout")
+    __slots__ = ("_max", "_min", "_random", "alone", "elapsed", "timeout")
 
-    def __init__(self, config: RaftConfig, random: Random, *, alone: bool) -> None:
+    def __init__(self, config: RaftConfig, random: Random) -> None:
         self._min = config.election_ticks_min
         self._max = config.election_ticks_max
         self._random = random
-        self._alone = alone
+        self.alone = False
+        """The only vote of the group is this replica's."""
         self.elapsed = 0
         self.timeout = 0
         self.redraw()
@@ -48,8 +49,8 @@ class ElectionTimer:
     def redraw(self) -> None:
         """Begins to count anew, with a new timeout."""
         self.elapsed = 0
-        # A replica alone in its group has no leader to wait for.
-        self.timeout = 1 if self._alone else self._random.randint(self._min, self._max)
+        # Who decides alone has no leader to wait for.
+        self.timeout = 1 if self.alone else self._random.randint(self._min, self._max)
 
     def tick(self) -> bool:
         """One tick passed. Whether it is time to campaign."""
@@ -86,17 +87,19 @@ class ReplicaState:
         *,
         replica: ReplicaId,
         config: RaftConfig,
-        configuration: Configuration,
         hard_state: HardState,
         log: RaftLog,
         random: Random,
     ) -> None:
         self.replica = replica
         self.config = config
-        self.configuration = configuration
-        self.peers = configuration.peers_of(replica)
         self.log = log
-        self.timer = ElectionTimer(config, random, alone=not self.peers)
+        self.timer = ElectionTimer(config, random)
+        self.configuration = Configuration()
+        """The latest in the log, committed or not."""
+        self.peers: tuple[ReplicaId, ...] = ()
+        """Its other members."""
+        self.follow_log()
         self.term = hard_state.term
         self.vote = hard_state.vote
         self.role = Role.FOLLOWER
@@ -113,6 +116,23 @@ class ReplicaState:
         self._hard_state_number = 0
         """The bundle that carries, or will carry, the last change of term or vote."""
         self._handed_out_commit = hard_state.commit
+
+    @property
+    def may_campaign(self) -> bool:
+        """Whether this replica has a vote, or had one in what is not yet known to be replaced
+        (dissertation 4.2.2). Learners do not (4.2.1)."""
+        log = self.log
+        return log.configurations.elects(self.replica, log.commit)
+
+    def follow_log(self) -> None:
+        """Takes over the configuration that the log now ends with (4.1)."""
+        configuration = self.log.configurations.current
+        self.configuration = configuration
+        self.peers = configuration.peers_of(self.replica)
+        alone = configuration.electors == {self.replica}
+        if alone is not self.timer.alone:
+            self.timer.alone = alone
+            self.timer.redraw()
 
     def set_vote(self, term: Term, vote: ReplicaId | None) -> None:
         """Term and vote change together, and are persisted together."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from cluster.ids import Index, ReplicaId, Term
+from cluster.raft.configuration import Configuration
 from cluster.raft.leader import Leader
 from cluster.raft.progress import ProgressState
 from cluster.raft.ready import Role
@@ -48,6 +49,8 @@ class Status:
     """Leadership is being handed to this replica."""
     uncommitted_bytes: int
     reads_waiting: int
+    configuration: Configuration
+    """The latest in the log, committed or not."""
     peers: tuple[PeerStatus, ...]
     """Empty unless this replica leads."""
 
@@ -69,6 +72,7 @@ def status_of(state: ReplicaState, leader: Leader | None) -> Status:
         transfer_to=None if leader is None else leader.transfer_to,
         uncommitted_bytes=0 if leader is None else leader.uncommitted_bytes,
         reads_waiting=0 if leader is None else leader.reads_waiting,
+        configuration=state.configuration,
         peers=() if leader is None else _peers(state, leader),
     )
 

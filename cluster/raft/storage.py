@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from cluster.ids import Index, Term
-from cluster.raft.messages import Entry
+from cluster.raft.messages import Entry, EntryKind
 
 
 class LogStorage(Protocol):
@@ -30,6 +30,11 @@ class LogStorage(Protocol):
 
     def entries(self, low: Index, high: Index, bytes_max: int) -> Sequence[Entry]:
         """The entries at low ≤ index < high that fit in `bytes_max` of payload; at least one."""
+        ...
+
+    def membership_entries(self, low: Index, high: Index) -> Sequence[Entry]:
+        """The MEMBERSHIP entries at low ≤ index < high: asked once, at the start, and to be found
+        without reading all others. They are few."""
         ...
 
 
@@ -70,6 +75,11 @@ class MemoryLogStorage:
                 break
             taken.append(entry)
         return taken
+
+    def membership_entries(self, low: Index, high: Index) -> Sequence[Entry]:
+        """See LogStorage."""
+        held = self._entries[low - self._first_index : high - self._first_index]
+        return [entry for entry in held if entry.kind is EntryKind.MEMBERSHIP]
 
     def append(self, entries: Sequence[Entry]) -> None:
         """Puts `entries` at their indexes and drops whatever stood there or after."""

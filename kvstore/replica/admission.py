@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from cluster.ids import ReplicaId
 from cluster.membership import PeerContacts
+from cluster.raft.quorum import is_majority
 from kvstore.replica.replica import UNSETTLED, Replica
 from kvstore.replica.requests import Answer, Request, Status, WriteRequest
 
@@ -103,6 +104,13 @@ class Admission:
     def is_silent(self, peer: ReplicaId) -> bool:
         """Whether nothing has come from `peer` for so long that it may be gone."""
         return self.silence_ticks(peer) > self._silence_ticks_max
+
+    def reaches_majority(self, replica: Replica, within_ticks: int) -> bool:
+        """Whether enough voters for a commit were heard within that time."""
+        return is_majority(
+            replica.core.configuration,
+            lambda voter: self._contacts.reachable((voter,), within_ticks + 1) == 1,
+        )
 
     def reachable_voters(self, replica: Replica, within_ticks: int) -> int:
         """How many of the group's voters, this one included, were heard within that time."""

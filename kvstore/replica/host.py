@@ -111,7 +111,7 @@ class Host:
         may be quiet, and it may not know that they have a leader: they speak up."""
         with self.guard:
             for replica in self.replicas.values():
-                if replica.is_leader and peer in replica.voters:
+                if replica.is_leader and peer in replica.members:
                     replica.core.wake()
                     self._awake[replica.group] = replica
 
@@ -233,8 +233,7 @@ class Host:
         """
         within = 2 * self.config.heartbeat_ticks + 1
         for group, replica in list(self._writers.items()):
-            voters = len(replica.voters)
-            if 2 * self.admission.reachable_voters(replica, within) > voters:
+            if self.admission.reaches_majority(replica, within):
                 replica.propose_waiting()
                 if replica.core.has_ready:
                     self._touch(replica)
@@ -282,7 +281,7 @@ class Host:
         """A peer fell silent: the groups it may lead have to find out, and those led here too."""
         silent = self.contacts.silent_ticks(peer)
         for replica in self.replicas.values():
-            if peer in replica.voters:
+            if peer in replica.members:
                 # Only silence of its own leader is a follower's reason to campaign soon.
                 replica.core.wake(silent if replica.core.leader == peer else 0)
                 self._awake[replica.group] = replica

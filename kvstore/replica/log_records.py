@@ -65,10 +65,12 @@ def decode_entries(payload: bytes) -> list[Entry]:
     ]
 
 
-def decode_entry_terms(payload: bytes) -> tuple[Index, Sequence[int]]:
-    """Only the first index and the terms of a record's payload: what recovery needs."""
+def decode_entry_heads(payload: bytes) -> tuple[Index, Sequence[int], bytes]:
+    """Only the first index, the terms and the kinds of a record's payload: what recovery needs."""
     first, count = _header(payload)
-    return Index(first), u64s(count).unpack_from(payload, _ENTRIES.size)
+    kinds_at = _ENTRIES.size + 8 * count
+    terms = u64s(count).unpack_from(payload, _ENTRIES.size)
+    return Index(first), terms, payload[kinds_at : kinds_at + count]
 
 
 def encode_hard_state(state: HardState) -> bytes:

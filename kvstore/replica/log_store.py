@@ -13,10 +13,10 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from cluster.ids import Index, Term
-from cluster.raft.messages import Entry
+from cluster.raft.messages import Entry, EntryKind
 from kvstore.commitlog.commit_log import Position
 from kvstore.errors import CorruptionError, InvariantViolation
-from kvstore.replica.log_records import decode_entries, decode_entry_terms
+from kvstore.replica.log_records import decode_entries, decode_entry_heads
 
 
 class RecordReader(Protocol):
@@ -74,6 +74,7 @@ class LogStore:
         "_cache_bytes",
         "_cache_bytes_max",
         "_last_index",
+        "_memberships",
         "_reader",
         "_runs",
         "_term_firsts",
@@ -87,6 +88,8 @@ class LogStore:
         # Runs of entries of one term: the index where each begins, and its term.
         self._term_firsts: list[int] = []
         self._terms: list[Term] = []
+        # Where changes of membership stand: few, and looked for at every start.
+        self._memberships: list[Index] = []
         self._runs = RunIndex()
         # The latest entries, without a gap, up to the last.
         self._cache: deque[Entry] = deque()
@@ -100,7 +103,7 @@ class LogStore:
 
     def recover(self, payload: bytes, position: Position) -> None:
         """Takes an entries record found in the commit log, in the order of writing."""
-        first, terms = decode_entry_terms(payload)
+        first, terms, kinds = decode_entry_heads(payload)
         if first > self._last_index + 1:
             raise CorruptionError(
                 f"the commit log goes from index {self._last_index} to {first} of one group:"
@@ -109,6 +112,8 @@ class LogStore:
         self._cut(first)
         for offset, term in enumerate(terms):
             self._note_term(first + offset, Term(term))
+            if kinds[offset] == EntryKind.MEMBERSHIP:
+                self._memberships.append(Index(first + offset))
         self._last_index = Index(first + len(terms) - 1)
         self._runs.add(first, position)
 
@@ -125,6 +130,8 @@ class LogStore:
         for entry in entries:
             self._note_term(entry.index, entry.term)
             self._cache_bytes += len(entry.data)
+            if entry.kind is EntryKind.MEMBERSHIP:
+                self._memberships.append(entry.index)
         self._cache.extend(entries)
         self._last_index = entries[-1].index
 
@@ -182,6 +189,14 @@ class LogStore:
             index = taken[-1].index + 1
         return taken
 
+    def membership_entries(self, low: Index, high: Index) -> Sequence[Entry]:
+        """See LogStorage."""
+        return [
+            self.entries(index, Index(index + 1), 0)[0]
+            for index in self._memberships
+            if low <= index < high
+        ]
+
     def _from(self, index: int, high: int) -> list[Entry]:
         """Entries from `index` on and below `high`: all from memory, or those of one record."""
         cache = self._cache
@@ -209,6 +224,8 @@ class LogStore:
         while self._term_firsts and self._term_firsts[-1] >= first:
             self._term_firsts.pop()
             self._terms.pop()
+        while self._memberships and self._memberships[-1] >= first:
+            self._memberships.pop()
         self._runs.cut(first)
         while self._cache and self._cache[-1].index >= first:
             self._cache_bytes -= len(self._cache.pop().data)

@@ -8,7 +8,7 @@ from cluster.errors import InvariantViolation
 from cluster.ids import Index
 from cluster.partition.map import ClusterMap
 from cluster.partition.meta import apply
-from cluster.raft.messages import Entry
+from cluster.raft.messages import Entry, EntryKind
 from kvstore.codec.byteslist import CodecError
 from kvstore.codec.meta import decode_map, decode_meta_command, encode_map
 from kvstore.storage.engine import Engine
@@ -35,7 +35,7 @@ class MetaMachine:
                     f"meta entry {entry.index} applied after {self.applied_index}"
                 )
             self.applied_index = entry.index
-            if entry.data:
+            if entry.data and entry.kind is EntryKind.NORMAL:
                 cluster_map = self._apply_command(cluster_map, entry)
         # Empty: applied, but the cluster has not begun.
         self._state.save(self.applied_index, encode_map(cluster_map) if cluster_map else b"")

@@ -6,7 +6,7 @@ from random import Random
 from typing import Final
 
 from cluster.ids import META_GROUP, GroupId, Index, ReplicaId
-from cluster.raft import Configuration, Raft, RaftConfig
+from cluster.raft import Configuration, Raft, RaftConfig, decode_configuration
 from cluster.raft.ready import HardState
 from kvstore.commitlog.commit_log import Position, Record
 from kvstore.errors import CorruptionError
@@ -76,7 +76,7 @@ class ReplicaMaker:
     def make(
         self, group: GroupId, voters: frozenset[ReplicaId], meta_applied: Index | None = None
     ) -> Replica:
-        """The replica of `group`, as it was persisted or new.
+        """The replica of `group`, as it was persisted or new; `voters` are those it began with.
 
         `meta_applied`, for the meta group only: what its own state machine has applied.
 
@@ -94,10 +94,16 @@ class ReplicaMaker:
         core = Raft(
             replica=self._me,
             config=self._config,
-            configuration=Configuration(voters),
+            configuration=_configuration_at(Index(applied), log, voters),
             hard_state=hard_state,
             storage=log,
             applied=Index(applied),
             random=self._random,
         )
-        return Replica(group, voters, core, log, state)
+        return Replica(group, core, log, state)
+
+
+def _configuration_at(applied: Index, log: LogStore, voters: frozenset[ReplicaId]) -> Configuration:
+    """The configuration as of `applied`, of a log that still has its beginning."""
+    changes = log.membership_entries(log.first_index(), Index(applied + 1))
+    return decode_configuration(changes[-1].data) if changes else Configuration(voters)

@@ -32,7 +32,6 @@ class Replica:
         "group",
         "log",
         "state",
-        "voters",
         "waiting_reads",
         "waiting_writes",
     )
@@ -40,13 +39,11 @@ class Replica:
     def __init__(
         self,
         group: GroupId,
-        voters: frozenset[ReplicaId],
         core: Raft,
         log: LogStore,
         state: PartitionState | None,
     ) -> None:
         self.group = group
-        self.voters = voters
         self.core = core
         self.log = log
         self.state = state
@@ -62,6 +59,16 @@ class Replica:
     def is_leader(self) -> bool:
         """Whether it leads, as far as it knows: only ReadIndex and commits prove it."""
         return self.core.role is Role.LEADER
+
+    @property
+    def voters(self) -> frozenset[ReplicaId]:
+        """Whoever has a vote in the group, as far as its log here tells."""
+        return self.core.configuration.electors
+
+    @property
+    def members(self) -> frozenset[ReplicaId]:
+        """Whoever belongs to the group, as far as its log here tells."""
+        return self.core.configuration.members
 
     def propose_waiting(self) -> None:
         """Proposes the waiting writes in order; when the core takes no more, the rest waits."""

@@ -82,7 +82,7 @@ class Stewardship:
             if replica.core.leader is not None:
                 continue
             if group == META_GROUP:
-                preferred = min(replica.voters)
+                preferred = min(replica.voters, default=None)
             elif cluster_map is not None:
                 preferred = cluster_map.replicas_of(partition_of(group))[0]
             else:
@@ -119,6 +119,7 @@ class Stewardship:
             {
                 peer.replica: last - peer.match
                 for peer in core.status().peers
-                if self._host.admission.silence_ticks(peer.replica) < recently
+                if peer.replica in core.configuration.voters
+                and self._host.admission.silence_ticks(peer.replica) < recently
             }
         )

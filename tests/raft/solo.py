@@ -16,6 +16,7 @@ from cluster.raft import (
     HardState,
     HeartbeatRequest,
     HeartbeatResponse,
+    MembershipChange,
     MemoryLogStorage,
     Message,
     Raft,
@@ -24,6 +25,7 @@ from cluster.raft import (
     Role,
     VoteRequest,
     VoteResponse,
+    encode_configuration,
 )
 
 M = TypeVar("M", bound=Message)
@@ -31,6 +33,8 @@ M = TypeVar("M", bound=Message)
 ME = ReplicaId(1)
 TWO = ReplicaId(2)
 THREE = ReplicaId(3)
+FOUR = ReplicaId(4)
+FIVE = ReplicaId(5)
 
 
 def entry(index: int, term: int, data: bytes = b"") -> Entry:
@@ -42,8 +46,31 @@ def log_of(terms: Sequence[int], first: int = 1, data: bytes = b"") -> tuple[Ent
     return tuple(entry(first + i, term, data) for i, term in enumerate(terms))
 
 
+def replicas(ids: Iterable[int]) -> frozenset[ReplicaId]:
+    return frozenset(map(ReplicaId, ids))
+
+
 def configuration(size: int) -> Configuration:
-    return Configuration(frozenset(ReplicaId(i) for i in range(1, size + 1)))
+    return Configuration(replicas(range(1, size + 1)))
+
+
+def members(
+    voters: Iterable[int] = (),
+    outgoing: Iterable[int] = (),
+    learners: Iterable[int] = (),
+    demoted: Iterable[int] = (),
+) -> Configuration:
+    return Configuration(
+        replicas(voters), replicas(outgoing), replicas(learners), replicas(demoted)
+    )
+
+
+def change(voters: Iterable[int], learners: Iterable[int] = ()) -> MembershipChange:
+    return MembershipChange(replicas(voters), replicas(learners))
+
+
+def membership_entry(index: int, term: int, group: Configuration) -> Entry:
+    return Entry(Index(index), Term(term), EntryKind.MEMBERSHIP, encode_configuration(group))
 
 
 class CompactedStorage(MemoryLogStorage):
@@ -70,18 +97,23 @@ class Solo:
         config: RaftConfig | None = None,
         seed: int = 0,
         compacted: int = 0,
+        group: Configuration | None = None,
+        log: Sequence[Entry] | None = None,
     ) -> None:
+        """A group of `size` voters, or `group`; a log with these terms, or these entries."""
+        group = group or configuration(size)
         self.storage = CompactedStorage()
-        self.storage.append(log_of(terms))
+        self.storage.append(log_of(terms) if log is None else log)
+        if log is not None:
+            terms = terms_of(log)
         if compacted:
             self.storage.compact(compacted)
-        self.size = size
         self.config = config or RaftConfig()
         now = max(terms, default=0) if term is None else term
         self.raft = Raft(
             replica=ME,
             config=self.config,
-            configuration=configuration(size),
+            configuration=group,
             hard_state=HardState(
                 Term(now), None if vote is None else ReplicaId(vote), Index(commit)
             ),
@@ -132,6 +164,10 @@ class Solo:
             if self.raft.role is role:
                 return sent
         raise AssertionError(f"not {role.name} after {ticks_max} ticks")
+
+    def role(self) -> Role:
+        """What a type checker does not take for what it was before."""
+        return self.raft.role
 
     # Peers
 
@@ -201,10 +237,12 @@ class Solo:
 
     def lead(self, *, caught_up: Iterable[ReplicaId] = ()) -> list[Message]:
         """Wins an election; `caught_up` acknowledge all of it. Returns what was sent since."""
-        self.tick_until(Role.PRE_CANDIDATE)
-        voters = [ReplicaId(2 + i) for i in range(self.size // 2)]
-        self.step(*[self.grant(voter, pre_vote=True) for voter in voters])
-        sent = self.step(*[self.grant(voter) for voter in voters])
+        voters = sorted(self.raft.configuration.electors - {ME})
+        sent = self.tick_until(Role.PRE_CANDIDATE if voters else Role.LEADER)
+        for role, pre_vote in ((Role.CANDIDATE, True), (Role.LEADER, False)):
+            for voter in voters:
+                if self.raft.role < role:
+                    sent = self.step(self.grant(voter, pre_vote=pre_vote))
         assert self.raft.role is Role.LEADER
         for peer in caught_up:
             sent.extend(self.step(self.accepts(self.raft.last_index, peer)))

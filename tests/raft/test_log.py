@@ -12,7 +12,7 @@ from cluster.errors import InvariantViolation
 from cluster.ids import Index, Term
 from cluster.raft import Entry, MemoryLogStorage
 from cluster.raft.log import RaftLog
-from tests.raft.solo import CompactedStorage, entry, indexes, log_of, terms_of
+from tests.raft.solo import CompactedStorage, configuration, entry, indexes, log_of, terms_of
 
 
 class Host:
@@ -25,7 +25,12 @@ class Host:
         self.storage.append(log_of(terms))
         if compacted:
             self.storage.compact(compacted)
-        self.log = RaftLog(self.storage, commit=Index(commit), applied=Index(applied))
+        self.log = RaftLog(
+            self.storage,
+            commit=Index(commit),
+            applied=Index(applied),
+            configuration=configuration(3),
+        )
         self.number = 0
 
     def hand_out(self) -> int:

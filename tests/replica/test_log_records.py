@@ -12,7 +12,7 @@ from cluster.raft.ready import HardState
 from kvstore.codec.byteslist import CodecError
 from kvstore.replica.log_records import (
     decode_entries,
-    decode_entry_terms,
+    decode_entry_heads,
     decode_hard_state,
     encode_entries,
     encode_hard_state,
@@ -40,8 +40,9 @@ def runs(draw: st.DrawFn) -> list[Entry]:
 def test_entries_come_back_as_they_were(run: list[Entry]) -> None:
     payload = encode_entries(run)
     assert decode_entries(payload) == run
-    first, terms = decode_entry_terms(payload)
+    first, terms, kinds = decode_entry_heads(payload)
     assert (first, list(terms)) == (run[0].index, [entry.term for entry in run])
+    assert list(kinds) == [entry.kind for entry in run]
 
 
 @given(U64, st.none() | st.integers(1, 1 << 60), U64)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -148,6 +150,9 @@ def test_it_reads_like_the_log_in_memory_and_recovers_to_the_same(data: st.DataO
                 first = data.draw(st.integers(1, first))
                 term += 1
             written = entries(first, [term] * data.draw(st.integers(1, 4)))
+            if data.draw(st.booleans()):
+                last = written[-1]
+                written = (*written[:-1], replace(last, kind=EntryKind.MEMBERSHIP))
             log.append(written)
             model.append(written)
             waiting.append(written)
@@ -164,9 +169,15 @@ def test_it_reads_like_the_log_in_memory_and_recovers_to_the_same(data: st.DataO
             assert log.entries(Index(low), Index(high), bytes_max) == model.entries(
                 Index(low), Index(high), bytes_max
             )
+            assert log.membership_entries(Index(low), Index(high)) == model.membership_entries(
+                Index(low), Index(high)
+            )
             assert [log.term(Index(i)) for i in range(model.last_index() + 1)] == [
                 model.term(Index(i)) for i in range(model.last_index() + 1)
             ]
     for written in waiting:
         log.persisted(written, disk.write(written))
-    assert contents(recovered(disk)) == contents(log)
+    again = recovered(disk)
+    assert contents(again) == contents(log)
+    everything = Index(1), Index(log.last_index() + 1)
+    assert again.membership_entries(*everything) == log.membership_entries(*everything)

@@ -1,0 +1,90 @@
+"""What a leader sends to its peers: heartbeats and entries (dissertation 3.5), once per bundle."""
+
+from __future__ import annotations
+
+from cluster.ids import Index, ReplicaId, Term
+from cluster.raft.messages import AppendRequest, Entry, HeartbeatRequest
+from cluster.raft.progress import Progress
+from cluster.raft.state import ReplicaState
+
+_Batch = tuple[tuple[Entry, ...], int]
+"""Entries and their bytes of payload."""
+
+
+class Replication:
+    """The peers of one leader in one term."""
+
+    __slots__ = ("_state", "progress")
+
+    def __init__(self, state: ReplicaState) -> None:
+        self._state = state
+        self.progress: dict[ReplicaId, Progress] = {}
+        """Every other member's, in order. The same dict for as long as the leader leads."""
+
+    def follow_configuration(self, heard_at: int) -> None:
+        """Begins with new members, as if they had been heard at `heard_at`; forgets those that
+        are no longer any."""
+        state = self._state
+        config = state.config
+        before = dict(self.progress)
+        self.progress.clear()
+        for peer in state.peers:
+            self.progress[peer] = before.get(peer) or Progress(
+                next_index=state.log.last_index + 1,
+                heard_at=heard_at,
+                messages_max=config.inflight_messages_max,
+                bytes_max=config.inflight_bytes_max,
+            )
+
+    def send_heartbeats(self, read_round: int) -> None:
+        """One to each peer; its answer confirms `read_round`."""
+        state = self._state
+        commit = state.log.commit
+        for peer, progress in self.progress.items():
+            # Beyond `match` the peer's log may still hold entries of others.
+            known = Index(min(commit, progress.match))
+            state.send(
+                HeartbeatRequest(state.replica, peer, state.term, known, read_round, state.quiet)
+            )
+
+    def send_entries(self) -> None:
+        """To each peer what its window allows. Peers at the same place share what is cut from the
+        log."""
+        batches: dict[tuple[int, int], _Batch] = {}
+        for peer, progress in self.progress.items():
+            self._send_entries(peer, progress, batches)
+
+    def _send_entries(
+        self, peer: ReplicaId, progress: Progress, batches: dict[tuple[int, int], _Batch]
+    ) -> None:
+        log = self._state.log
+        if progress.next < log.first_index():
+            return  # what it needs was compacted: Status tells
+        while True:
+            entries, size = self._next_batch(progress, batches)
+            if not entries and not progress.owes_request:
+                return
+            self._send_append(peer, progress.next - 1, entries)
+            progress.sent(len(entries), size)
+
+    def _next_batch(self, progress: Progress, batches: dict[tuple[int, int], _Batch]) -> _Batch:
+        """The entries to send next: none when all was sent or the window is full."""
+        log = self._state.log
+        room = progress.room()
+        if progress.next > log.last_index or room <= 0:
+            return (), 0
+        key = (progress.next, min(room, self._state.config.append_bytes_max))
+        batch = batches.get(key)
+        if batch is None:
+            entries = log.entries(*key)
+            batch = batches[key] = (entries, sum([len(entry.data) for entry in entries]))
+        return batch if progress.fits(batch[1]) else ((), 0)
+
+    def _send_append(self, peer: ReplicaId, prev: int, entries: tuple[Entry, ...]) -> None:
+        state = self._state
+        prev_term: Term = state.log.term(prev)
+        state.send(
+            AppendRequest(
+                state.replica, peer, state.term, Index(prev), prev_term, state.log.commit, entries
+            )
+        )
