@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import partial
 
 from cluster.ids import Index, ReplicaId, Term
-from cluster.raft import Configuration, Entry, EntryKind, HardState, Message, Raft
+from cluster.raft import Configuration, Entry, EntryKind, HardState, MembershipChange, Message, Raft
 from tests.raft.script_file import ScriptError, Words
 from tests.raft.script_print import KINDS, kind_of, message_line, status_lines
 from tests.raft.script_world import Member, World, tick_often
@@ -30,6 +30,7 @@ class Commands:
             "elect": self._elect,
             "propose": self._propose,
             "read": self._read,
+            "change": self._change,
             "transfer": self._transfer,
             "wake": self._wake,
             "ready": self._ready,
@@ -68,7 +69,10 @@ class Commands:
             raise ScriptError(f"config: {error}") from None
 
     def _group(self, words: Words) -> None:
-        self.world.configuration = Configuration(frozenset(words.replicas()))
+        learners = words.span(words.named("learners") or "")
+        self.world.configuration = Configuration(
+            frozenset(words.replicas()), learners=frozenset(learners)
+        )
 
     def _add(self, words: Words) -> None:
         world = self.world
@@ -81,12 +85,14 @@ class Commands:
             Index(words.number("commit") or 0),
         )
         applied = Index(words.number("applied") or 0)
-        if world.configuration is None:
+        group = Configuration() if words.flag("joining") else world.configuration
+        if group is None:
             raise ScriptError("add: no group was given")
         for replica in words.replicas():
             if replica in world.members:
                 raise ScriptError(f"add: replica {replica} is there")
-            member = Member(replica, world.configuration)
+            member = Member(replica, group)
+            member.disk.configurations = [(Index(0), group)]
             member.timeouts.extra = replica - 1
             member.disk.applied = applied
             member.disk.storage.append(
@@ -102,7 +108,7 @@ class Commands:
         disk = self.world.member(replica := words.replica()).disk
         applied = words.number("applied")
         if applied is not None:
-            disk.applied = Index(applied)
+            disk.go_back(Index(applied))
         self.world.restart(replica, disk.synced if words.flag("synced") else disk.hard_state)
 
     # Time and wishes
@@ -134,6 +140,14 @@ class Commands:
         replica = words.replica()
         for word in words.rest():
             self.world.act(replica, partial(Raft.read_index, context=int(word)))
+
+    def _change(self, words: Words) -> None:
+        replica = words.replica()
+        change = MembershipChange(
+            frozenset(words.span(words.named("voters") or "")),
+            frozenset(words.span(words.named("learners") or "")),
+        )
+        self.world.act(replica, partial(Raft.propose_membership, change=change))
 
     def _transfer(self, words: Words) -> None:
         replica, to = words.replica(), words.replica()
@@ -231,8 +245,11 @@ class Commands:
 
     def _status(self, words: Words) -> None:
         for replica in words.replicas() or sorted(self.world.members):
-            raft = self.world.member(replica).raft
-            for line in [f"{replica} is down"] if raft is None else status_lines(raft):
+            member = self.world.member(replica)
+            if member.raft is None:
+                self.world.say(f"{replica} is down")
+                continue
+            for line in status_lines(member.raft, member.began_with):
                 self.world.say(line)
 
     def _stabilize(self, words: Words) -> None:

@@ -126,7 +126,7 @@ class Words:
     def span(self, text: str) -> list[ReplicaId]:
         """The replicas of one word."""
         found: list[ReplicaId] = []
-        for part in text.split(","):
+        for part in filter(None, text.split(",")):
             low, dots, high = part.partition("..")
             last = high if dots else low
             found += [ReplicaId(i) for i in range(self._integer(low), self._integer(last) + 1)]

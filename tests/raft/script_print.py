@@ -8,6 +8,7 @@ from itertools import groupby
 from cluster.raft import (
     AppendRequest,
     AppendResponse,
+    Configuration,
     Entry,
     EntryKind,
     HardState,
@@ -22,6 +23,7 @@ from cluster.raft import (
     TimeoutNow,
     VoteRequest,
     VoteResponse,
+    decode_configuration,
 )
 
 DATA_SHOWN_MAX = 12
@@ -80,8 +82,21 @@ def _body(message: Message) -> str:
 
 def entry_word(entry: Entry) -> str:
     """One entry with its payload, if it has one."""
-    kind = "" if entry.kind is EntryKind.NORMAL else f" {entry.kind.name}"
-    return f"{entry.index}@{entry.term}{kind}{_data(entry.data)}"
+    if entry.kind is EntryKind.MEMBERSHIP:
+        return f"{entry.index}@{entry.term} [{members_line(decode_configuration(entry.data))}]"
+    return f"{entry.index}@{entry.term}{_data(entry.data)}"
+
+
+def members_line(configuration: Configuration) -> str:
+    """Who belongs to the group: 1 2 4 and 1 2 3, learners 5."""
+    sets = {
+        "": configuration.voters,
+        " and ": configuration.outgoing,
+        "; learners ": configuration.learners,
+        "; to be learners ": configuration.demoted,
+    }
+    words = [name + " ".join(map(str, sorted(some))) for name, some in sets.items() if some]
+    return "".join(words) or "nobody"
 
 
 def _data(data: bytes) -> str:
@@ -150,8 +165,8 @@ def log_line(raft: Raft) -> str:
     return ", ".join(_runs(log_positions(raft))) or "empty"
 
 
-def status_lines(raft: Raft) -> Iterator[str]:
-    """All of one replica."""
+def status_lines(raft: Raft, began_with: Configuration) -> Iterator[str]:
+    """All of one replica; its group, if that is not what it began with."""
     status = raft.status()
     quiet = ", quiet" if status.is_quiet else ""
     yield (
@@ -162,6 +177,8 @@ def status_lines(raft: Raft) -> Iterator[str]:
         f"  log {log_line(raft)}; persisted {status.persisted}, commit {status.commit}, "
         f"applied {status.applied}"
     )
+    if status.configuration != began_with:
+        yield f"  members {members_line(status.configuration)}"
     if status.role is Role.LEADER:
         yield from _leader_lines(status)
 
@@ -200,6 +217,7 @@ def features(raft: Raft) -> dict[str, str]:
         "term": str(status.term),
         "vote": str(status.vote or "none"),
         "leader": str(status.leader or "none"),
+        "members": members_line(status.configuration),
         "last": f"{log.last_index}@{log.last_term}",
         "persisted": str(status.persisted),
         "commit": str(status.commit),

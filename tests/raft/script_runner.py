@@ -16,9 +16,9 @@ The group:
 | command | what happens |
 | --- | --- |
 | `config NAME=N …` | fields of RaftConfig, for the replicas started from now on |
-| `group R…` | the voters, for the replicas added from now on |
+| `group R…` | the voters, for the replicas added from now on; `learners=4,5` |
 | `add R…` | starts replicas, with `log=1x3,4` (three entries of term 1, one of 4), `term=N`, \
-`vote=R`, `commit=N` and `applied=N` on their disks |
+`vote=R`, `commit=N` and `applied=N` on their disks; `joining`: they know of no group |
 | `crash R` | ends a life; `wrote=N`: bundles up to N had reached the disk, unanswered |
 | `restart R` | begins the next from the disk; `synced`: with the commit index of the last sync; \
 `applied=N`: what the state machine kept |
@@ -32,6 +32,7 @@ Time and wishes:
 | `campaign R` | ticks pass for R until its election timeout ends |
 | `elect R (R…)` | R campaigns until it leads; only these replicas and their votes take part |
 | `propose R DATA…` | `bytes=N`: each payload is filled up to N bytes |
+| `change R voters=1..3` | as `Raft.propose_membership`; `learners=4` |
 | `read R CONTEXT…` | as `Raft.read_index` |
 | `transfer R TO` | as `Raft.transfer_leadership` |
 | `wake R` | as `Raft.wake`; `silent=N` |

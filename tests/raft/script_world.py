@@ -18,6 +18,7 @@ from cluster.ids import Index, ReplicaId, Term
 from cluster.raft import (
     Configuration,
     Entry,
+    EntryKind,
     HardState,
     MemoryLogStorage,
     Message,
@@ -25,6 +26,7 @@ from cluster.raft import (
     RaftConfig,
     Ready,
     Role,
+    decode_configuration,
 )
 from tests.raft.script_file import ScriptError
 from tests.raft.script_print import (
@@ -61,6 +63,20 @@ class Disk:
     """The hard state that reached stable storage: its commit index may be older."""
     storage: MemoryLogStorage = field(default_factory=MemoryLogStorage)
     applied: Index = Index(0)
+    configurations: list[tuple[Index, Configuration]] = field(default_factory=list)
+    """Of the state machine: (applied up to there or beyond, who belongs to the group)."""
+
+    def apply(self, entries: list[Entry]) -> None:
+        """The state machine's part."""
+        self.applied = entries[-1].index
+        for entry in entries:
+            if entry.kind is EntryKind.MEMBERSHIP:
+                self.configurations.append((entry.index, decode_configuration(entry.data)))
+
+    def go_back(self, applied: Index) -> None:
+        """The state machine has lost what it applied after `applied`."""
+        self.applied = applied
+        self.configurations = [one for one in self.configurations if one[0] <= applied]
 
     def write(self, bundle: Ready) -> None:
         """One atomic step."""
@@ -76,7 +92,7 @@ class Member:
     """A replica with its host."""
 
     replica: ReplicaId
-    configuration: Configuration
+    began_with: Configuration
     disk: Disk = field(default_factory=Disk)
     raft: Raft | None = None
     storage: MemoryLogStorage = field(default_factory=MemoryLogStorage)
@@ -176,7 +192,7 @@ class World:
             member.raft = Raft(
                 replica=replica,
                 config=self.config,
-                configuration=member.configuration,
+                configuration=disk.configurations[-1][1],
                 hard_state=hard_state,
                 storage=member.storage,
                 applied=disk.applied,
@@ -234,7 +250,7 @@ class World:
         if not done:
             raise ScriptError(f"replica {replica} has nothing to apply")
         del member.unapplied[: len(done)]
-        member.disk.applied = done[-1].index
+        member.disk.apply(done)
         self.say(f"{replica} applied {entries_line(done)}")
         self.act(replica, lambda raft: raft.on_applied(done[-1].index), 1)
 

@@ -8,14 +8,15 @@ from collections.abc import Sequence
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from cluster.ids import Index
-from cluster.raft import Entry
+from cluster.ids import Index, Term
+from cluster.raft import Configuration, Entry, EntryKind, decode_configuration
 from cluster.raft.log import RaftLog
-from tests.raft.solo import CompactedStorage, entry
+from tests.raft.solo import CompactedStorage, configuration, entry, membership_entry
 from tests.raft.twins import LIVES
 
 SMALL = st.integers(0, 30)
 SIZES = st.integers(0, 12)
+GROUPS = st.integers(1, 5).map(configuration)
 
 
 class NaiveLog:
@@ -58,6 +59,11 @@ class NaiveLog:
             count += 1
         return count
 
+    def group(self, through: int) -> Configuration:
+        """Who belongs to the group by the log up to `through`."""
+        changes = [e for e in self.entries[:through] if e.kind is EntryKind.MEMBERSHIP]
+        return decode_configuration(changes[-1].data) if changes else configuration(3)
+
     def ready_to_apply(self) -> list[Entry]:
         return self.entries[self.handed_out : min(self.commit, self.persisted)]
 
@@ -80,7 +86,9 @@ class LogTwin(RuleBasedStateMachine):
         super().__init__()
         self.twin = NaiveLog()
         self.storage = CompactedStorage()
-        self.log = RaftLog(self.storage, commit=Index(0), applied=Index(0))
+        self.log = RaftLog(
+            self.storage, commit=Index(0), applied=Index(0), configuration=configuration(3)
+        )
         self.term = 1
         self.number = 0
 
@@ -95,8 +103,21 @@ class LogTwin(RuleBasedStateMachine):
         self.log.append(one)
         self.twin.take_over([one])
 
-    @rule(start=SMALL, repeated=st.integers(0, 4), sizes=st.lists(SIZES, max_size=4))
-    def merge(self, start: int, repeated: int, sizes: list[int]) -> None:
+    @rule(group=GROUPS)
+    def append_configuration(self, group: Configuration) -> None:
+        one = self.log.append_configuration(Term(self.term), group)
+        assert one == membership_entry(len(self.twin.entries) + 1, self.term, group)
+        self.twin.take_over([one])
+
+    @rule(
+        start=SMALL,
+        repeated=st.integers(0, 4),
+        sizes=st.lists(SIZES, max_size=4),
+        group=st.none() | GROUPS,
+    )
+    def merge(
+        self, start: int, repeated: int, sizes: list[int], group: Configuration | None
+    ) -> None:
         """A leader of a newer term sends some entries that are here, and some of its own."""
         held = self.twin.entries
         low = max(start % (len(held) + 1), self.twin.compacted)
@@ -107,6 +128,8 @@ class LogTwin(RuleBasedStateMachine):
         entries = held[low:high] + [
             self.new_entry(high + 1 + i, size) for i, size in enumerate(sizes)
         ]
+        if sizes and group is not None:
+            entries.append(membership_entry(entries[-1].index + 1, self.term, group))
         self.log.merge(entries)
         self.twin.take_over(entries)
 
@@ -172,7 +195,12 @@ class LogTwin(RuleBasedStateMachine):
         self.storage.append(twin.disk)
         if twin.compacted:
             self.storage.compact(twin.compacted)
-        self.log = RaftLog(self.storage, commit=Index(hint), applied=Index(twin.applied))
+        self.log = RaftLog(
+            self.storage,
+            commit=Index(hint),
+            applied=Index(twin.applied),
+            configuration=twin.group(twin.applied),
+        )
 
     # Questions
 
@@ -219,6 +247,8 @@ class LogTwin(RuleBasedStateMachine):
             twin.applied,
         )
         assert log.persisted == twin.persisted
+        assert log.configurations.current == twin.group(len(twin.entries))
+        assert log.configurations.at(twin.applied) == twin.group(twin.applied)
         assert log.has_unstable is bool(twin.new)
         assert log.has_committed is bool(twin.ready_to_apply())
 
