@@ -9,8 +9,9 @@ from functools import partial
 from cluster.ids import Index, ReplicaId, Term
 from cluster.raft import Configuration, Entry, EntryKind, HardState, MembershipChange, Message, Raft
 from tests.raft.script_file import ScriptError, Words
+from tests.raft.script_member import Member
 from tests.raft.script_print import KINDS, kind_of, message_line, status_lines
-from tests.raft.script_world import Member, World, tick_often
+from tests.raft.script_world import World, tick_often
 
 
 class Commands:

@@ -6,125 +6,35 @@ sees every bundle: a script that is rewritten in place cannot bless a broken pro
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterable
 from copy import deepcopy
-from dataclasses import dataclass, field
 from functools import partial
-from random import Random
 
 from cluster.errors import InvariantViolation, ProposalRefused
-from cluster.ids import Index, ReplicaId, Term
+from cluster.ids import ReplicaId
 from cluster.raft import (
     Configuration,
-    Entry,
-    EntryKind,
     HardState,
-    MemoryLogStorage,
     Message,
     Raft,
     RaftConfig,
-    Ready,
     Role,
-    decode_configuration,
 )
 from tests.raft.script_file import ScriptError
+from tests.raft.script_ledger import Ledger
+from tests.raft.script_member import Member
 from tests.raft.script_print import (
     bundle_lines,
     change_line,
     entries_line,
     features,
     kind_of,
-    log_positions,
     message_line,
 )
 
 CAMPAIGNS_MAX = 3
 
 VOTES = frozenset({"prevote", "prevote-reply", "vote", "vote-reply"})
-
-
-class Timeouts(Random):
-    """The chance of elections: replica i waits i - 1 ticks more than the shortest timeout, or what
-    the script says."""
-
-    extra = 0
-
-    def randint(self, a: int, b: int) -> int:
-        return min(a + self.extra, b)
-
-
-@dataclass(slots=True)
-class Disk:
-    """What survives a crash."""
-
-    hard_state: HardState = field(default_factory=HardState)
-    synced: HardState = field(default_factory=HardState)
-    """The hard state that reached stable storage: its commit index may be older."""
-    storage: MemoryLogStorage = field(default_factory=MemoryLogStorage)
-    applied: Index = Index(0)
-    configurations: list[tuple[Index, Configuration]] = field(default_factory=list)
-    """Of the state machine: (applied up to there or beyond, who belongs to the group)."""
-
-    def apply(self, entries: list[Entry]) -> None:
-        """The state machine's part."""
-        self.applied = entries[-1].index
-        for entry in entries:
-            if entry.kind is EntryKind.MEMBERSHIP:
-                self.configurations.append((entry.index, decode_configuration(entry.data)))
-
-    def go_back(self, applied: Index) -> None:
-        """The state machine has lost what it applied after `applied`."""
-        self.applied = applied
-        self.configurations = [one for one in self.configurations if one[0] <= applied]
-
-    def write(self, bundle: Ready) -> None:
-        """One atomic step."""
-        self.storage.append(bundle.entries)
-        if bundle.hard_state is not None:
-            self.hard_state = bundle.hard_state
-        if bundle.must_sync:
-            self.synced = self.hard_state
-
-
-@dataclass(slots=True)
-class Member:
-    """A replica with its host."""
-
-    replica: ReplicaId
-    began_with: Configuration
-    disk: Disk = field(default_factory=Disk)
-    raft: Raft | None = None
-    storage: MemoryLogStorage = field(default_factory=MemoryLogStorage)
-    timeouts: Timeouts = field(default_factory=Timeouts)
-    bundles: deque[Ready] = field(default_factory=deque)
-    """Handed out, not persisted."""
-    unapplied: list[Entry] = field(default_factory=list)
-    """Handed out as committed, not applied."""
-
-
-class Ledger:
-    """What must hold across replicas (dissertation figure 3.2). Raises AssertionError."""
-
-    def __init__(self) -> None:
-        self._leaders: dict[Term, ReplicaId] = {}
-        self._committed: dict[Index, tuple[Entry, Term]] = {}
-        """By index: the entry, and a term in which it was known to be committed."""
-
-    def see(self, replica: ReplicaId, raft: Raft, bundle: Ready) -> None:
-        """Election safety, leader completeness and state machine safety."""
-        if bundle.role is Role.LEADER:
-            known = self._leaders.setdefault(bundle.term, replica)
-            assert known == replica, f"{known} and {replica} both lead term {bundle.term}"
-            held = dict(log_positions(raft))
-            for index, (entry, term) in self._committed.items():
-                lost = term < bundle.term and held.get(index, entry.term) != entry.term
-                missing = term < bundle.term and index > raft.last_index
-                assert not lost, f"{replica} leads term {bundle.term} with another entry at {index}"
-                assert not missing, f"{replica} leads term {bundle.term} without entry {index}"
-        for entry in bundle.committed:
-            known_entry, _ = self._committed.setdefault(entry.index, (entry, bundle.term))
-            assert known_entry == entry, f"{replica} applies another entry at {entry.index}"
 
 
 class World:
