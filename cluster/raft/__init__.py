@@ -4,10 +4,10 @@
 `LogStorage` (storage.py) what it reads. Imports go one way:
 
 ```
-core → status, roles → leader → replication, membership, transfer, reads
+core → view → status, roles → leader → replication, membership, transfer, reads
 roles → voter, follower, candidate, leader → state → log, config
 log → storage, configurations;  replication, membership → progress, state
-reads → ready → messages → configuration;  candidate, leader → quorum
+reads → ready → messages → snapshot → configuration;  candidate, leader → quorum
 ```
 """
 
@@ -20,6 +20,7 @@ from cluster.raft.membership import (
     ChangeTooEarly,
     LearnerNotReady,
     NothingToChange,
+    VotersNotHeard,
 )
 from cluster.raft.messages import (
     AppendRequest,
@@ -29,12 +30,15 @@ from cluster.raft.messages import (
     HeartbeatRequest,
     HeartbeatResponse,
     Message,
+    SnapshotRequest,
     TimeoutNow,
     VoteRequest,
     VoteResponse,
 )
+from cluster.raft.progress import ProgressState
 from cluster.raft.reads import TooManyReads
 from cluster.raft.ready import HardState, ReadState, Ready, Role
+from cluster.raft.snapshot import SnapshotMeta
 from cluster.raft.status import PeerStatus, Status
 from cluster.raft.storage import LogStorage, MemoryLogStorage
 
@@ -56,16 +60,20 @@ __all__ = [
     "Message",
     "NothingToChange",
     "PeerStatus",
+    "ProgressState",
     "Raft",
     "RaftConfig",
     "ReadState",
     "Ready",
     "Role",
+    "SnapshotMeta",
+    "SnapshotRequest",
     "Status",
     "TimeoutNow",
     "TooManyReads",
     "VoteRequest",
     "VoteResponse",
+    "VotersNotHeard",
     "decode_configuration",
     "encode_configuration",
 ]

@@ -33,6 +33,9 @@ class RaftConfig:
     much of the log in memory nor keeps the host from its other work."""
     reads_waiting_max: int = 16 * _KIB
     """Reads that wait for their confirmation. Beyond: TooManyReads."""
+    snapshot_ticks_max: int = 1200
+    """How long a leader waits for a snapshot's receiver to acknowledge it before it sends another,
+    if the host does not say earlier that it failed."""
     promotion_lag_max: int = 1024
     """Entries that a learner may lack when it is made a voter. Beyond: LearnerNotReady."""
 

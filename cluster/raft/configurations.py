@@ -8,8 +8,13 @@ because a snapshot is of that state.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from cluster.errors import InvariantViolation
 from cluster.ids import Index, ReplicaId
 from cluster.raft.configuration import Configuration
+from cluster.raft.configuration_format import decode_configuration
+from cluster.raft.messages import Entry, EntryKind
 
 
 class Configurations:
@@ -33,6 +38,20 @@ class Configurations:
         """`configuration` was appended at `index`: it is in force."""
         self._held.append((index, configuration))
         self._look()
+
+    def note(self, entries: Sequence[Entry]) -> None:
+        """`entries` were appended: the configurations among them are in force, the last in the
+        end."""
+        for entry in entries:
+            if entry.kind is EntryKind.MEMBERSHIP:
+                try:
+                    configuration = decode_configuration(entry.data)
+                except ValueError as problem:
+                    # Only a leader proposes it, and it encodes what it proposes.
+                    raise InvariantViolation(
+                        f"entry {entry.index} holds no configuration"
+                    ) from problem
+                self.add(entry.index, configuration)
 
     def cut(self, first: int) -> None:
         """All from `first` on is no longer in the log; nothing applied is ever cut."""

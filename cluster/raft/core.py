@@ -10,7 +10,8 @@ What a replica is at a time, and how it comes to be something else, is in roles.
 A group whose replicas all hold the same committed log falls *quiet*: `tick()` does nothing until
 something happens. The leader's last heartbeat says so and is not answered. If it is lost, the
 follower campaigns in time, which wakes the leader and disturbs nobody. That a quiet leader's node
-is gone is for the host to see, which then calls `wake`.
+is gone is for the host to see, which then calls `wake`. Who has no vote, and so nothing to do when
+its leader is silent, falls quiet by itself.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from __future__ import annotations
 from random import Random
 
 from cluster.errors import InvariantViolation, NotLeader
-from cluster.ids import Index, ReplicaId, Term
+from cluster.ids import Index, ReplicaId
 from cluster.raft.config import RaftConfig
 from cluster.raft.configuration import Configuration, MembershipChange
 from cluster.raft.leader import Leader
@@ -29,18 +30,18 @@ from cluster.raft.messages import (
     HeartbeatRequest,
     HeartbeatResponse,
     Message,
-    TimeoutNow,
+    SnapshotRequest,
     VoteRequest,
     VoteResponse,
 )
-from cluster.raft.ready import HardState, ReadState, Ready, Role
+from cluster.raft.ready import HardState, ReadState, Ready
 from cluster.raft.roles import Roles
 from cluster.raft.state import ReplicaState
-from cluster.raft.status import Status, status_of
 from cluster.raft.storage import LogStorage
+from cluster.raft.view import ReplicaView
 
 
-class Raft:
+class Raft(ReplicaView):
     """One replica. Every method returns at once.
 
     `hard_state`, `storage` and `applied` are what survived; a new replica has HardState(), an empty
@@ -50,7 +51,7 @@ class Raft:
     something is seen that must never be: the host then stops.
     """
 
-    __slots__ = ("_log", "_roles", "_state")
+    __slots__ = ()
 
     def __init__(
         self,
@@ -80,62 +81,6 @@ class Raft:
         )
         self._roles = Roles(self._state)
 
-    # What it is
-
-    @property
-    def role(self) -> Role:
-        """What this replica is in its term."""
-        return self._state.role
-
-    @property
-    def term(self) -> Term:
-        """The current term."""
-        return self._state.term
-
-    @property
-    def vote(self) -> ReplicaId | None:
-        """Who got this replica's vote in the current term."""
-        return self._state.vote
-
-    @property
-    def leader(self) -> ReplicaId | None:
-        """The leader of the current term, as far as it is known."""
-        return self._state.leader
-
-    @property
-    def configuration(self) -> Configuration:
-        """Who belongs to the group, by the latest that stands in the log (4.1)."""
-        return self._state.configuration
-
-    @property
-    def commit(self) -> Index:
-        """All up to here is known to be committed."""
-        return self._log.commit
-
-    @property
-    def applied(self) -> Index:
-        """All up to here was applied, by the host's word."""
-        return self._log.applied
-
-    @property
-    def last_index(self) -> Index:
-        """The last index of the log, persisted or not."""
-        return self._log.last_index
-
-    @property
-    def persisted(self) -> Index:
-        """The log is on stable storage, as it is now, up to here."""
-        return self._log.persisted
-
-    @property
-    def is_quiet(self) -> bool:
-        """Whether `tick()` does nothing."""
-        return self._state.quiet
-
-    def status(self) -> Status:
-        """All of it, for operators."""
-        return status_of(self._state, self._roles.leader)
-
     # What the host wants
 
     def propose(self, data: bytes) -> Index:
@@ -155,14 +100,21 @@ class Raft:
         (dissertation 4.3). The change is completed once `configuration` is what was asked for and
         the entry that says so is committed; a leader that is not a voter any more then steps down.
 
-        Raises NotLeader, TransferInProgress, ChangeTooEarly, ChangeInProgress, LearnerNotReady or
-        NothingToChange: then nothing was appended. A quiet group does not know whom it could hear:
-        asked to make a voter, it wakes and refuses.
+        Raises NotLeader, TransferInProgress, ChangeTooEarly, ChangeInProgress, LearnerNotReady,
+        VotersNotHeard or NothingToChange: then nothing was appended. A quiet group does not know
+        whom it could hear: asked to change its voters, it wakes and may refuse.
         """
         leader = self._require_leader()
         if self._state.quiet:
             self.wake()
         return leader.propose_membership(change)
+
+    def report_snapshot_failed(self, request: SnapshotRequest) -> None:
+        """The snapshot of `request`, a message of this replica, will not arrive: another is sent
+        once its receiver is heard of. Without effect when it no longer leads or waits for it."""
+        leader = self._roles.leader
+        if leader is not None and request.term == self._state.term:
+            leader.on_snapshot_failed(request.to, request.snapshot.index)
 
     def read_index(self, context: int) -> None:
         """Asks for a ReadState with `context`; lost when leadership is.
@@ -202,8 +154,11 @@ class Raft:
             return
         leader = self._roles.leader
         if leader is None:
-            if state.timer.tick() and state.may_campaign:
-                self._roles.campaign()
+            if state.timer.tick():
+                if state.may_campaign:
+                    self._roles.campaign()
+                elif not state.has_vote:
+                    state.quiet = True
         elif not leader.tick():
             self._roles.become_follower(state.term, None)
 
@@ -245,19 +200,18 @@ class Raft:
                 roles.follower.on_append(message)
             elif isinstance(message, HeartbeatRequest):
                 roles.follower.on_heartbeat(message)
+            elif isinstance(message, SnapshotRequest):
+                roles.follower.on_snapshot(message)
             elif state.may_campaign:
                 roles.campaign(handover=True)
 
-    def _answer_stale(
-        self,
-        message: AppendRequest | AppendResponse | HeartbeatRequest | HeartbeatResponse | TimeoutNow,
-    ) -> None:
+    def _answer_stale(self, message: Message) -> None:
         """Tells a leader of an older term that its time is over.
 
         It may be that it leads a majority, and that this replica campaigned alone: without an
         answer the two would never come together again, as terms do not fall.
         """
-        if isinstance(message, (AppendRequest, HeartbeatRequest)):
+        if isinstance(message, (AppendRequest, HeartbeatRequest, SnapshotRequest)):
             state = self._state
             state.send(HeartbeatResponse(state.replica, message.sender, state.term))
 
@@ -284,6 +238,7 @@ class Raft:
             state.messages
             or state.messages_after_persist
             or log.has_unstable
+            or log.has_snapshot
             or log.has_committed
             or state.changed
             or state.has_hard_state
@@ -296,6 +251,7 @@ class Raft:
         if leader is not None:
             leader.collect()
         state.number += 1
+        snapshot = log.hand_out_snapshot(state.number) if log.has_snapshot else None
         entries = log.hand_out(state.number)
         hard_state, must_sync = state.hand_out_hard_state()
         committed = log.hand_out_committed(state.config.committed_bytes_max)
@@ -306,9 +262,10 @@ class Raft:
                 leader.release(committed)
         bundle = Ready(
             number=state.number,
+            snapshot=snapshot,
             entries=entries,
             hard_state=hard_state,
-            must_sync=must_sync or bool(entries),
+            must_sync=must_sync or bool(entries) or snapshot is not None,
             messages=tuple(state.messages),
             messages_after_persist=tuple(state.messages_after_persist),
             committed=committed,
@@ -323,7 +280,7 @@ class Raft:
         return bundle
 
     def on_persisted(self, number: int) -> None:
-        """Bundle `number` and all below it are persisted."""
+        """Bundle `number` and all below it are persisted, and their snapshots installed."""
         state = self._state
         if not state.persisted_number < number <= state.number:
             raise InvariantViolation(
@@ -339,5 +296,6 @@ class Raft:
                 self._roles.step_down()
 
     def on_applied(self, index: Index) -> None:
-        """All committed entries up to `index` were applied."""
+        """All committed entries up to `index` were applied. Without effect if a snapshot that
+        covers them was installed since."""
         self._log.on_applied(index)

@@ -1,4 +1,4 @@
-"""A follower: takes over its leader's log (dissertation 3.5)."""
+"""A follower: takes over its leader's log (dissertation 3.5), or a snapshot of its state (5.3)."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from cluster.raft.messages import (
     AppendResponse,
     HeartbeatRequest,
     HeartbeatResponse,
+    SnapshotRequest,
 )
 from cluster.raft.state import ReplicaState
 
@@ -96,6 +97,30 @@ class Follower:
                 log.term(hint),
             )
         )
+
+    def on_snapshot(self, request: SnapshotRequest) -> None:
+        """Takes over a snapshot that has arrived whole, unless it brings nothing.
+
+        | the snapshot | what becomes of it |
+        | --- | --- |
+        | covers no more than is committed here | nothing; what is here is acknowledged |
+        | ends at an entry that is here | all up to it is committed, what follows is kept |
+        | else | it is installed, and replaces the whole log |
+        """
+        state = self._state
+        log = state.log
+        snapshot = request.snapshot
+        index = snapshot.index
+        if index <= log.commit:
+            self._accept(request.sender, log.commit)
+            return
+        if log.matches(index, snapshot.term):
+            log.commit_to(index)
+        else:
+            log.restore(snapshot)
+            state.follow_log()
+        self._matched = max(self._matched, index)
+        self._accept(request.sender, index)
 
     def on_heartbeat(self, request: HeartbeatRequest) -> None:
         """Learns what is committed, answers, or falls quiet without an answer."""

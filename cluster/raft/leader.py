@@ -14,7 +14,6 @@ from cluster.raft.messages import (
     Entry,
     EntryKind,
     HeartbeatResponse,
-    TimeoutNow,
 )
 from cluster.raft.progress import Progress
 from cluster.raft.quorum import agreed, is_majority
@@ -36,7 +35,6 @@ class Leader:
         "_membership",
         "_now",
         "_progress",
-        "_read_states",
         "_reads",
         "_replication",
         "_state",
@@ -60,8 +58,7 @@ class Leader:
         self._replication.follow_configuration(self._now - config.election_ticks_min)
         self._progress = self._replication.progress
         self._reads = Reads(config.reads_waiting_max)
-        self._read_states: list[ReadState] = []
-        self._transfer = Transfer()
+        self._transfer = Transfer(state, self._progress)
         self.uncommitted_bytes = 0
         """Payload of this term's proposals that were not yet handed out as committed."""
         # Older entries are committed only together with one of this term (3.6.2, figure 3.7).
@@ -95,7 +92,7 @@ class Leader:
         return (
             self._append_due
             or self._heartbeat_due
-            or bool(self._read_states)
+            or self._reads.has_confirmed
             or (self._reads.has_waiting and self._state.log.commit >= self._term_start)
         )
 
@@ -121,9 +118,8 @@ class Leader:
         """Begins a change of the configuration (4.3); see membership.py for what is refused."""
         self._transfer.require_none()
         self._membership.require_none()
-        heard_since = self._now - self._state.config.election_ticks_min + 1
         return self._append_configuration(
-            self._membership.next(change, self._progress, heard_since)
+            self._membership.next(change, self._progress, self.is_active)
         )
 
     def _append_configuration(self, configuration: Configuration) -> Index:
@@ -169,7 +165,7 @@ class Leader:
         """One tick passed. False: no majority was heard of late, this leader has to step down."""
         state = self._state
         self._now += 1
-        if self._transfer.tick(state.config.election_ticks_min):
+        if self._transfer.tick():
             self._continue_change()
         self._heartbeat_elapsed += 1
         if self._heartbeat_elapsed < state.config.heartbeat_ticks:
@@ -177,6 +173,7 @@ class Leader:
         if self._now >= self._grace_until and not is_majority(state.configuration, self.is_active):
             return False
         self._heartbeat_elapsed = 0
+        self._replication.expire_snapshots(self._now)
         state.quiet = self._may_fall_quiet()
         self._heartbeat_due = bool(state.peers)
         return True
@@ -194,7 +191,7 @@ class Leader:
         last = log.last_index
         if not log.applied == log.commit == log.persisted == last:
             return False
-        if self._reads or self._read_states or self._transfer.to is not None:
+        if self._reads or self._reads.has_confirmed or self._transfer.to is not None:
             return False
         return all(
             progress.match == last and self.is_active(peer)
@@ -225,7 +222,7 @@ class Leader:
             if progress.accepted(response.index):
                 self.advance_commit()
             if response.sender == self._transfer.to:
-                self._continue_transfer(response.sender)
+                self._transfer.advance()
         else:
             could_match = log.last_that_could_match(
                 response.hint_index, response.hint_term, progress.match
@@ -248,6 +245,12 @@ class Leader:
             progress.read_round = response.read_round
             self._confirm_reads()
 
+    def on_snapshot_failed(self, peer: ReplicaId, index: Index) -> None:
+        """The snapshot of `index` that was sent to `peer` will not arrive."""
+        progress = self._progress.get(peer)
+        if progress is not None and index and progress.snapshot_index == index:
+            progress.snapshot_failed()
+
     # Reads
 
     def read_index(self, context: int) -> None:
@@ -256,7 +259,7 @@ class Leader:
 
     def _confirm_reads(self) -> None:
         confirmed = agreed(self._state.configuration, self._confirmed_by)
-        self._read_states.extend(self._reads.confirm(confirmed))
+        self._reads.confirm(confirmed)
 
     def _confirmed_by(self, replica: ReplicaId) -> int:
         progress = self._progress.get(replica)
@@ -264,40 +267,18 @@ class Leader:
 
     def take_read_states(self) -> tuple[ReadState, ...]:
         """The reads that were confirmed since the last bundle."""
-        if not self._read_states:
-            return ()
-        states = tuple(self._read_states)
-        self._read_states.clear()
-        return states
+        return self._reads.take()
 
-    # Transfer
+    # Transfer and removal
 
     def transfer(self, to: ReplicaId) -> None:
-        """Hands leadership to `to` as soon as it has the whole log; takes no proposals meanwhile.
-
-        Given up after the shortest election timeout.
-        """
-        if to in (self._state.replica, self._transfer.to):
-            return
-        if to not in self._state.configuration.voters:
-            raise ValueError(f"replica {to} is not a voter of this group")
-        self._transfer.require_none()
+        """Hands leadership to `to` as soon as it has the whole log, and takes no proposals
+        meanwhile."""
         self._transfer.begin(to)
-        self._continue_transfer(to)
-
-    def _continue_transfer(self, to: ReplicaId) -> None:
-        state = self._state
-        if self._transfer.tell(self._progress[to].match, state.log.last_index):
-            state.send(TimeoutNow(state.replica, to, state.term))
 
     def resign(self) -> None:
-        """Removed, it asks the voter that has most of its log to campaign at once: the group need
-        not wait for an election timeout (4.2.2, 3.10)."""
-        state = self._state
-        voters = [peer for peer in sorted(state.configuration.voters) if self.is_active(peer)]
-        if voters:
-            heir = max(voters, key=lambda voter: self._progress[voter].match)
-            state.send(TimeoutNow(state.replica, heir, state.term))
+        """Its removal is committed: the last that it does is to ask another to campaign (4.2.2)."""
+        self._transfer.appoint_heir(self.is_active)
 
     # What goes into a bundle
 
@@ -315,4 +296,4 @@ class Leader:
             self._replication.send_heartbeats(self._reads.open_round)
         if self._append_due:
             self._append_due = False
-            self._replication.send_entries()
+            self._replication.send_entries(self._now)

@@ -6,6 +6,9 @@
                      commit ≤ last_index;  handed_out ≤ min(commit, persisted)
 ```
 
+A snapshot (dissertation 5.3) replaces all of it: the log then begins behind what it covers, and is
+persisted as far as that once it is installed.
+
 Entries that were handed out may be overwritten while the disk is still at work on them. What a
 completion confirms is therefore written down per bundle, and cut back with the log: else an old
 completion would confirm entries that have since taken the place of those it wrote.
@@ -19,9 +22,10 @@ from collections.abc import Sequence
 from cluster.errors import InvariantViolation
 from cluster.ids import Index, Term
 from cluster.raft.configuration import Configuration
-from cluster.raft.configuration_format import decode_configuration, encode_configuration
+from cluster.raft.configuration_format import encode_configuration
 from cluster.raft.configurations import Configurations
 from cluster.raft.messages import Entry, EntryKind
+from cluster.raft.snapshot import SnapshotMeta
 from cluster.raft.storage import LogStorage
 
 
@@ -34,7 +38,10 @@ class RaftLog:
 
     __slots__ = (
         "_in_flight",
+        "_installed",
+        "_installs",
         "_offset",
+        "_snapshot",
         "_storage",
         "_unstable",
         "applied",
@@ -60,6 +67,12 @@ class RaftLog:
         """The index of the first unstable entry, or of the next to come."""
         self._in_flight: deque[list[int]] = deque()
         """Bundles whose entries are being persisted: [number, last index that it confirms]."""
+        self._snapshot: SnapshotMeta | None = None
+        """Taken in, and to be handed out."""
+        self._installs: deque[tuple[int, Index]] = deque()
+        """Bundles whose snapshots are being installed, and what these cover."""
+        self._installed = Index(0)
+        """What the last snapshot covers that was installed in this life."""
         self.last_index = last
         self.last_term = storage.term(last)
         self.commit = Index(max(commit, applied))
@@ -69,11 +82,12 @@ class RaftLog:
         self.persisted = last
         """All up to here is on stable storage in the form it has now."""
         self.configurations = Configurations(applied, configuration)
-        self._note_configurations(storage.membership_entries(Index(applied + 1), Index(last + 1)))
+        self.configurations.note(storage.membership_entries(Index(applied + 1), Index(last + 1)))
 
     def first_index(self) -> Index:
         """The first index held; what is below was compacted."""
-        return self._storage.first_index()
+        snapshot = self._snapshot
+        return self._storage.first_index() if snapshot is None else Index(snapshot.index + 1)
 
     def term(self, index: int) -> Term:
         """The term at `index`, in [first_index - 1, last_index]; IndexError outside."""
@@ -81,6 +95,11 @@ class RaftLog:
             return self.last_term
         if index >= self._offset:
             return self._unstable[index - self._offset].term
+        snapshot = self._snapshot
+        if snapshot is not None:  # the host's log is still the one before
+            if index != snapshot.index:
+                raise IndexError(f"index {index} is below the snapshot at {snapshot.index}")
+            return snapshot.term
         return self._storage.term(Index(index))
 
     def matches(self, index: int, term: int) -> bool:
@@ -157,19 +176,7 @@ class RaftLog:
         self._unstable.extend(entries)
         self.last_index = entries[-1].index
         self.last_term = entries[-1].term
-        self._note_configurations(entries)
-
-    def _note_configurations(self, entries: Sequence[Entry]) -> None:
-        for entry in entries:
-            if entry.kind is EntryKind.MEMBERSHIP:
-                try:
-                    configuration = decode_configuration(entry.data)
-                except ValueError as problem:
-                    # Only a leader proposes it, and it encodes what it proposes.
-                    raise InvariantViolation(
-                        f"entry {entry.index} holds no configuration"
-                    ) from problem
-                self.configurations.add(entry.index, configuration)
+        self.configurations.note(entries)
 
     def _cut(self, first: int) -> None:
         """Drops all from `first` on; what was handed out goes when the next bundle replaces it."""
@@ -188,6 +195,24 @@ class RaftLog:
         if first <= self.configurations.current_index:
             self.configurations.cut(first)
 
+    def restore(self, snapshot: SnapshotMeta) -> None:
+        """Begins anew behind `snapshot`, which covers more than is committed here and does not
+        match: nothing here is known to be worth keeping (5.3)."""
+        if snapshot.index <= self.commit:
+            raise InvariantViolation(
+                f"a snapshot of {snapshot.index} would undo the commit of {self.commit}"
+            )
+        # Up to the commit index the log was the same: what the disk has of it, it still has.
+        self.persisted = min(self.persisted, self.commit)
+        for record in self._in_flight:
+            record[1] = min(record[1], self.commit)
+        self._unstable.clear()
+        self._offset = snapshot.index + 1
+        self._snapshot = snapshot
+        self.last_index = self.commit = self.handed_out = snapshot.index
+        self.last_term = snapshot.term
+        self.configurations.restart(snapshot.index, snapshot.configuration)
+
     def commit_to(self, index: Index) -> None:
         """Moves the commit index forward; it never moves back."""
         if index > self.last_index:
@@ -203,6 +228,26 @@ class RaftLog:
     def has_committed(self) -> bool:
         """Whether there are committed entries to hand out."""
         return self.handed_out < self.commit and self.handed_out < self.persisted
+
+    @property
+    def has_snapshot(self) -> bool:
+        """Whether there is a snapshot to hand out."""
+        return self._snapshot is not None
+
+    @property
+    def is_installing(self) -> bool:
+        """Whether a snapshot was taken in that is not yet installed."""
+        return self._snapshot is not None or bool(self._installs)
+
+    def hand_out_snapshot(self, number: int) -> SnapshotMeta | None:
+        """The snapshot, as part of bundle `number`; the host's log is the one behind it from now
+        on. To be called before `hand_out`."""
+        snapshot = self._snapshot
+        if snapshot is not None:
+            self._snapshot = None
+            self._installs.append((number, snapshot.index))
+            self._in_flight.append([number, snapshot.index])
+        return snapshot
 
     def hand_out(self, number: int) -> tuple[Entry, ...]:
         """The unstable entries, as part of bundle `number`; the host has them from now on."""
@@ -225,14 +270,19 @@ class RaftLog:
         return entries
 
     def on_persisted(self, number: int) -> None:
-        """The entries of all bundles up to `number` are on stable storage."""
+        """The entries of all bundles up to `number` are on stable storage, and their snapshots are
+        installed."""
         in_flight = self._in_flight
         while in_flight and in_flight[0][0] <= number:
             self.persisted = Index(max(self.persisted, in_flight.popleft()[1]))
+        while self._installs and self._installs[0][0] <= number:
+            self.applied = self._installed = self._installs.popleft()[1]
 
     def on_applied(self, index: Index) -> None:
         """All up to `index` was applied."""
         if not self.applied <= index <= self.handed_out:
+            if index <= self._installed:
+                return
             raise InvariantViolation(
                 f"applied {index} after {self.applied}, of {self.handed_out} handed out"
             )

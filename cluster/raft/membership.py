@@ -4,6 +4,7 @@
   be lost, need have no majority in common with this one (Ongaro on raft-dev, 10 July 2015).
 - One at a time: two configurations in a row always have a majority in common.
 - A voter was a learner first, and has caught up (4.2.1): else commits would wait for it.
+- A majority of the new voters was heard lately: else the group could stand still for good.
 - Joint consensus is left by whoever leads (4.3), also if another began it: a change is never
   abandoned half-way.
 - A leader outside the new configuration leads on, without counting itself, until that is committed
@@ -12,12 +13,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from cluster.errors import ProposalRefused
 from cluster.ids import ReplicaId
 from cluster.raft.configuration import Configuration, MembershipChange
 from cluster.raft.progress import Progress
+from cluster.raft.quorum import is_majority
 from cluster.raft.state import ReplicaState
 
 
@@ -35,6 +37,10 @@ class NothingToChange(ProposalRefused):
 
 class LearnerNotReady(ProposalRefused):
     """A voter-to-be is not a learner yet, has not caught up or was not heard of lately."""
+
+
+class VotersNotHeard(ProposalRefused):
+    """Too few of the voters-to-be were heard of lately: they might never decide anything."""
 
 
 class Membership:
@@ -64,27 +70,33 @@ class Membership:
             raise ChangeInProgress(f"the change at {held.current_index} is not committed")
 
     def next(
-        self, change: MembershipChange, progress: Mapping[ReplicaId, Progress], heard_since: int
+        self,
+        change: MembershipChange,
+        progress: Mapping[ReplicaId, Progress],
+        is_active: Callable[[ReplicaId], bool],
     ) -> Configuration:
         """The configuration to append for `change`; to be called when none is under way.
 
-        Raises NothingToChange or LearnerNotReady.
+        `is_active` says who was heard of lately. Raises NothingToChange, LearnerNotReady or
+        VotersNotHeard.
         """
         current = self._state.configuration
         if (change.voters, change.learners) == (current.voters, current.learners):
             raise NothingToChange("the group has these voters and learners")
         for replica in sorted(change.voters - current.voters):
-            self._require_ready(replica, progress.get(replica), heard_since)
+            self._require_caught_up(replica, progress.get(replica))
+            if not is_active(replica):
+                raise LearnerNotReady(f"learner {replica} was not heard of lately")
+        if change.voters != current.voters and not is_majority(
+            Configuration(change.voters), is_active
+        ):
+            raise VotersNotHeard(f"no majority of {sorted(change.voters)} was heard of lately")
         return current.changed_by(change)
 
-    def _require_ready(
-        self, replica: ReplicaId, progress: Progress | None, heard_since: int
-    ) -> None:
+    def _require_caught_up(self, replica: ReplicaId, progress: Progress | None) -> None:
         """A learner may vote that would not hold commits up (4.2.1)."""
         if progress is None:
             raise LearnerNotReady(f"replica {replica} has to be a learner before it is a voter")
-        if progress.heard_at < heard_since:
-            raise LearnerNotReady(f"learner {replica} was not heard of lately")
         lag = self._state.log.last_index - progress.match
         lag_max = self._state.config.promotion_lag_max
         if lag > lag_max:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from enum import IntEnum, unique
 
 from cluster.ids import Index, ReplicaId, Term
+from cluster.raft.snapshot import SnapshotMeta
 
 
 @unique
@@ -128,6 +129,23 @@ class TimeoutNow:
     term: Term
 
 
+@dataclass(slots=True, unsafe_hash=True)
+class SnapshotRequest:
+    """The applied state, for a follower that needs what was compacted (5.3).
+
+    Sender: the host attaches the state that covers exactly `snapshot`, which is what it has applied
+    when it is handed this, or any later state, putting that one's place here. It tells the core by
+    `report_snapshot_failed` when it gives up. Receiver: the host hands this to the core once all of
+    the state has arrived, and keeps that until it is asked to install it (`Ready.snapshot`), or
+    takes another, or restarts. Answered by an accepting AppendResponse.
+    """
+
+    sender: ReplicaId
+    to: ReplicaId
+    term: Term
+    snapshot: SnapshotMeta
+
+
 Message = (
     VoteRequest
     | VoteResponse
@@ -136,4 +154,5 @@ Message = (
     | HeartbeatRequest
     | HeartbeatResponse
     | TimeoutNow
+    | SnapshotRequest
 )

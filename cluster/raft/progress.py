@@ -3,14 +3,21 @@
 ```
             accepted at or above `match`
    PROBE ───────────────────────────────▶ REPLICATE
-     ▲                                        │
-     └──────── rejected above `match` ────────┘
+     ▲ ▲                                    │   ▲
+     │ └────── rejected above `match` ──────┘   │ accepted at or above
+     │                                          │ the snapshot
+     │ failed, or      SNAPSHOT ────────────────┘
+     └─ not answered ─────┘ ▲
+        for long            └──── from either: it needs what was compacted
 ```
 
 PROBE: it is not known where the logs part. One request at a time, `next` does not move until it is
 answered; a heartbeat's answer allows another (the request or its answer may be lost).
 REPLICATE: `next` runs ahead of `match` (pipelining, dissertation 10.2.1) within a window that is
 bounded by messages and by bytes.
+SNAPSHOT: a snapshot is under way (5.3), one at a time, and no entries are. What follows it is
+`next`; after a heartbeat's answer an empty request asks whether it has arrived (the answer to it
+may be lost). Rejections are of requests from before, or say that it has not.
 """
 
 from __future__ import annotations
@@ -25,6 +32,7 @@ class ProgressState(IntEnum):
 
     PROBE = 0
     REPLICATE = 1
+    SNAPSHOT = 2
 
 
 class Progress:
@@ -40,6 +48,8 @@ class Progress:
         "next",
         "owes_request",
         "read_round",
+        "snapshot_at",
+        "snapshot_index",
         "state",
     )
 
@@ -58,6 +68,10 @@ class Progress:
         """The leader's tick at which the follower was last heard."""
         self.read_round = 0
         """The highest round of ReadIndex that it has confirmed."""
+        self.snapshot_index = 0
+        """What the snapshot that is under way covers; 0 without one."""
+        self.snapshot_at = 0
+        """The leader's tick at which it was sent."""
         self.messages_max = messages_max
         self.bytes_max = bytes_max
         self._window: deque[tuple[int, int]] = deque()
@@ -76,8 +90,9 @@ class Progress:
 
     def room(self) -> int:
         """Bytes of payload that may be sent now; 0 or less: none."""
-        if self.state is ProgressState.PROBE:
-            return self.bytes_max if self.owes_request else 0
+        if self.state is not ProgressState.REPLICATE:
+            is_probe_due = self.state is ProgressState.PROBE and self.owes_request
+            return self.bytes_max if is_probe_due else 0
         if len(self._window) >= self.messages_max:
             return 0
         return self.bytes_max - self._window_bytes
@@ -100,6 +115,19 @@ class Progress:
             self._window.append((self.next - 1, size))
             self._window_bytes += size
 
+    def snapshot_sent(self, index: int, now: int) -> None:
+        """A snapshot that covers all up to `index`, above `match`, was sent at tick `now`."""
+        self._leave_for(ProgressState.SNAPSHOT, index + 1)
+        self.owes_request = False
+        self.snapshot_index = index
+        self.snapshot_at = now
+
+    def snapshot_failed(self) -> None:
+        """The snapshot that is under way will not arrive. What comes next waits until the follower
+        is heard, so that failing does not become a loop."""
+        self._leave_for(ProgressState.PROBE, self.match + 1)
+        self.owes_request = False
+
     def accepted(self, index: int) -> bool:
         """The follower has persisted all up to `index`. Whether `match` moved."""
         window = self._window
@@ -109,12 +137,12 @@ class Progress:
             return False  # a late answer
         moved = index > self.match
         self.match = index
-        if self.state is ProgressState.PROBE:
-            self.state = ProgressState.REPLICATE
-            self.next = index + 1
+        if self.state is ProgressState.REPLICATE:
+            if self.next <= index:
+                self.next = index + 1
+        elif index >= self.snapshot_index:
+            self._leave_for(ProgressState.REPLICATE, index + 1)
             self.owes_request = False
-        elif self.next <= index:
-            self.next = index + 1
         return moved
 
     def rejected(self, index: int, could_match: int) -> bool:
@@ -122,19 +150,24 @@ class Progress:
 
         Returns whether this was news, and not an answer that other answers have overtaken.
         """
-        if self.state is ProgressState.PROBE:
-            if index != self.next - 1:
+        if self.state is ProgressState.REPLICATE:
+            if index <= self.match:
                 return False
-        elif index <= self.match:
+        elif self.state is ProgressState.SNAPSHOT or index != self.next - 1:
             return False
-        self.state = ProgressState.PROBE
-        self.next = max(self.match + 1, min(index, could_match + 1))
+        self._leave_for(ProgressState.PROBE, max(self.match + 1, min(index, could_match + 1)))
         self.owes_request = True
-        self._window.clear()
-        self._window_bytes = 0
         return True
 
     def heartbeat_answered(self, last_index: int) -> None:
         """The follower is there: a request has to find out what was lost, unless it has all."""
         if self.match < last_index:  # always so while probing
             self.owes_request = True
+
+    def _leave_for(self, state: ProgressState, next_index: int) -> None:
+        """Nothing counts as under way any more."""
+        self.state = state
+        self.next = next_index
+        self.snapshot_index = 0
+        self._window.clear()
+        self._window_bytes = 0

@@ -22,7 +22,7 @@ class TooManyReads(ProposalRefused):
 class Reads:
     """The reads of one leader in one term."""
 
-    __slots__ = ("_count", "_count_max", "_rounds", "_waiting", "round")
+    __slots__ = ("_confirmed", "_count", "_count_max", "_rounds", "_waiting", "round")
 
     def __init__(self, count_max: int) -> None:
         self._count_max = count_max
@@ -30,12 +30,19 @@ class Reads:
         self._waiting: list[int] = []
         self._rounds: deque[tuple[int, Index, list[int]]] = deque()
         """Unconfirmed: (round, commit index when it began, contexts)."""
+        self._confirmed: list[ReadState] = []
+        """To be handed out."""
         self.round = 0
         """The last round that was begun."""
 
     def __len__(self) -> int:
         """Reads that are not confirmed."""
         return self._count
+
+    @property
+    def has_confirmed(self) -> bool:
+        """Whether there are reads to hand out."""
+        return bool(self._confirmed)
 
     @property
     def has_waiting(self) -> bool:
@@ -60,12 +67,18 @@ class Reads:
         self._rounds.append((self.round, commit, self._waiting))
         self._waiting = []
 
-    def confirm(self, confirmed: int) -> list[ReadState]:
-        """The reads of every round up to `confirmed`: the leader led after they began."""
-        states: list[ReadState] = []
+    def confirm(self, confirmed: int) -> None:
+        """Every round up to `confirmed` is: the leader led after they began."""
         rounds = self._rounds
         while rounds and rounds[0][0] <= confirmed:
             _number, index, contexts = rounds.popleft()
             self._count -= len(contexts)
-            states.extend([ReadState(context, index) for context in contexts])
+            self._confirmed.extend([ReadState(context, index) for context in contexts])
+
+    def take(self) -> tuple[ReadState, ...]:
+        """The reads that were confirmed since the last bundle."""
+        if not self._confirmed:
+            return ()
+        states = tuple(self._confirmed)
+        self._confirmed.clear()
         return states

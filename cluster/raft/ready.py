@@ -7,6 +7,7 @@ from enum import IntEnum, unique
 
 from cluster.ids import Index, ReplicaId, Term
 from cluster.raft.messages import Entry, Message
+from cluster.raft.snapshot import SnapshotMeta
 
 
 @unique
@@ -47,31 +48,44 @@ class Ready:
     """Answered by `on_persisted(number)` once `hard_state` and `entries` are on stable storage.
     Answers come in order; one answer covers all lower numbers."""
 
+    snapshot: SnapshotMeta | None
+    """To be installed: the state that came with the SnapshotRequest replaces the applied state, and
+    the log is empty behind it. `LogStorage` shows that before the core is called again (first_index
+    is index + 1, and the term of index is known); `entries` come after. On stable storage, log,
+    state and `hard_state` change in one atomic step: after a crash all are as before, or none.
+    Committed entries that are still to be applied from earlier bundles are covered by it, and
+    dropped. `on_persisted(number)` says that it is installed: until then nothing is handed out as
+    committed, and the replica does not campaign. None: as before."""
+
     entries: tuple[Entry, ...]
     """To be made visible through `LogStorage` before the core is called again, replacing whatever
     stands at their indexes and all that follows, and to be persisted."""
 
     hard_state: HardState | None
-    """To be persisted together with `entries`, in one atomic step. None: as before."""
+    """To be persisted together with `entries`, in one atomic step. None: as before. `commit` alone
+    may be left out or be older."""
 
     must_sync: bool
-    """Whether persisting has to reach stable storage: entries, term or vote changed. A change of
-    `commit` alone may be lost."""
+    """Whether persisting has to reach stable storage: entries, term or vote changed, or there is a
+    snapshot. A change of `commit` alone may be lost."""
 
     messages: tuple[Message, ...]
-    """May be sent at once: they claim nothing that is not yet persisted."""
+    """May be sent at once: they claim nothing that is not yet persisted. A SnapshotRequest is of
+    the state before `committed` of this bundle is applied."""
 
     messages_after_persist: tuple[Message, ...]
     """To be sent only after `hard_state` and `entries` of this and all lower bundles are
-    persisted: votes and acknowledgements."""
+    persisted, and their snapshots installed: votes and acknowledgements."""
 
     committed: tuple[Entry, ...]
     """To be applied in order, each once; all are persisted here. Answered by `on_applied`. The
-    next bundle goes on after them whether or not they have been answered."""
+    next bundle goes on after them whether or not they have been answered. A MEMBERSHIP entry
+    changes no data, but its configuration is kept with the state, in the same atomic step as the
+    applied index: the core asks for it on a restart, and a snapshot carries it."""
 
     read_states: tuple[ReadState, ...]
     """Reads whose leadership was confirmed. Lost, without a sign here, when leadership is lost:
-    the host fails them when `role` is no longer LEADER or `term` has changed."""
+    the host fails them when `role` is no longer LEADER or `term` has changed (6.4)."""
 
     role: Role
     term: Term
@@ -81,4 +95,4 @@ class Ready:
     @property
     def must_persist(self) -> bool:
         """Whether there is anything to persist."""
-        return bool(self.entries) or self.hard_state is not None
+        return bool(self.entries) or self.hard_state is not None or self.snapshot is not None

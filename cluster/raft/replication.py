@@ -1,10 +1,12 @@
-"""What a leader sends to its peers: heartbeats and entries (dissertation 3.5), once per bundle."""
+"""What a leader sends to its peers, once per bundle: heartbeats, entries (dissertation 3.5) and, to
+those that need what was compacted, snapshots (5.3)."""
 
 from __future__ import annotations
 
 from cluster.ids import Index, ReplicaId, Term
-from cluster.raft.messages import AppendRequest, Entry, HeartbeatRequest
-from cluster.raft.progress import Progress
+from cluster.raft.messages import AppendRequest, Entry, HeartbeatRequest, SnapshotRequest
+from cluster.raft.progress import Progress, ProgressState
+from cluster.raft.snapshot import SnapshotMeta
 from cluster.raft.state import ReplicaState
 
 _Batch = tuple[tuple[Entry, ...], int]
@@ -47,19 +49,41 @@ class Replication:
                 HeartbeatRequest(state.replica, peer, state.term, known, read_round, state.quiet)
             )
 
-    def send_entries(self) -> None:
+    def send_entries(self, now: int) -> None:
         """To each peer what its window allows. Peers at the same place share what is cut from the
-        log."""
+        log. `now`: the leader's tick."""
+        first = self._state.log.first_index()
         batches: dict[tuple[int, int], _Batch] = {}
         for peer, progress in self.progress.items():
-            self._send_entries(peer, progress, batches)
+            if progress.next < first:
+                self._send_snapshot(peer, progress, now)
+            else:
+                self._send_entries(peer, progress, batches)
+
+    def _send_snapshot(self, peer: ReplicaId, progress: Progress, now: int) -> None:
+        """What the peer needs was compacted: it gets the applied state, one at a time, and only if
+        it was heard lately."""
+        state = self._state
+        log = state.log
+        if progress.state is ProgressState.SNAPSHOT or not progress.wants(log.last_index):
+            return
+        if now - progress.heard_at >= state.config.election_ticks_min:
+            return
+        index = log.applied
+        snapshot = SnapshotMeta(index, log.term(index), log.configurations.at(index))
+        state.send(SnapshotRequest(state.replica, peer, state.term, snapshot))
+        progress.snapshot_sent(index, now)
+
+    def expire_snapshots(self, now: int) -> None:
+        """Gives up the snapshots that were not acknowledged in time."""
+        ticks_max = self._state.config.snapshot_ticks_max
+        for progress in self.progress.values():
+            if progress.snapshot_index and now - progress.snapshot_at >= ticks_max:
+                progress.snapshot_failed()
 
     def _send_entries(
         self, peer: ReplicaId, progress: Progress, batches: dict[tuple[int, int], _Batch]
     ) -> None:
-        log = self._state.log
-        if progress.next < log.first_index():
-            return  # what it needs was compacted: Status tells
         while True:
             entries, size = self._next_batch(progress, batches)
             if not entries and not progress.owes_request:

@@ -9,7 +9,8 @@ on stable storage here:
 | VoteRequest and granted VoteResponse of a pre-vote | nothing: `term` is one that nobody is in |
 | VoteResponse, refused; AppendResponse, rejected; HeartbeatResponse | the sender's term |
 | AppendRequest, HeartbeatRequest, TimeoutNow | the sender's term; not that it has the entries |
-| AppendResponse, accepted | the sender's term and the entries up to `index` |
+| SnapshotRequest | the sender's term; what it covers is applied, and so persisted |
+| AppendResponse, accepted | the sender's term and the entries, or a snapshot, up to `index` |
 
 So while term or vote are not persisted, everything waits; a vote always does, as it was just given.
 While they are, all but an acknowledgement goes at once, and that too if its entries are persisted.
@@ -118,11 +119,17 @@ class ReplicaState:
         self._handed_out_commit = hard_state.commit
 
     @property
-    def may_campaign(self) -> bool:
+    def has_vote(self) -> bool:
         """Whether this replica has a vote, or had one in what is not yet known to be replaced
-        (dissertation 4.2.2). Learners do not (4.2.1)."""
+        (dissertation 4.2.2). Who has none, such as a learner (4.2.1), never campaigns."""
         log = self.log
         return log.configurations.elects(self.replica, log.commit)
+
+    @property
+    def may_campaign(self) -> bool:
+        """Whether this replica could lead. Not while a snapshot is installed: as a leader it could
+        answer for nothing below it."""
+        return self.has_vote and not self.log.is_installing
 
     def follow_log(self) -> None:
         """Takes over the configuration that the log now ends with (4.1)."""

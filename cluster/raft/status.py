@@ -23,12 +23,13 @@ class PeerStatus:
     """Entries that it has not acknowledged."""
     active: bool
     """It was heard within the shortest election timeout; not while the group is quiet."""
-    replicating: bool
-    """Entries flow; else the leader is still looking for where the logs part."""
+    state: ProgressState
+    """How entries are sent to it."""
     inflight_messages: int
     inflight_bytes: int
-    needs_compacted: bool
-    """It lacks entries that the leader's log no longer holds, and cannot catch up from it."""
+    snapshot_index: Index | None
+    """A snapshot of this place is under way to it. Were the leader's log compacted above, the
+    follower would need another snapshot at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +44,11 @@ class Status:
     commit: Index
     applied: Index
     persisted: Index
+    first_index: Index
+    """Of what the log holds; what is below was compacted."""
     last_index: Index
+    is_installing: bool
+    """A snapshot is being installed."""
     is_quiet: bool
     transfer_to: ReplicaId | None
     """Leadership is being handed to this replica."""
@@ -67,7 +72,9 @@ def status_of(state: ReplicaState, leader: Leader | None) -> Status:
         commit=log.commit,
         applied=log.applied,
         persisted=log.persisted,
+        first_index=log.first_index(),
         last_index=log.last_index,
+        is_installing=log.is_installing,
         is_quiet=state.quiet,
         transfer_to=None if leader is None else leader.transfer_to,
         uncommitted_bytes=0 if leader is None else leader.uncommitted_bytes,
@@ -85,10 +92,10 @@ def _peers(state: ReplicaState, leader: Leader) -> tuple[PeerStatus, ...]:
             match=Index(progress.match),
             lag=log.last_index - progress.match,
             active=leader.is_active(peer),
-            replicating=progress.state is ProgressState.REPLICATE,
+            state=progress.state,
             inflight_messages=progress.inflight_messages,
             inflight_bytes=progress.inflight_bytes,
-            needs_compacted=progress.next < log.first_index(),
+            snapshot_index=Index(progress.snapshot_index) if progress.snapshot_index else None,
         )
         for peer, progress in leader.progress.items()
     )

@@ -14,6 +14,9 @@ class LogStorage(Protocol):
 
     An index outside [first_index - 1, last_index] raises IndexError. Calls do not fail otherwise: a
     host that cannot read its log stops.
+
+    The host may drop entries from the beginning (dissertation 5.1) at any time, up to what it has
+    reported by `on_applied`, and knows the term of the last that it dropped.
     """
 
     def first_index(self) -> Index:
@@ -78,8 +81,11 @@ class MemoryLogStorage:
 
     def membership_entries(self, low: Index, high: Index) -> Sequence[Entry]:
         """See LogStorage."""
-        held = self._entries[low - self._first_index : high - self._first_index]
-        return [entry for entry in held if entry.kind is EntryKind.MEMBERSHIP]
+        return [
+            entry
+            for entry in self._entries
+            if entry.kind is EntryKind.MEMBERSHIP and low <= entry.index < high
+        ]
 
     def append(self, entries: Sequence[Entry]) -> None:
         """Puts `entries` at their indexes and drops whatever stood there or after."""
@@ -89,6 +95,19 @@ class MemoryLogStorage:
         self._check(first, Index(self.last_index() + 1))
         del self._entries[first - self._first_index :]
         self._entries.extend(entries)
+
+    def compact(self, through: Index) -> None:
+        """Drops the entries up to `through`, which is held."""
+        self._check(through, self.last_index())
+        self._previous_term = self.term(through)
+        del self._entries[: through - self._first_index + 1]
+        self._first_index = Index(through + 1)
+
+    def install(self, index: Index, term: Term) -> None:
+        """Begins anew behind a snapshot whose last entry is `index`, of `term`."""
+        self._entries.clear()
+        self._first_index = Index(index + 1)
+        self._previous_term = term
 
     def _check(self, index: Index, last: int) -> None:
         if not self._first_index <= index <= last:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Final
 
-from cluster.errors import ProposalRefused
+from cluster.errors import InvariantViolation, ProposalRefused
 from cluster.ids import META_GROUP, GroupId, Index, ReplicaId
 from cluster.membership import PeerContacts
 from cluster.raft.config import RaftConfig
@@ -242,6 +242,8 @@ class Host:
 
     def _collect(self, replica: Replica, ready: Ready) -> None:
         group = replica.group
+        if ready.snapshot is not None:
+            raise InvariantViolation(f"group {group} is sent a snapshot, but no log is compacted")
         if ready.entries:
             replica.log.append(ready.entries)
         for message in ready.messages:

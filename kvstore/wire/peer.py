@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 from cluster.ids import GroupId, Index, ReplicaId, Term
+from cluster.raft.configuration_format import decode_configuration, encode_configuration
 from cluster.raft.messages import (
     AppendRequest,
     AppendResponse,
@@ -17,10 +18,12 @@ from cluster.raft.messages import (
     HeartbeatRequest,
     HeartbeatResponse,
     Message,
+    SnapshotRequest,
     TimeoutNow,
     VoteRequest,
     VoteResponse,
 )
+from cluster.raft.snapshot import SnapshotMeta
 from kvstore.codec.byteslist import CodecError
 from kvstore.environment import GroupMessage
 from kvstore.generated.cluster.v1 import peer_pb2 as pb
@@ -190,6 +193,27 @@ def _decode_timeout_now(sender: ReplicaId, to: ReplicaId, message: pb.Message) -
     return TimeoutNow(sender, to, Term(message.term))
 
 
+def _encode_snapshot_request(group: GroupId, message: SnapshotRequest) -> pb.Message:
+    snapshot = message.snapshot
+    return pb.Message(
+        group_id=group,
+        kind=pb.MESSAGE_KIND_SNAPSHOT_REQUEST,
+        term=message.term,
+        index=snapshot.index,
+        log_term=snapshot.term,
+        configuration=encode_configuration(snapshot.configuration),
+    )
+
+
+def _decode_snapshot_request(sender: ReplicaId, to: ReplicaId, message: pb.Message) -> Message:
+    try:
+        configuration = decode_configuration(message.configuration)
+    except ValueError as problem:
+        raise CodecError(f"a snapshot's configuration: {problem}") from problem
+    snapshot = SnapshotMeta(Index(message.index), Term(message.log_term), configuration)
+    return SnapshotRequest(sender, to, Term(message.term), snapshot)
+
+
 # Looked up by the message's own type: each encoder takes just that one.
 _ENCODERS: Final[dict[type[Any], Callable[[GroupId, Any], pb.Message]]] = {
     VoteRequest: _encode_vote_request,
@@ -199,6 +223,7 @@ _ENCODERS: Final[dict[type[Any], Callable[[GroupId, Any], pb.Message]]] = {
     HeartbeatRequest: _encode_heartbeat_request,
     HeartbeatResponse: _encode_heartbeat_response,
     TimeoutNow: _encode_timeout_now,
+    SnapshotRequest: _encode_snapshot_request,
 }
 
 _DECODERS: Final[dict[int, Callable[[ReplicaId, ReplicaId, pb.Message], Message]]] = {
@@ -209,4 +234,5 @@ _DECODERS: Final[dict[int, Callable[[ReplicaId, ReplicaId, pb.Message], Message]
     pb.MESSAGE_KIND_HEARTBEAT_REQUEST: _decode_heartbeat_request,
     pb.MESSAGE_KIND_HEARTBEAT_RESPONSE: _decode_heartbeat_response,
     pb.MESSAGE_KIND_TIMEOUT_NOW: _decode_timeout_now,
+    pb.MESSAGE_KIND_SNAPSHOT_REQUEST: _decode_snapshot_request,
 }

@@ -1,73 +1,159 @@
-"""What must hold in a cluster at every step (dissertation figure 3.2, and what Ready promises)."""
+"""What must hold in a cluster at every step (dissertation figure 3.2, chapters 4 and 5, and what
+Ready promises)."""
 
 from __future__ import annotations
 
+from itertools import combinations
 from typing import TYPE_CHECKING
 
 from cluster.ids import Index, ReplicaId, Term
 from cluster.raft import (
     AppendResponse,
+    Configuration,
     Entry,
+    EntryKind,
     Message,
     ReadState,
     Ready,
     Role,
+    SnapshotMeta,
     VoteRequest,
     VoteResponse,
+    decode_configuration,
 )
+from cluster.raft.quorum import is_majority
 
 if TYPE_CHECKING:
-    from tests.raft.harness import Cluster, Member
+    from tests.raft.harness import Cluster
+    from tests.raft.member import Member
 
 
 class Checker:
     """Sees every bundle, every message and every read of a cluster; raises AssertionError."""
 
-    def __init__(self) -> None:
+    def __init__(self, configuration: Configuration) -> None:
         self.committed: list[tuple[Term, bytes, Term]] = []
         """By index - 1: the entry's term and data, and a term in which it was committed."""
+        self.configurations: list[tuple[int, Configuration]] = [(0, configuration)]
+        """Those that were committed, and where."""
+        self._appended: list[tuple[int, Configuration]] = []
+        """Those that a leader has appended, and where."""
         self._leaders: dict[Term, ReplicaId] = {}
         self._entries: dict[tuple[Index, Term], tuple[Term, bytes]] = {}
         self._votes: dict[tuple[ReplicaId, Term], ReplicaId] = {}
-        self._matches: dict[tuple[Term, ReplicaId], int] = {}
+        self._matches: dict[ReplicaId, dict[tuple[Term, ReplicaId], int]] = {}
         self._reads: dict[int, int] = {}
         self.reads_served = 0
+        self.snapshots_installed = 0
+
+    # What is known
+
+    def configuration_at(self, index: int) -> Configuration | None:
+        """The configuration of the state as of `index`; None if it is the first."""
+        return next((c for at, c in reversed(self.configurations[1:]) if at <= index), None)
+
+    @property
+    def in_use(self) -> list[Configuration]:
+        """The last that was committed, and whatever may have been appended since."""
+        last = len(self.committed)
+        return [self.configurations[-1][1], *[each for at, each in self._appended if at > last]]
+
+    # Bundles
 
     def on_bundle(self, cluster: Cluster, member: Member, bundle: Ready) -> None:
         """Before its entries are put into the member's log."""
+        raft = member.raft
+        assert raft is not None
+        if bundle.snapshot is not None:
+            self._check_snapshot(member, bundle.snapshot)
+            member.note_snapshot(bundle)
         if bundle.role is Role.LEADER:
             self._check_leader(member, bundle)
-        if len(cluster.members) > 1:  # alone, a term that nobody saw may come again after a crash
+        if member.led_term == bundle.term:  # also if it has just stepped down with a commit
+            self._check_commit(cluster, member, bundle)
+        if len(self.configurations[0][1].voters) > 1:
+            # Alone, a term that nobody saw may come again after a crash.
             for entry in bundle.entries:
                 self._check_log_matching(member, entry)
         if bundle.must_sync:
-            changed = bundle.entries or bundle.hard_state
+            changed = bundle.entries or bundle.hard_state or bundle.snapshot
             assert changed, "nothing to sync"
-        state = bundle.hard_state
-        if state is not None:
-            before = member.hard_state
-            assert state.term >= before.term, "the term went back"
-            assert state.commit >= before.commit, "the commit index went back"
-            if state.term == before.term and before.vote is not None:
-                assert state.vote == before.vote, "the vote changed within a term"
-            member.hard_state = state
+        self._check_hard_state(member, bundle)
         for entry in bundle.committed:
-            self._check_committed(cluster, member, entry, bundle.term)
+            self._check_handed_out(member, entry)
         for read in bundle.read_states:
             self._check_read(read)
+        member.in_force = raft.configuration
+
+    def _check_hard_state(self, member: Member, bundle: Ready) -> None:
+        state = bundle.hard_state
+        if state is None:
+            return
+        before = member.hard_state
+        assert state.term >= before.term, "the term went back"
+        assert state.commit >= before.commit, "the commit index went back"
+        if state.term == before.term and before.vote is not None:
+            assert state.vote == before.vote, "the vote changed within a term"
+        member.hard_state = state
+
+    def _check_snapshot(self, member: Member, snapshot: SnapshotMeta) -> None:
+        """It is of what was committed, and moves its receiver forward."""
+        self.snapshots_installed += 1
+        assert snapshot.index <= len(self.committed), "a snapshot of what is not committed"
+        assert self.committed[snapshot.index - 1][0] == snapshot.term
+        expected = self.configuration_at(snapshot.index) or self.configurations[0][1]
+        assert snapshot.configuration == expected, "a snapshot with another configuration"
+        assert snapshot.index > member.handed_out, "a snapshot undoes what was applied"
+        log = member.storage
+        if snapshot.index <= log.last_index():
+            assert log.term(snapshot.index) != snapshot.term, "a matching suffix is dropped"
 
     def _check_leader(self, member: Member, bundle: Ready) -> None:
         """Election safety; and leader completeness when it is first seen."""
         known = self._leaders.setdefault(bundle.term, member.replica)
         assert known == member.replica, f"{known} and {member.replica} lead term {bundle.term}"
+        configurations = [
+            (entry.index, decode_configuration(entry.data))
+            for entry in bundle.entries
+            if entry.kind is EntryKind.MEMBERSHIP and entry.term == bundle.term
+        ]
+        before = member.in_force
+        for index, after in configurations:
+            assert overlap(before, after), f"{before} and {after} have no majority in common"
+            self._appended.append((index, after))
+            before = after
         if member.led_term == bundle.term:
             return
         member.led_term = bundle.term
-        held = {entry.index: entry.term for entry in bundle.entries}
-        for index, (term, _data, commit_term) in enumerate(self.committed, 1):
-            if commit_term < bundle.term:
-                has = held.get(Index(index)) or member.storage.term(Index(index))
-                assert has == term, f"the leader of {bundle.term} lacks committed {index}"
+        held: dict[int, Term] = {entry.index: entry.term for entry in bundle.entries}
+        log = member.storage
+        for place, (term, _data, commit_term) in enumerate(self.committed, 1):
+            if commit_term < bundle.term and place >= log.first_index() - 1:
+                has = held.get(place) or log.term(Index(place))
+                assert has == term, f"the leader of {bundle.term} lacks committed {place}"
+
+    def _check_commit(self, cluster: Cluster, member: Member, bundle: Ready) -> None:
+        """A majority, by a configuration that was in force, holds on disk what is committed."""
+        raft = member.raft
+        assert raft is not None
+        first = len(self.committed) + 1
+        if raft.commit < first:
+            return
+        for entry in member.storage.entries(Index(first), Index(raft.commit + 1), 1 << 60):
+            holders = [
+                other.replica
+                for other in (*cluster.members.values(), *cluster.graves.values())
+                if other.disk.holds(entry.index, entry.term)
+            ]
+            assert any(
+                is_majority(group, holders.__contains__)
+                for group in (raft.configuration, member.in_force)
+            ), f"{entry.index} committed on the disks of {holders} of {raft.configuration}"
+            self.committed.append((entry.term, entry.data, bundle.term))
+            if entry.kind is EntryKind.MEMBERSHIP:
+                after = decode_configuration(entry.data)
+                assert overlap(self.configurations[-1][1], after)
+                self.configurations.append((entry.index, after))
 
     def _check_log_matching(self, member: Member, entry: Entry) -> None:
         """The same index and term: the same entry, and the same one before it."""
@@ -76,22 +162,16 @@ class Checker:
         assert known == (previous, entry.data), f"two entries {entry.index} of term {entry.term}"
         member.last_seen = entry
 
-    def _check_committed(self, cluster: Cluster, member: Member, entry: Entry, term: Term) -> None:
-        """State machine safety; and a majority holds on disk what is first handed out."""
+    def _check_handed_out(self, member: Member, entry: Entry) -> None:
+        """State machine safety; and it is on the own disk."""
         member.handed_out += 1
         assert entry.index == member.handed_out, "applied out of order, or twice"
-        on_disk = member.disk.log
-        assert on_disk[entry.index - 1] == entry, "committed before it was persisted here"
-        if entry.index <= len(self.committed):
-            known = self.committed[entry.index - 1]
-            assert known[:2] == (entry.term, entry.data), f"two entries committed at {entry.index}"
-            return
-        holders = sum(
-            len(other.disk.log) >= entry.index and other.disk.log[entry.index - 1] == entry
-            for other in cluster.members.values()
-        )
-        assert 2 * holders > len(cluster.members), f"{entry.index} committed on {holders} disks"
-        self.committed.append((entry.term, entry.data, term))
+        assert member.disk.holds(entry.index, entry.term), "committed before it was persisted here"
+        assert entry.index <= len(self.committed), f"{entry.index} was committed by nobody"
+        known = self.committed[entry.index - 1]
+        assert known[:2] == (entry.term, entry.data), f"two entries committed at {entry.index}"
+
+    # Messages and reads
 
     def on_send(self, member: Member, message: Message) -> None:
         """Whatever a message claims is on the sender's disk."""
@@ -110,7 +190,7 @@ class Checker:
             and message.accepted
             and message.term == disk.hard_state.term
         ):
-            assert message.index <= len(disk.log), f"{message} before it was persisted"
+            assert message.index <= disk.log.last_index(), f"{message} before it was persisted"
 
     def _check_vote(self, member: Member, term: Term, candidate: ReplicaId) -> None:
         known = self._votes.setdefault((member.replica, term), candidate)
@@ -128,11 +208,25 @@ class Checker:
         assert read.index >= floor, f"a read at {read.index} misses entries up to {floor}"
 
     def on_tick(self, member: Member) -> None:
-        """A leader's match indexes never move back."""
+        """A leader's match indexes never move back, as long as it knows the follower."""
         assert member.raft is not None
         status = member.raft.status()
+        before = self._matches.get(member.replica, {})
+        now: dict[tuple[Term, ReplicaId], int] = {}
         for peer in status.peers:
             key = (status.term, peer.replica)
-            assert peer.match >= self._matches.get(key, 0), "a match index went back"
+            assert peer.match >= before.get(key, 0), "a match index went back"
             assert peer.match <= status.last_index
-            self._matches[key] = peer.match
+            now[key] = peer.match
+        self._matches[member.replica] = now
+
+
+def overlap(one: Configuration, other: Configuration) -> bool:
+    """Whether every majority of `one` has a member in common with every majority of `other`."""
+    everyone = sorted(one.electors | other.electors)
+    return not any(
+        is_majority(one, some.__contains__)
+        and is_majority(other, [each for each in everyone if each not in some].__contains__)
+        for size in range(len(everyone) + 1)
+        for some in combinations(everyone, size)
+    )

@@ -6,9 +6,9 @@ had not finished, though by chance some of it may have got there. `Checker` watc
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from heapq import heappop, heappush
 from random import Random
 
@@ -19,14 +19,18 @@ from cluster.raft import (
     Entry,
     EntryKind,
     HardState,
+    MembershipChange,
     MemoryLogStorage,
     Message,
     Raft,
     RaftConfig,
     Ready,
     Role,
+    SnapshotMeta,
+    SnapshotRequest,
 )
 from tests.raft.checker import Checker
+from tests.raft.member import Member
 
 TICK = 10
 """Units of virtual time per tick."""
@@ -41,51 +45,8 @@ class Faults:
     delay_max: int = 1
     persist_max: int = 1
     apply_max: int = 1
-
-
-@dataclass(slots=True)
-class Disk:
-    """What survives a crash."""
-
-    hard_state: HardState = field(default_factory=HardState)
-    synced_hard_state: HardState = field(default_factory=HardState)
-    log: list[Entry] = field(default_factory=list)
-    applied: int = 0
-
-    def write(self, bundle: Ready) -> None:
-        """One atomic step."""
-        if bundle.entries:
-            del self.log[bundle.entries[0].index - 1 :]
-            self.log.extend(bundle.entries)
-        if bundle.hard_state is not None:
-            self.hard_state = bundle.hard_state
-            if bundle.must_sync:
-                self.synced_hard_state = bundle.hard_state
-
-
-class Member:
-    """A replica with its host."""
-
-    def __init__(self, replica: ReplicaId) -> None:
-        self.replica = replica
-        self.raft: Raft | None = None
-        self.disk = Disk()
-        self.life = 0
-        self.storage = MemoryLogStorage()
-        self.pending: deque[Ready] = deque()
-        self.last_seen: Entry | None = None
-        self.hard_state = HardState()
-        self.handed_out = 0
-        self.led_term = Term(0)
-        self.persist_due = 0
-        self.apply_due = 0
-
-    def term_before(self, entry: Entry) -> Term:
-        """The term of the entry before `entry`, of which the log may not know yet."""
-        last = self.last_seen
-        if last is not None and last.index == entry.index - 1:
-            return last.term
-        return self.storage.term(Index(entry.index - 1))
+    snapshot_loss: float = 0.0
+    snapshot_delay_max: int = 1
 
 
 class Cluster:
@@ -102,17 +63,21 @@ class Cluster:
         self.random = Random(seed)
         self.config = config or RaftConfig()
         self.faults = faults or Faults()
-        self.checker = Checker()
         self.now = 0
         self.cuts: set[tuple[ReplicaId, ReplicaId]] = set()
         """Links (from, to) that carry nothing."""
         self.drop: Callable[[Message], bool] = lambda message: False
         self.sent: int = 0
-        self._events: list[tuple[int, int, Callable[[], None]]] = []
+        self._events: list[tuple[int, int, Callable[[], object]]] = []
         self._sequence = 0
         self._contexts = 0
         ids = [ReplicaId(i) for i in range(1, size + 1)]
-        self.members = {replica: Member(replica) for replica in ids}
+        group = Configuration(frozenset(ids))
+        self.checker = Checker(group)
+        self.members = {replica: Member(replica, group) for replica in ids}
+        self.graves: dict[ReplicaId, Member] = {}
+        """Those that were destroyed: what they acknowledged before counts."""
+        self._next_replica = size + 1
         for replica in ids:
             self.start(replica)
 
@@ -123,56 +88,79 @@ class Cluster:
         disk = member.disk
         # The commit index alone need not have survived.
         state = self.random.choice((disk.hard_state, disk.synced_hard_state))
-        disk.hard_state = disk.synced_hard_state = state
-        member.storage = MemoryLogStorage()
-        member.storage.append(disk.log)
-        member.pending.clear()
-        member.last_seen = None
-        member.hard_state = state
-        member.handed_out = disk.applied
-        member.led_term = Term(0)
-        member.persist_due = member.apply_due = 0
-        member.life += 1
+        member.revive(state)
         member.raft = Raft(
             replica=replica,
             config=self.config,
-            configuration=Configuration(frozenset(self.members)),
+            configuration=self.checker.configuration_at(disk.applied) or member.base,
             hard_state=state,
             storage=member.storage,
             applied=Index(disk.applied),
             random=Random(self.random.random()),
         )
+        member.in_force = member.raft.configuration
+
+    def join(self) -> ReplicaId:
+        """Starts a replica that is new, under an id that was never used, and knows nobody."""
+        replica = ReplicaId(self._next_replica)
+        self._next_replica += 1
+        self.members[replica] = Member(replica, Configuration())
+        self.start(replica)
+        return replica
+
+    def destroy(self, replica: ReplicaId) -> None:
+        """The replica and all its data are gone for good."""
+        member = self.graves[replica] = self.members.pop(replica)
+        member.raft = None
+        member.life += 1
 
     def crash(self, replica: ReplicaId) -> None:
         """Loses what is not on disk, except that some of it may have got there unseen."""
         member = self.members[replica]
         assert member.raft is not None
+        self.flush(replica, self.random.randint(member.disk.applied, member.raft.applied))
         for _ in range(self.random.randint(0, len(member.pending))):
             member.disk.write(member.pending.popleft())
-        member.disk.applied = self.random.randint(member.disk.applied, member.raft.applied)
         member.raft = None
         member.life += 1
+
+    def flush(self, replica: ReplicaId, applied: int) -> None:
+        """The state as of `applied` reaches the disk."""
+        disk = self.members[replica].disk
+        disk.applied = max(disk.applied, applied)
+
+    def compact(self, replica: int, through: int | None = None) -> None:
+        """Drops the beginning of the log, up to `through` or all that is applied."""
+        member = self.members[ReplicaId(replica)]
+        raft = member.raft
+        assert raft is not None
+        if not raft.status().is_installing:
+            self.flush(member.replica, raft.applied)
+            member.compact(member.disk.applied if through is None else through)
 
     def replace_log(self, replica: int, terms: Sequence[int], *, term: int) -> None:
         """Starts `replica` anew with entries of these terms on its disk."""
         member = self.members[ReplicaId(replica)]
-        member.disk.log = [
-            Entry(Index(index), Term(of), EntryKind.NORMAL, b"")
-            for index, of in enumerate(terms, 1)
-        ]
+        member.disk.log = MemoryLogStorage()
+        member.disk.log.append(
+            [
+                Entry(Index(index), Term(of), EntryKind.NORMAL, b"")
+                for index, of in enumerate(terms, 1)
+            ]
+        )
         member.disk.hard_state = member.disk.synced_hard_state = HardState(Term(term))
         self.start(member.replica)
 
     # Events
 
-    def _at(self, due: int, action: Callable[[], None]) -> None:
+    def _at(self, due: int, action: Callable[[], object]) -> None:
         self._sequence += 1
         heappush(self._events, (due, self._sequence, action))
 
     def run(self, ticks: int) -> None:
         """Ticks everyone `ticks` times, and does all that falls due."""
         for _ in range(ticks):
-            for member in self.members.values():
+            for member in list(self.members.values()):
                 if member.raft is not None:
                     self.checker.on_tick(member)
                     member.raft.tick()
@@ -192,7 +180,7 @@ class Cluster:
         while raft.has_ready:
             bundle = raft.ready()
             self.checker.on_bundle(self, member, bundle)
-            member.storage.append(bundle.entries)
+            member.take(bundle)
             for message in bundle.messages:
                 self._send(member, message)
             self._persist_later(member, bundle)
@@ -236,19 +224,50 @@ class Cluster:
         self.checker.on_send(member, message)
         self.sent += 1
         faults = self.faults
+        if isinstance(message, SnapshotRequest):
+            self._send_snapshot(member, message)
+            return
         if (message.sender, message.to) in self.cuts or self.drop(message):
             return
         copies = 1 + (self.random.random() < faults.duplication)
         for _ in range(copies):
             if self.random.random() >= faults.loss:
                 due = self.now + self.random.randint(1, faults.delay_max)
-                self._at(due, lambda: self._deliver(message))
+                self._at(due, partial(self._deliver, message))
 
-    def _deliver(self, message: Message) -> None:
-        member = self.members[message.to]
-        if member.raft is not None and (message.sender, message.to) not in self.cuts:
-            member.raft.step(message)
-            self._pump(member)
+    def _deliver(self, message: Message) -> bool:
+        member = self.members.get(message.to)
+        if member is None or member.raft is None or (message.sender, message.to) in self.cuts:
+            return False
+        member.raft.step(message)
+        self._pump(member)
+        return True
+
+    def _send_snapshot(self, sender: Member, request: SnapshotRequest) -> None:
+        """What the host does with it: streams the state, in its own time, and says if it failed."""
+        life = sender.life
+
+        def arrive() -> None:
+            arrived = request
+            raft = sender.raft
+            if sender.life != life or raft is None:
+                raft = None  # the stream may have ended just before the sender did
+            elif self.random.random() < 0.3 and not raft.status().is_installing:
+                arrived = replace(request, snapshot=self._state_of(sender, raft))
+            lost = self.random.random() < self.faults.snapshot_loss or self.drop(arrived)
+            failed = lost or not self._deliver(arrived)
+            if failed and raft is not None and self.random.random() < 0.7:
+                raft.report_snapshot_failed(request)
+                self._pump(sender)
+
+        for _ in range(1 + (self.random.random() < self.faults.duplication)):
+            self._at(self.now + self.random.randint(1, self.faults.snapshot_delay_max), arrive)
+
+    def _state_of(self, member: Member, raft: Raft) -> SnapshotMeta:
+        """The state that a host holds now: it may be later than the one it was asked for."""
+        index = raft.applied
+        configuration = self.checker.configuration_at(index) or self.checker.configurations[0][1]
+        return SnapshotMeta(index, member.storage.term(index), configuration)
 
     # What clients and operators do
 
@@ -320,6 +339,19 @@ class Cluster:
     def transfer(self, replica: int, to: int) -> None:
         self.raft(replica).transfer_leadership(ReplicaId(to))
         self._pump(self.members[ReplicaId(replica)])
+
+    def change(self, replica: int, voters: Iterable[int], learners: Iterable[int] = ()) -> bool:
+        """Whether the change was taken."""
+        change = MembershipChange(
+            frozenset(map(ReplicaId, voters)), frozenset(map(ReplicaId, learners))
+        )
+        try:
+            self.raft(replica).propose_membership(change)
+        except ProposalRefused:
+            return False
+        finally:
+            self._pump(self.members[ReplicaId(replica)])
+        return True
 
     def cut(self, *replicas: int) -> None:
         """Cuts `replicas` off from all others, not from each other."""

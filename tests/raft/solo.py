@@ -73,15 +73,6 @@ def membership_entry(index: int, term: int, group: Configuration) -> Entry:
     return Entry(Index(index), Term(term), EntryKind.MEMBERSHIP, encode_configuration(group))
 
 
-class CompactedStorage(MemoryLogStorage):
-    """A log whose beginning is gone."""
-
-    def compact(self, through: int) -> None:
-        self._previous_term = self.term(Index(through))
-        del self._entries[: through - self._first_index + 1]
-        self._first_index = Index(through + 1)
-
-
 class Solo:
     """Replica 1 of a group; what it sends is collected by `messages`."""
 
@@ -99,15 +90,18 @@ class Solo:
         compacted: int = 0,
         group: Configuration | None = None,
         log: Sequence[Entry] | None = None,
+        before: tuple[int, int] = (0, 0),
     ) -> None:
-        """A group of `size` voters, or `group`; a log with these terms, or these entries."""
-        group = group or configuration(size)
-        self.storage = CompactedStorage()
+        """A group of `size` voters, or `group`; a log with these terms, or these entries, behind
+        the place `before`: an index and its term."""
+        group = configuration(size) if group is None else group
+        self.storage = MemoryLogStorage()
+        self.storage.install(Index(before[0]), Term(before[1]))
         self.storage.append(log_of(terms) if log is None else log)
         if log is not None:
             terms = terms_of(log)
         if compacted:
-            self.storage.compact(compacted)
+            self.storage.compact(Index(compacted))
         self.config = config or RaftConfig()
         now = max(terms, default=0) if term is None else term
         self.raft = Raft(
@@ -126,6 +120,8 @@ class Solo:
     def take(self) -> Ready:
         """The next bundle; its entries become visible, nothing is persisted."""
         bundle = self.raft.ready()
+        if bundle.snapshot is not None:
+            self.storage.install(bundle.snapshot.index, bundle.snapshot.term)
         self.storage.append(bundle.entries)
         self.bundles.append(bundle)
         return bundle

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from cluster.errors import InvariantViolation
 from cluster.ids import Index, Term
-from cluster.raft import Entry, MemoryLogStorage
+from cluster.raft import Entry, MemoryLogStorage, SnapshotMeta
 from cluster.raft.log import RaftLog
-from tests.raft.solo import CompactedStorage, configuration, entry, indexes, log_of, terms_of
+from tests.raft.solo import configuration, entry, indexes, log_of
 
 
 class Host:
@@ -21,10 +21,10 @@ class Host:
     def __init__(
         self, terms: Sequence[int] = (), *, commit: int = 0, applied: int = 0, compacted: int = 0
     ) -> None:
-        self.storage = CompactedStorage()
+        self.storage = MemoryLogStorage()
         self.storage.append(log_of(terms))
         if compacted:
-            self.storage.compact(compacted)
+            self.storage.compact(Index(compacted))
         self.log = RaftLog(
             self.storage,
             commit=Index(commit),
@@ -35,6 +35,9 @@ class Host:
 
     def hand_out(self) -> int:
         self.number += 1
+        snapshot = self.log.hand_out_snapshot(self.number)
+        if snapshot is not None:
+            self.storage.install(snapshot.index, snapshot.term)
         self.storage.append(self.log.hand_out(self.number))
         return self.number
 
@@ -250,46 +253,80 @@ def test_applied_moves_forward_and_not_beyond_what_was_handed_out(index: int) ->
         host.log.on_applied(Index(index))
 
 
+def meta(index: int, term: int) -> SnapshotMeta:
+    return SnapshotMeta(Index(index), Term(term), configuration(2))
+
+
 STEPS = st.one_of(
     st.tuples(st.just("merge"), st.integers(1, 12), st.integers(1, 4)),
+    st.tuples(st.just("restore"), st.integers(1, 4), st.just(0)),
     st.tuples(st.just("hand_out"), st.just(0), st.just(0)),
     st.tuples(st.just("persist"), st.just(0), st.just(0)),
 )
 
 
+class Model:
+    """The log as terms by index from `first` on, and a disk that gets bundles in order."""
+
+    def __init__(self) -> None:
+        self.first = 1
+        self.terms: list[int] = []
+        self.disk = MemoryLogStorage()
+        self.under_way: list[tuple[int, SnapshotMeta | None, tuple[Entry, ...]]] = []
+
+    def persist(self, host: Host) -> None:
+        number, snapshot, entries = self.under_way.pop(0)
+        if snapshot is not None:
+            self.disk.install(snapshot.index, snapshot.term)
+        self.disk.append(entries)
+        host.log.on_persisted(number)
+
+    def hand_out(self, host: Host) -> None:
+        snapshot = host.log.hand_out_snapshot(host.number + 1)
+        host.number += 1
+        if snapshot is not None:
+            host.storage.install(snapshot.index, snapshot.term)
+        entries = host.log.hand_out(host.number)
+        host.storage.append(entries)
+        self.under_way.append((host.number, snapshot, entries))
+
+    def check(self, host: Host) -> None:
+        log = host.log
+        assert log.first_index() == self.first
+        last = self.first + len(self.terms) - 1
+        assert [log.term(i) for i in range(self.first, last + 1)] == self.terms
+        assert (log.last_index, log.commit) == (last, self.first - 1)
+        assert log.persisted <= self.disk.last_index()
+        for index in range(max(self.first - 1, self.disk.first_index()), log.persisted + 1):
+            assert self.disk.term(Index(index)) == log.term(index)
+
+
 @given(st.lists(STEPS, max_size=40))
 def test_persisted_is_always_true_of_the_disk(steps: list[tuple[str, int, int]]) -> None:
-    """A model: a plain list as the log, another as the disk, which gets bundles in order."""
-    host = Host()
-    model: list[Entry] = []
-    disk = MemoryLogStorage()
-    under_way: list[tuple[int, tuple[Entry, ...]]] = []
+    host, model = Host(), Model()
     term = 1
-    for kind, first, count in steps:
+    for kind, one, count in steps:
         if kind == "merge":
             term += 1
-            start = min(first, len(model) + 1)
-            new = log_of([term] * count, start)
-            host.log.merge(new)
-            model[start - 1 :] = new
+            place = min(one - 1, len(model.terms))
+            host.log.merge(log_of([term] * count, model.first + place))
+            model.terms[place:] = [term] * count
+        elif kind == "restore":
+            term += 1
+            index = model.first - 1 + one
+            host.log.restore(meta(index, term))
+            model.first, model.terms = index + 1, []
         elif kind == "hand_out":
-            host.number += 1
-            entries = host.log.hand_out(host.number)
-            host.storage.append(entries)
-            under_way.append((host.number, entries))
-        elif under_way:
-            number, entries = under_way.pop(0)
-            disk.append(entries)
-            host.log.on_persisted(number)
-        assert host.terms() == terms_of(model)
-        assert host.log.persisted <= disk.last_index()
-        for index in range(1, host.log.persisted + 1):
-            assert disk.term(Index(index)) == model[index - 1].term
-    for number, entries in under_way:
-        disk.append(entries)
-        host.log.on_persisted(number)
-    host.log.on_persisted(host.hand_out())
-    assert host.log.persisted == len(model)
+            model.hand_out(host)
+        elif model.under_way:
+            model.persist(host)
+        model.check(host)
+    model.hand_out(host)
+    while model.under_way:
+        model.persist(host)
+    model.check(host)
+    assert host.log.persisted == host.log.last_index
+    assert host.log.applied == model.first - 1
 
 
 def test_terms_are_known_one_before_the_first_entry() -> None:
@@ -297,3 +334,59 @@ def test_terms_are_known_one_before_the_first_entry() -> None:
     assert (log.first_index(), log.term(2), log.term(3)) == (3, Term(1), Term(2))
     with pytest.raises(IndexError):
         log.term(1)
+
+
+# Snapshots
+
+
+def test_a_restored_log_begins_behind_the_snapshot_before_the_host_has_it() -> None:
+    host = Host(LOG, commit=2)
+    host.log.restore(meta(9, 4))
+    log = host.log
+    assert (log.first_index(), log.last_index, log.last_term, log.term(9)) == (10, 9, 4, 4)
+    assert (log.commit, log.handed_out, log.applied, log.persisted) == (9, 9, 0, 2)
+    assert log.configurations.current == configuration(2)
+    log.merge(log_of([4, 5], 10))
+    assert (log.term(9), log.term(10), log.last_term) == (4, 4, 5)
+    with pytest.raises(IndexError):
+        log.term(8)
+    assert log.last_that_could_match(11, 3, 0) == 8
+
+
+@pytest.mark.parametrize("index", [1, 3])
+def test_a_snapshot_that_undoes_a_commit_is_a_broken_invariant(index: int) -> None:
+    with pytest.raises(InvariantViolation, match=f"a snapshot of {index} would undo"):
+        Host(LOG, commit=3).log.restore(meta(index, 1))
+
+
+def test_a_snapshot_is_handed_out_once_and_installed_when_persisted() -> None:
+    host = Host(LOG, commit=2)
+    host.log.restore(meta(9, 4))
+    host.log.merge(log_of([4], 10))
+    assert (host.log.has_snapshot, host.log.is_installing) == (True, True)
+    number = host.hand_out()
+    assert host.storage.first_index() == 10
+    assert (host.log.has_snapshot, host.log.is_installing) == (False, True)
+    host.log.on_persisted(number)
+    assert (host.log.applied, host.log.persisted, host.log.is_installing) == (9, 10, False)
+
+
+def test_a_conflict_behind_a_snapshot_does_not_undo_it() -> None:
+    host = Host()
+    host.log.restore(meta(9, 4))
+    host.log.merge(log_of([4, 4], 10))
+    number = host.hand_out()
+    host.log.merge(log_of([5], 10))
+    host.log.on_persisted(number)
+    assert (host.log.persisted, host.log.applied, host.log.last_index) == (9, 9, 10)
+
+
+def test_what_is_appended_after_a_compaction_reads_as_before_it() -> None:
+    host = Host(LOG, commit=4, applied=4, compacted=3)
+    assert indexes(host.log.entries(4, 100)) == [4, 5]
+    host.log.merge(log_of([4, 4], 5))
+    host.hand_out()
+    host.storage.compact(Index(4))
+    assert (host.log.first_index(), host.log.term(4), host.log.term(5)) == (5, 3, 4)
+    with pytest.raises(IndexError):
+        host.log.entries(4, 100)

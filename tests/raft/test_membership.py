@@ -20,6 +20,7 @@ from cluster.raft import (
     Role,
     TimeoutNow,
     VoteRequest,
+    VotersNotHeard,
     decode_configuration,
 )
 from tests.raft.solo import (
@@ -163,7 +164,7 @@ def test_a_learner_that_was_not_heard_of_lately_is_not_promoted() -> None:
         solo.tick()
     with pytest.raises(LearnerNotReady, match="learner 4 was not heard of lately"):
         solo.raft.propose_membership(change((1, 2, 3, 4)))
-    solo.step(solo.beats(FOUR))
+    solo.step(solo.beats(TWO), solo.beats(FOUR))
     solo.raft.propose_membership(change((1, 2, 3, 4)))
 
 
@@ -172,6 +173,18 @@ def test_a_learner_that_was_never_heard_is_not_promoted() -> None:
     solo.lead(caught_up=(TWO,))
     with pytest.raises(LearnerNotReady, match="learner 4 was not heard of lately"):
         solo.raft.propose_membership(change((1, 2, 3, 4)))
+
+
+def test_the_group_is_not_given_to_voters_of_whom_no_majority_is_heard() -> None:
+    """Nobody could ever take it back."""
+    solo = leader()
+    solo.tick(solo.config.heartbeat_ticks)
+    solo.raft.wake()  # from quiet: nobody has been heard since
+    solo.step(solo.beats(TWO))
+    for voters in ((3,), (1, 3), (2, 3)):
+        with pytest.raises(VotersNotHeard, match=f"no majority of .{voters[0]}"):
+            solo.raft.propose_membership(change(voters))
+    solo.raft.propose_membership(change((1, 2), (3,)))
 
 
 def test_who_is_no_learner_is_not_promoted() -> None:
@@ -187,7 +200,7 @@ def test_a_quiet_group_wakes_before_it_judges_a_learner() -> None:
         solo.raft.propose_membership(change((1, 2, 3, 4)))
     assert not solo.raft.is_quiet
     solo.tick()
-    solo.step(solo.beats(FOUR))
+    solo.step(solo.beats(TWO), solo.beats(FOUR))
     solo.raft.propose_membership(change((1, 2, 3, 4)))
 
 

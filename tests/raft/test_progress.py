@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from cluster.raft.progress import Progress, ProgressState
 
-PROBE, REPLICATE = ProgressState.PROBE, ProgressState.REPLICATE
+PROBE, REPLICATE, SNAPSHOT = ProgressState
 
 
 def progress(next_index: int = 11, *, messages: int = 3, size: int = 100) -> Progress:
@@ -168,7 +168,69 @@ def test_an_acknowledgement_beyond_next_moves_next() -> None:
     assert (made.match, made.next) == (15, 16)
 
 
+# A snapshot under way
+
+
+def snapshotting(match: int = 10, index: int = 50) -> Progress:
+    made = replicating(match)
+    made.sent(2, 30)
+    made.snapshot_sent(index, now=7)
+    return made
+
+
+def test_while_a_snapshot_is_under_way_no_entries_are() -> None:
+    made = snapshotting()
+    assert (made.state, made.match, made.next) == (SNAPSHOT, 10, 51)
+    assert (made.snapshot_index, made.snapshot_at) == (50, 7)
+    assert (window(made), made.room(), made.wants(99)) == ((0, 0), 0, False)
+
+
+def test_a_heartbeat_asks_whether_the_snapshot_has_arrived_and_sends_nothing_else() -> None:
+    made = snapshotting()
+    made.heartbeat_answered(99)
+    assert (made.wants(99), made.room()) == (True, 0)
+    made.sent(0, 0)
+    assert (made.state, made.next, made.wants(99)) == (SNAPSHOT, 51, False)
+
+
+@pytest.mark.parametrize(
+    ("accepted", "state", "match", "next_index", "moved"),
+    [
+        (5, SNAPSHOT, 10, 51, False),  # late
+        (12, SNAPSHOT, 12, 51, True),  # what was sent before the snapshot
+        (49, SNAPSHOT, 49, 51, True),
+        (50, REPLICATE, 50, 51, True),
+        (60, REPLICATE, 60, 61, True),  # a later state was sent
+    ],
+)
+def test_only_an_acknowledgement_of_the_snapshot_ends_it(
+    accepted: int, state: ProgressState, match: int, next_index: int, moved: bool
+) -> None:
+    made = snapshotting()
+    assert made.accepted(accepted) is moved
+    assert (made.state, made.match, made.next) == (state, match, next_index)
+    assert made.snapshot_index == (50 if state is SNAPSHOT else 0)
+
+
+@pytest.mark.parametrize("index", [0, 10, 12, 50, 60])
+def test_a_rejection_does_not_end_a_snapshot(index: int) -> None:
+    made = snapshotting()
+    assert not made.rejected(index, 0)
+    assert (made.state, made.next, made.owes_request) == (SNAPSHOT, 51, False)
+
+
+def test_after_a_snapshot_that_failed_nothing_is_sent_until_the_follower_is_heard() -> None:
+    made = snapshotting()
+    made.snapshot_failed()
+    assert (made.state, made.next, made.snapshot_index) == (PROBE, 11, 0)
+    assert not made.wants(99)
+    made.heartbeat_answered(99)
+    assert made.wants(99)
+
+
 ACTIONS = st.one_of(
+    st.tuples(st.just("snapshot"), st.integers(1, 40), st.just(0)),
+    st.tuples(st.just("fail"), st.just(0), st.just(0)),
     st.tuples(st.just("send"), st.integers(1, 4), st.integers(0, 60)),
     st.tuples(st.just("accept"), st.integers(0, 40), st.just(0)),
     st.tuples(st.just("reject"), st.integers(0, 40), st.integers(0, 40)),
@@ -191,9 +253,16 @@ def test_whatever_comes_the_window_is_bounded_and_match_rises(
             made.accepted(min(one, sent))
         elif action == "reject":
             made.rejected(one, two)
+        elif action == "snapshot" and one > made.match:
+            made.snapshot_sent(one, now=0)
+            sent = max(sent, one)
+        elif action == "fail" and made.state is SNAPSHOT:
+            made.snapshot_failed()
         elif action == "heartbeat":
             made.heartbeat_answered(sent)
         assert before <= made.match < made.next
+        assert (made.state is SNAPSHOT) == (made.snapshot_index > 0)
+        assert made.state is not SNAPSHOT or made.match < made.snapshot_index < made.next
         messages, size = window(made)
         assert messages <= 3
         assert size <= 100 or messages == 1

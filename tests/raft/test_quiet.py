@@ -12,6 +12,7 @@ from cluster.raft import (
     HeartbeatRequest,
     HeartbeatResponse,
     Message,
+    ProgressState,
     Role,
     VoteRequest,
     VoteResponse,
@@ -333,6 +334,12 @@ def test_status_tells_who_lags() -> None:
     assert len(only(AppendRequest, solo.settle())) == 2
     solo.step(solo.accepts(2))
     (two, three) = solo.raft.status().peers
-    assert (two.replica, two.match, two.lag, two.active, two.replicating) == (2, 2, 0, True, True)
+    assert (two.replica, two.match, two.lag, two.active, two.state) == (
+        2,
+        2,
+        0,
+        True,
+        ProgressState.REPLICATE,
+    )
     assert (three.match, three.lag) == (1, 1)
     assert Solo().raft.status().peers == ()

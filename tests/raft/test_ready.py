@@ -15,13 +15,14 @@ from cluster.raft import (
     EntryKind,
     HardState,
     HeartbeatResponse,
+    MemoryLogStorage,
     Raft,
     RaftConfig,
     Role,
     VoteRequest,
     VoteResponse,
 )
-from tests.raft.solo import ME, THREE, TWO, CompactedStorage, Solo, indexes, log_of, only, terms_of
+from tests.raft.solo import ME, THREE, TWO, Solo, indexes, log_of, only, terms_of
 
 
 def test_a_new_replica_has_nothing_to_do() -> None:
@@ -296,7 +297,7 @@ def test_elections_take_their_randomness_from_the_one_that_was_handed_in() -> No
             config=RaftConfig(),
             configuration=Configuration(frozenset({ME, TWO})),
             hard_state=HardState(),
-            storage=CompactedStorage(),
+            storage=MemoryLogStorage(),
             applied=Index(0),
             random=Random(seed),
         )

@@ -12,11 +12,12 @@ from cluster.raft import (
     AppendRequest,
     AppendResponse,
     HeartbeatRequest,
+    ProgressState,
     RaftConfig,
     Role,
 )
 from tests.raft.harness import Cluster
-from tests.raft.solo import ME, THREE, TWO, Solo, indexes, only, terms_of
+from tests.raft.solo import ME, THREE, TWO, Solo, indexes, only
 
 
 def follower(terms: list[int], *, term: int, commit: int = 0) -> Solo:
@@ -282,7 +283,7 @@ def test_a_late_rejection_is_ignored() -> None:
     solo = Solo(terms=[1, 1, 1])
     solo.lead(caught_up=(TWO, THREE))
     assert solo.step(solo.rejects(3, (0, 0))) == []
-    assert solo.raft.status().peers[0].replicating
+    assert solo.raft.status().peers[0].state is ProgressState.REPLICATE
 
 
 def test_a_request_that_overtook_another_is_sent_again() -> None:
@@ -408,19 +409,6 @@ def test_committed_entries_are_handed_out_in_bundles_of_bounded_size() -> None:
     ]
 
 
-# A log whose beginning is gone
-
-
-def test_a_follower_that_needs_what_was_compacted_is_shown_and_kept_from_electing() -> None:
-    solo = Solo(terms=[1, 1, 1, 1], commit=4, applied=4, compacted=3)
-    solo.lead(caught_up=(TWO,))
-    assert solo.step(solo.rejects(4, (1, 1), THREE)) == []
-    (two, three) = solo.raft.status().peers
-    assert (two.needs_compacted, three.needs_compacted, three.lag) == (False, True, 5)
-    assert solo.step(solo.beats(THREE)) == []
-    assert only(HeartbeatRequest, solo.tick(2), THREE) != []
-
-
 # Whole groups
 
 
@@ -441,7 +429,7 @@ def test_logs_as_in_figure_3_6_are_made_equal() -> None:
     cluster.run_until(cluster.all_quiet)
     expected = [*logs[1], 8]
     for member in cluster.members.values():
-        assert terms_of(member.disk.log) == expected
+        assert member.disk.terms == expected
 
 
 def test_a_follower_catches_up_in_few_round_trips_over_many_conflicting_terms() -> None:

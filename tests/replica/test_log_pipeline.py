@@ -80,6 +80,7 @@ def ready(
     )
     return Ready(
         number=number,
+        snapshot=None,
         entries=entries,
         hard_state=None if term is None else HardState(Term(term), ReplicaId(1)),
         must_sync=bool(entries) or term is not None,

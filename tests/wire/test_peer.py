@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cluster.ids import GroupId, Index, ReplicaId, Term
+from cluster.raft.configuration import Configuration
 from cluster.raft.messages import (
     AppendRequest,
     AppendResponse,
@@ -15,10 +16,12 @@ from cluster.raft.messages import (
     HeartbeatRequest,
     HeartbeatResponse,
     Message,
+    SnapshotRequest,
     TimeoutNow,
     VoteRequest,
     VoteResponse,
 )
+from cluster.raft.snapshot import SnapshotMeta
 from kvstore.codec.byteslist import CodecError
 from kvstore.environment import GroupMessage
 from kvstore.generated.cluster.v1 import peer_pb2
@@ -42,6 +45,17 @@ def appends(draw: st.DrawFn) -> AppendRequest:
     return AppendRequest(ME, PEER, draw(TERM), previous, draw(TERM), draw(INDEX), entries)
 
 
+SOME = st.frozensets(st.integers(1, 1 << 60).map(ReplicaId), max_size=5)
+
+
+@st.composite
+def snapshots(draw: st.DrawFn) -> SnapshotMeta:
+    voters = draw(SOME.filter(bool))
+    outgoing = draw(SOME)
+    learners = draw(SOME) - voters - outgoing
+    return SnapshotMeta(draw(INDEX), draw(TERM), Configuration(voters, outgoing, learners))
+
+
 MESSAGES: st.SearchStrategy[Message] = st.one_of(
     st.builds(VoteRequest, st.just(ME), st.just(PEER), TERM, INDEX, TERM, FLAG, FLAG),
     st.builds(VoteResponse, st.just(ME), st.just(PEER), TERM, FLAG, FLAG),
@@ -52,6 +66,7 @@ MESSAGES: st.SearchStrategy[Message] = st.one_of(
     ),
     st.builds(HeartbeatResponse, st.just(ME), st.just(PEER), TERM, st.integers(0, 1 << 60)),
     st.builds(TimeoutNow, st.just(ME), st.just(PEER), TERM),
+    st.builds(SnapshotRequest, st.just(ME), st.just(PEER), TERM, snapshots()),
 )
 
 
