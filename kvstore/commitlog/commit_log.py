@@ -149,6 +149,12 @@ class CommitLog:
         """What opening the log found."""
         return self._report
 
+    def latest(self, group: int, kind: int) -> bytes | None:
+        """The payload of the last record of `group` and of a sticky `kind`; None before the
+        first."""
+        record = self._sticky.get((group, kind))
+        return None if record is None else record.payload
+
     def append(self, records: Sequence[Record], *, sync: bool = True) -> list[Position]:
         """Writes `records` as one batch: after a crash all of them are there, or none.
 

@@ -7,6 +7,7 @@ answered at the latest when they expire, before their caller gives up.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from cluster.ids import ReplicaId
 from cluster.membership import PeerContacts
@@ -30,11 +31,11 @@ class Admission:
         "_bytes",
         "_contacts",
         "_expiring",
-        "_limits",
         "_me",
         "_requests",
         "_silence_ticks_max",
         "_ticks",
+        "limits",
     )
 
     def __init__(
@@ -46,7 +47,7 @@ class Admission:
     ) -> None:
         self._me = me
         self._contacts = contacts
-        self._limits = limits
+        self.limits: Final = limits
         self._silence_ticks_max = silence_ticks_max
         self._requests = 0
         self._bytes = 0
@@ -54,9 +55,19 @@ class Admission:
         # By the tick at which they expire; settled requests hold no payload while they stay here.
         self._expiring: dict[int, list[Request]] = {}
 
+    @property
+    def requests(self) -> int:
+        """How many were counted in and not yet out."""
+        return self._requests
+
+    @property
+    def bytes(self) -> int:
+        """Their size."""
+        return self._bytes
+
     def enter(self, requests: int, size: int) -> str | None:
         """Counts a batch in, or says why there is no room for it. A batch alone always fits."""
-        limits = self._limits
+        limits = self.limits
         if self._requests and self._requests + requests > limits.requests_max:
             return f"{self._requests} requests are under way; the limit is {limits.requests_max}"
         if self._requests and self._bytes + size > limits.bytes_max:

@@ -86,6 +86,11 @@ class LogPipeline:
         """Whether a write is under way."""
         return bool(self._writing)
 
+    @property
+    def waiting(self) -> int:
+        """How many bundles are on their way to the disk."""
+        return len(self._pending) + len(self._writing)
+
     def add(self, group: GroupId, ready: Ready) -> Pending | None:
         """Takes what `ready` wants persisted; returns the bundle when there is nothing to wait for.
 

@@ -95,6 +95,16 @@ class LogStore:
         self._cache: deque[Entry] = deque()
         self._cache_bytes = 0
 
+    @property
+    def cached_bytes(self) -> int:
+        """Payload of the entries in memory."""
+        return self._cache_bytes
+
+    @property
+    def cached_bytes_max(self) -> int:
+        """What `trim` aims at."""
+        return self._cache_bytes_max
+
     def attach(self, reader: RecordReader) -> None:
         """Says where records that are not in memory are read from."""
         self._reader = reader

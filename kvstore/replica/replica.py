@@ -70,6 +70,11 @@ class Replica:
         """Whoever belongs to the group, as far as its log here tells."""
         return self.core.configuration.members
 
+    @property
+    def proposed(self) -> int:
+        """How many writes wait for what becomes of their place in the log."""
+        return len(self._proposed)
+
     def propose_waiting(self) -> None:
         """Proposes the waiting writes in order; when the core takes no more, the rest waits."""
         waiting = self.waiting_writes

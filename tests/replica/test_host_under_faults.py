@@ -9,6 +9,7 @@ import pytest
 
 from cluster.ids import GroupId, ReplicaId, group_of
 from kvstore.replica.requests import Status
+from kvstore.simulation.checkers import all_checkers
 from kvstore.storage.memory_engine import MemoryEngine
 from tests.replica.world import Answers, Member, World, value_of
 
@@ -104,7 +105,8 @@ def operate(world: World, register: Register, random: Random) -> None:
 @pytest.mark.parametrize("seed", range(40))
 def test_acknowledged_writes_stay_and_reads_are_linearizable(seed: int) -> None:
     random = Random(seed)
-    world = World(size=random.choice([1, 3, 3, 3, 5]), partitions=3, seed=seed)
+    checkers = all_checkers()
+    world = World(random.choice([1, 3, 3, 3, 5]), partitions=3, seed=seed, checkers=checkers)
     registers = [Register(key) for key in KEYS]
     faults = Faults(world, random)
     world.until(world.serves)
@@ -130,7 +132,8 @@ def test_acknowledged_writes_stay_and_reads_are_linearizable(seed: int) -> None:
         read_back(world, register)
     world.tick(30)
     assert world.problems() == []
-    assert_same_states(world)
+    for checker in checkers:
+        checker.at_end(world)
 
 
 def read_back(world: World, register: Register) -> None:
@@ -162,15 +165,3 @@ def all_have_leaders(world: World) -> bool:
     return world.serves() and all(
         world.leader_of(GroupId(group)) is not None for group in range(world.partitions + 1)
     )
-
-
-def assert_same_states(world: World) -> None:
-    for group in range(1, world.partitions + 1):
-        by_index: dict[int, set[int]] = {}
-        for member in world.members.values():
-            replica = member.host.replicas.get(GroupId(group))
-            if replica is not None and replica.state is not None:
-                by_index.setdefault(replica.state.applied_index, set()).add(
-                    replica.state.fingerprint()
-                )
-        assert all(len(states) == 1 for states in by_index.values())

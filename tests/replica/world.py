@@ -35,6 +35,7 @@ from kvstore.replica.meta_machine import MetaMachine
 from kvstore.replica.recovery import RecoveredLogs, ReplicaMaker
 from kvstore.replica.requests import Answer, ReadRequest, Status, WriteRequest
 from kvstore.replica.stewardship import Stewardship
+from kvstore.simulation.checkers import Checker
 from kvstore.simulation.disk import MemoryFileSystem
 from kvstore.storage.applier import apply_round
 from kvstore.storage.engine import Engine
@@ -63,8 +64,9 @@ class Answers:
 class HeldWorker:
     """Runs a job and tells of its end when the world lets it."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, on_persisted: Callable[[], None]) -> None:
         self._world = world
+        self._on_persisted = on_persisted
         self.held: deque[Callable[[], None]] = deque()
         self.is_holding = False
 
@@ -76,6 +78,7 @@ class HeldWorker:
             except Exception as problem:
                 outcome = problem
             done(outcome)
+            self._on_persisted()
 
         self.held.append(run)
         if not self.is_holding:
@@ -98,6 +101,8 @@ class Link:
 
     def send(self, to: ReplicaId, messages: Sequence[GroupMessage]) -> None:
         held = tuple(messages)
+        for checker in self.world.checkers:
+            checker.on_send(self.world.members[self.sender], to, held)
         self.world.soon.append(lambda: self.world.deliver(self.sender, to, held))
 
 
@@ -111,16 +116,16 @@ class Member:
         self.engine = engine
         self.problem: BaseException | None = None
         self._world = world
-        self._me = me
+        self.replica_id = me
         recovered = RecoveredLogs()
         files.make_folder("log")
-        log = CommitLog.open(
+        self.commit_log = log = CommitLog.open(
             files,
             "log",
             CommitLogOptions(segment_bytes=1 << 16, sticky_kinds=STICKY_KINDS),
             recovered.visit,
         )
-        self.worker = HeldWorker(world)
+        self.worker = HeldWorker(world, self._on_persisted)
         self.maker = ReplicaMaker(
             me=me,
             config=RAFT,
@@ -139,7 +144,7 @@ class Member:
             apply_round=partial(apply_round, engine),
             meta=MetaMachine(engine),
             contacts=PeerContacts(me, world.members_ids, RAFT.election_ticks_min),
-            hooks=HostHooks(world.soon.append, self._on_map, self._on_failure),
+            hooks=HostHooks(self._call_soon, self._on_map, self._on_failure),
         )
         self.stewardship = Stewardship(self.host, me, world.first_map)
         self.host.add_replica(
@@ -147,11 +152,24 @@ class Member:
         )
         self._on_map()
 
+    def _call_soon(self, round_: Callable[[], None]) -> None:
+        def run() -> None:
+            round_()
+            if self._world.members.get(self.replica_id) is self:
+                for checker in self._world.checkers:
+                    checker.on_round(self)
+
+        self._world.soon.append(run)
+
+    def _on_persisted(self) -> None:
+        for checker in self._world.checkers:
+            checker.on_persisted(self)
+
     def _on_map(self) -> None:
         cluster_map = self.host.meta.map
         if cluster_map is None:
             return
-        for partition in cluster_map.partitions_of(self._me):
+        for partition in cluster_map.partitions_of(self.replica_id):
             if group_of(partition) not in self.host.replicas:
                 replicas = cluster_map.replicas_of(partition)
                 replica = self.maker.make(group_of(partition), frozenset(replicas))
@@ -163,11 +181,12 @@ class Member:
 
 @dataclass
 class World:
-    """A cluster of `size` nodes and `partitions` partitions."""
+    """A cluster of `size` nodes and `partitions` partitions, watched by `checkers`."""
 
     size: int = 3
     partitions: int = 4
     seed: int = 1
+    checkers: Sequence[Checker] = ()
     soon: deque[Callable[[], None]] = field(default_factory=deque)
     cut: set[tuple[ReplicaId, ReplicaId]] = field(default_factory=set)
 
@@ -176,7 +195,7 @@ class World:
         self.members_ids = [ReplicaId(number) for number in range(1, self.size + 1)]
         self.members: dict[ReplicaId, Member] = {}
         for me in self.members_ids:
-            self.members[me] = Member(self, me, MemoryFileSystem(), MemoryEngine())
+            self.start(me, MemoryFileSystem(), MemoryEngine())
 
     def first_map(self) -> ClusterMap:
         return initial_map(
@@ -219,13 +238,17 @@ class World:
 
     def crash(self, me: ReplicaId) -> Member:
         """Power off: what was not synced is gone, and the engine with it."""
+        for checker in self.checkers:
+            checker.on_crash(self.members[me])
         member = self.members.pop(me)
         member.worker.close()
         member.files.crash()
         return member
 
     def start(self, me: ReplicaId, files: MemoryFileSystem, engine: Engine) -> None:
-        self.members[me] = Member(self, me, files, engine)
+        member = self.members[me] = Member(self, me, files, engine)
+        for checker in self.checkers:
+            checker.on_start(member)
 
     def isolate(self, me: ReplicaId) -> None:
         for other in self.members_ids:
@@ -235,6 +258,11 @@ class World:
         self.cut.clear()
 
     # Looking
+
+    @property
+    def nodes(self) -> list[Member]:
+        """Those that run: what checkers take for a cluster."""
+        return list(self.members.values())
 
     def leader_of(self, group: GroupId) -> ReplicaId | None:
         """The leader of the highest term."""
