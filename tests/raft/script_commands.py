@@ -37,7 +37,9 @@ class Commands:
             "ready": self._ready,
             "persist": self._persist,
             "apply": self._apply,
+            "compact": self._compact,
             "deliver": self._deliver,
+            "fail": self._fail,
             "drop": self._drop,
             "duplicate": self._duplicate,
             "postpone": self._postpone,
@@ -174,6 +176,9 @@ class Commands:
         for replica in words.replicas():
             self.world.apply(replica, through)
 
+    def _compact(self, words: Words) -> None:
+        self.world.compact(words.replica(), Index(int(words.next("an index"))))
+
     # The network
 
     def _chosen(self, words: Words, *, deliverable: bool) -> list[Message]:
@@ -206,6 +211,10 @@ class Commands:
     def _deliver(self, words: Words) -> None:
         for message in self._chosen(words, deliverable=True):
             self.world.deliver(self.world.position(message))
+
+    def _fail(self, words: Words) -> None:
+        for message in self._chosen(words, deliverable=False):
+            self.world.fail(self.world.position(message))
 
     def _drop(self, words: Words) -> None:
         for message in self._chosen(words, deliverable=False):

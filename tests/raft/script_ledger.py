@@ -26,6 +26,10 @@ class Ledger:
                 missing = term < bundle.term and index > raft.last_index
                 assert not lost, f"{replica} leads term {bundle.term} with another entry at {index}"
                 assert not missing, f"{replica} leads term {bundle.term} without entry {index}"
+        snapshot = bundle.snapshot
+        if snapshot is not None and snapshot.index in self._committed:
+            covered, _ = self._committed[snapshot.index]
+            assert covered.term == snapshot.term, f"{replica} installs another entry {covered}"
         for entry in bundle.committed:
             known_entry, _ = self._committed.setdefault(entry.index, (entry, bundle.term))
             assert known_entry == entry, f"{replica} applies another entry at {entry.index}"

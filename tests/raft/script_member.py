@@ -54,7 +54,12 @@ class Disk:
         self.configurations = [one for one in self.configurations if one[0] <= applied]
 
     def write(self, bundle: Ready) -> None:
-        """One atomic step."""
+        """One atomic step. What a snapshot brings is its index and who belongs to the group."""
+        snapshot = bundle.snapshot
+        if snapshot is not None:
+            self.storage.install(snapshot.index, snapshot.term)
+            self.applied = snapshot.index
+            self.configurations = [(snapshot.index, snapshot.configuration)]
         self.storage.append(bundle.entries)
         if bundle.hard_state is not None:
             self.hard_state = bundle.hard_state

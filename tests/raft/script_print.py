@@ -19,6 +19,8 @@ from cluster.raft import (
     Raft,
     Ready,
     Role,
+    SnapshotMeta,
+    SnapshotRequest,
     Status,
     TimeoutNow,
     VoteRequest,
@@ -44,6 +46,7 @@ _KINDS = {
     HeartbeatRequest: "heartbeat",
     HeartbeatResponse: "heartbeat-reply",
     TimeoutNow: "timeout-now",
+    SnapshotRequest: "snapshot",
 }
 
 KINDS = frozenset({*_KINDS.values(), "prevote", "prevote-reply", "vote", "vote-reply"})
@@ -76,8 +79,15 @@ def _body(message: Message) -> str:
             return f" commit {message.commit}{asked}{quiet}"
         case HeartbeatResponse():
             return f" read round {message.read_round}" if message.read_round else ""
+        case SnapshotRequest():
+            return f" of {snapshot_word(message.snapshot)}"
         case TimeoutNow():
             return ""
+
+
+def snapshot_word(snapshot: SnapshotMeta) -> str:
+    """What a snapshot covers, and who belongs to the group there."""
+    return f"{snapshot.index}@{snapshot.term} [{members_line(snapshot.configuration)}]"
 
 
 def entry_word(entry: Entry) -> str:
@@ -140,6 +150,8 @@ def bundle_lines(replica: int, bundle: Ready) -> Iterator[str]:
     leader = f", leader {bundle.leader}" if bundle.leader else ""
     yield f"{replica} bundle {bundle.number}: {bundle.role.name} t{bundle.term}{leader}"
     sync = "" if bundle.must_sync else " (no sync)"
+    if bundle.snapshot is not None:
+        yield f"  install {snapshot_word(bundle.snapshot)}"
     if bundle.entries:
         yield f"  persist {entries_line(bundle.entries)}{sync}"
     if bundle.hard_state is not None:
@@ -161,14 +173,17 @@ def log_positions(raft: Raft) -> list[tuple[int, int]]:
 
 
 def log_line(raft: Raft) -> str:
-    """The terms of the log."""
-    return ", ".join(_runs(log_positions(raft))) or "empty"
+    """The terms of the log, and where it begins if it was compacted."""
+    compacted = raft.status().first_index - 1
+    behind = f"after {compacted}@{raft._log.term(compacted)}: " if compacted else ""
+    return behind + (", ".join(_runs(log_positions(raft))) or "empty")
 
 
 def status_lines(raft: Raft, began_with: Configuration) -> Iterator[str]:
     """All of one replica; its group, if that is not what it began with."""
     status = raft.status()
     quiet = ", quiet" if status.is_quiet else ""
+    quiet += ", installing a snapshot" if status.is_installing else ""
     yield (
         f"{status.replica} {status.role.name} t{status.term}, vote {status.vote or 'none'}, "
         f"leader {status.leader or 'none'}{quiet}"
@@ -197,14 +212,13 @@ def _leader_lines(status: Status) -> Iterator[str]:
 
 def peer_line(peer: PeerStatus) -> str:
     """One follower, as its leader sees it."""
-    words = [f"peer {peer.replica} {'REPLICATE' if peer.replicating else 'PROBE'}"]
-    words.append(f"match {peer.match}")
+    words = [f"peer {peer.replica} {peer.state.name}", f"match {peer.match}"]
+    if peer.snapshot_index is not None:
+        words.append(f"snapshot of {peer.snapshot_index}")
     if peer.inflight_messages:
         words.append(f"{peer.inflight_messages} in flight ({peer.inflight_bytes} bytes)")
     if not peer.active:
         words.append("not heard")
-    if peer.needs_compacted:
-        words.append("needs what was compacted")
     return ", ".join(words)
 
 
@@ -218,6 +232,7 @@ def features(raft: Raft) -> dict[str, str]:
         "vote": str(status.vote or "none"),
         "leader": str(status.leader or "none"),
         "members": members_line(status.configuration),
+        "first": str(status.first_index),
         "last": f"{log.last_index}@{log.last_term}",
         "persisted": str(status.persisted),
         "commit": str(status.commit),

@@ -44,16 +44,18 @@ The host of a replica:
 | `ready R…` | takes a bundle of each, sends what may go at once |
 | `persist R…` | what is under way is persisted, and its messages sent; `bundle=N`: up to bundle N |
 | `apply R…` | what was handed out as committed is applied; `through=N`: up to index N |
+| `compact R N` | the log is cut at its beginning, up to index N |
 
 The network. MESSAGES are those under way that fit `1->2` (or `1->*`, `*->2,3`) and a kind; `x1`:
 the first of them, `x1 last`: the last, `reversed`: in reverse. The kinds are prevote, vote, append
-and heartbeat, each with an answer such as vote-reply, and timeout-now.
+and heartbeat, each with an answer such as vote-reply, snapshot and timeout-now.
 
 | command | what happens |
 | --- | --- |
 | `network` | prints what is under way, in the order in which it was sent |
 | `deliver MESSAGES` | hands them over |
 | `drop MESSAGES` | loses them |
+| `fail MESSAGES` | loses snapshots, and tells their senders (`Raft.report_snapshot_failed`) |
 | `duplicate MESSAGES` | puts a copy behind all others |
 | `postpone MESSAGES` | puts them behind all others |
 | `cut R…`, `cut 1->2` | cuts them off from all others, or one way: what is sent meanwhile is \

@@ -11,7 +11,7 @@ from copy import deepcopy
 from functools import partial
 
 from cluster.errors import InvariantViolation, ProposalRefused
-from cluster.ids import ReplicaId
+from cluster.ids import Index, ReplicaId
 from cluster.raft import (
     Configuration,
     HardState,
@@ -19,6 +19,7 @@ from cluster.raft import (
     Raft,
     RaftConfig,
     Role,
+    SnapshotRequest,
 )
 from tests.raft.script_file import ScriptError
 from tests.raft.script_ledger import Ledger
@@ -130,6 +131,9 @@ class World:
             self.say(f"{replica} has nothing to do")
             return
         bundle = raft.ready()
+        if bundle.snapshot is not None:
+            member.storage.install(bundle.snapshot.index, bundle.snapshot.term)
+            member.unapplied.clear()
         member.storage.append(bundle.entries)
         self.ledger.see(replica, raft, bundle)
         for line in bundle_lines(replica, bundle):
@@ -164,6 +168,14 @@ class World:
         self.say(f"{replica} applied {entries_line(done)}")
         self.act(replica, lambda raft: raft.on_applied(done[-1].index), 1)
 
+    def compact(self, replica: ReplicaId, through: Index) -> None:
+        """The host drops what it has applied from the beginning of its log."""
+        member = self.member(replica)
+        if through > self.raft(replica).applied:
+            raise ScriptError(f"replica {replica} has not applied {through}")
+        member.storage.compact(through)
+        member.disk.storage.compact(through)
+
     # The network
 
     def is_cut(self, message: Message) -> bool:
@@ -180,6 +192,15 @@ class World:
     def position(self, message: Message) -> int:
         """Where exactly this one is among those under way: a duplicate is equal to it."""
         return next(i for i, other in enumerate(self.network) if other is message)
+
+    def fail(self, position: int) -> None:
+        """A snapshot does not arrive, and its sender's host is told."""
+        request = self.network.pop(position)
+        if not isinstance(request, SnapshotRequest):
+            raise ScriptError(f"not a snapshot: {message_line(request)}")
+        self.say(f"lost {message_line(request)}, and reported")
+        if self.member(request.sender).raft is not None:
+            self.act(request.sender, partial(Raft.report_snapshot_failed, request=request), 1)
 
     def deliver(self, position: int) -> None:
         message = self.network.pop(position)

@@ -2,81 +2,19 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Sequence
-
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from cluster.ids import Index, Term
-from cluster.raft import Configuration, Entry, EntryKind, decode_configuration
+from cluster.raft import Configuration, Entry, MemoryLogStorage, SnapshotMeta
 from cluster.raft.log import RaftLog
-from tests.raft.solo import CompactedStorage, configuration, entry, membership_entry
+from tests.raft.solo import configuration, entry, membership_entry
 from tests.raft.twins import LIVES
+from tests.raft.twins.naive_log import NaiveLog, fitting
 
 SMALL = st.integers(0, 30)
 SIZES = st.integers(0, 12)
 GROUPS = st.integers(1, 5).map(configuration)
-
-
-class NaiveLog:
-    """All entries ever held, in a list; entry i is at i - 1. A disk that is another list.
-
-    An entry is itself, not its index and term: what was overwritten and put back is another one.
-    """
-
-    def __init__(self) -> None:
-        self.entries: list[Entry] = []
-        self.disk: list[Entry] = []
-        self.writes: deque[tuple[int, list[Entry]]] = deque()
-        self.new: list[Entry] = []
-        """At the end of `entries`, not handed out."""
-        self.compacted = 0
-        self.commit = 0
-        self.handed_out = 0
-        self.applied = 0
-
-    def take_over(self, entries: Sequence[Entry]) -> None:
-        for at, one in enumerate(entries):
-            held = self.entries[one.index - 1 : one.index]
-            if not held or held[0].term != one.term:
-                kept = self.entries[: one.index - 1]
-                self.new = [e for e in self.new if e.index < one.index] + list(entries[at:])
-                self.entries = kept + list(entries[at:])
-                return
-
-    def write(self, entries: list[Entry]) -> None:
-        if entries:
-            del self.disk[entries[0].index - 1 :]
-            self.disk.extend(entries)
-
-    @property
-    def persisted(self) -> int:
-        count = 0
-        while count < min(len(self.disk), len(self.entries)) and (
-            self.disk[count] is self.entries[count]
-        ):
-            count += 1
-        return count
-
-    def group(self, through: int) -> Configuration:
-        """Who belongs to the group by the log up to `through`."""
-        changes = [e for e in self.entries[:through] if e.kind is EntryKind.MEMBERSHIP]
-        return decode_configuration(changes[-1].data) if changes else configuration(3)
-
-    def ready_to_apply(self) -> list[Entry]:
-        return self.entries[self.handed_out : min(self.commit, self.persisted)]
-
-    def term(self, index: int) -> int:
-        return self.entries[index - 1].term if index else 0
-
-
-def fitting(entries: Sequence[Entry], bytes_max: int) -> list[Entry]:
-    """As many as fit, at least one."""
-    count = min(1, len(entries))
-    while count < len(entries) and sum(len(e.data) for e in entries[: count + 1]) <= bytes_max:
-        count += 1
-    return list(entries[:count])
 
 
 class LogTwin(RuleBasedStateMachine):
@@ -84,8 +22,8 @@ class LogTwin(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.twin = NaiveLog()
-        self.storage = CompactedStorage()
+        self.twin = NaiveLog(configuration(3))
+        self.storage = MemoryLogStorage()
         self.log = RaftLog(
             self.storage, commit=Index(0), applied=Index(0), configuration=configuration(3)
         )
@@ -133,14 +71,37 @@ class LogTwin(RuleBasedStateMachine):
         self.log.merge(entries)
         self.twin.take_over(entries)
 
-    @rule()
-    def hand_out(self) -> None:
+    @rule(ahead=st.integers(1, 6), group=GROUPS)
+    def restore(self, ahead: int, group: Configuration) -> None:
+        """A snapshot from a leader of a newer term: it matches nothing here."""
+        self.term += 1
+        index = Index(self.twin.commit + ahead)
+        self.log.restore(SnapshotMeta(index, Term(self.term), group))
+        self.twin.begin_anew(index, self.term, group)
+
+    @rule(persisted=st.integers(0, 3), applied=st.integers(0, 6))
+    def round(self, persisted: int, applied: int) -> None:
+        """What a host does again and again: a bundle, the disk, the state machine."""
+        self._hand_out()
+        if persisted and self.twin.writes:
+            self.persist(persisted)
+        if not self.twin.is_installing:
+            self._hand_out_committed(60)
+            self.apply(applied)
+
+    def _hand_out(self) -> None:
+        """What a bundle takes, and what a host does with it at once."""
         self.number += 1
+        twin = self.twin
+        assert self.log.has_snapshot is (twin.snapshot is not None)
+        snapshot = self.log.hand_out_snapshot(self.number)
+        assert snapshot == twin.snapshot
+        if snapshot is not None:
+            self.storage.install(snapshot.index, snapshot.term)
         entries = self.log.hand_out(self.number)
+        assert list(entries) == twin.new
         self.storage.append(entries)
-        assert list(entries) == self.twin.new
-        self.twin.writes.append((self.number, self.twin.new))
-        self.twin.new = []
+        twin.hand_out(self.number)
 
     @rule(index=SMALL)
     def commit(self, index: int) -> None:
@@ -148,9 +109,12 @@ class LogTwin(RuleBasedStateMachine):
         self.log.commit_to(Index(index))
         self.twin.commit = max(self.twin.commit, index)
 
+    @precondition(lambda self: self.twin.snapshot is None)
     @rule(bytes_max=st.integers(1, 30))
     def hand_out_committed(self, bytes_max: int) -> None:
-        # As in the core: what the storage shows has no entries that are not handed out.
+        self._hand_out_committed(bytes_max)
+
+    def _hand_out_committed(self, bytes_max: int) -> None:
         expected = fitting(self.twin.ready_to_apply(), bytes_max)
         assert list(self.log.hand_out_committed(bytes_max)) == expected
         self.twin.handed_out += len(expected)
@@ -161,49 +125,50 @@ class LogTwin(RuleBasedStateMachine):
     @rule(count=st.integers(1, 3))
     def persist(self, count: int) -> None:
         """One answer for several bundles, as they come."""
-        number = 0
-        for _ in range(min(count, len(self.twin.writes))):
-            number, entries = self.twin.writes.popleft()
-            self.twin.write(entries)
-        self.log.on_persisted(number)
+        done = [self.twin.write() for _ in range(min(count, len(self.twin.writes)))]
+        self.log.on_persisted(done[-1].number)
 
+    @precondition(lambda self: not self.twin.is_installing)
     @rule(count=st.integers(0, 5))
     def apply(self, count: int) -> None:
         self.twin.applied = min(self.twin.applied + count, self.twin.handed_out)
         self.log.on_applied(Index(self.twin.applied))
 
+    @precondition(lambda self: self.twin.installed)
+    @rule(back=SMALL)
+    def say_late_that_it_was_applied(self, back: int) -> None:
+        """A snapshot that covers it was installed since."""
+        self.log.on_applied(Index(max(self.twin.installed - 1 - back, 0)))
+
+    @precondition(lambda self: not self.twin.is_installing)
     @precondition(lambda self: self.twin.applied > self.twin.compacted)
     @rule(count=st.integers(1, 8))
     def compact(self, count: int) -> None:
-        self.twin.compacted = min(self.twin.compacted + count, self.twin.applied)
-        self.storage.compact(self.twin.compacted)
+        through = min(self.twin.compacted + count, self.twin.applied)
+        self.twin.compacted = self.twin.disk_compacted = through
+        self.storage.compact(Index(through))
 
     @rule(written=st.integers(0, 3), known=SMALL, replayed=SMALL)
     def lose_power(self, written: int, known: int, replayed: int) -> None:
         """What was not written is gone; commit and applied index may be older ones."""
         twin = self.twin
         for _ in range(min(written, len(twin.writes))):
-            twin.write(twin.writes.popleft()[1])
-        twin.writes.clear()
-        twin.new = []
-        twin.entries = list(twin.disk)
-        twin.applied = max(twin.applied - replayed, twin.compacted)
-        hint = min(known, twin.commit, len(twin.disk))
-        twin.commit = max(hint, twin.applied)
-        twin.handed_out = twin.applied
-        self.storage = CompactedStorage()
-        self.storage.append(twin.disk)
+            twin.write()
+        commit = twin.start_again(known, replayed)
+        self.storage = MemoryLogStorage()
         if twin.compacted:
-            self.storage.compact(twin.compacted)
+            self.storage.install(Index(twin.compacted), Term(twin.term(twin.compacted)))
+        self.storage.append(twin.entries[twin.compacted :])
         self.log = RaftLog(
             self.storage,
-            commit=Index(hint),
+            commit=Index(commit),
             applied=Index(twin.applied),
             configuration=twin.group(twin.applied),
         )
 
     # Questions
 
+    @precondition(lambda self: self.twin.snapshot is None)
     @precondition(lambda self: len(self.twin.entries) > self.twin.compacted)
     @rule(low=SMALL, bytes_max=st.integers(1, 40))
     def entries(self, low: int, bytes_max: int) -> None:
@@ -234,12 +199,10 @@ class LogTwin(RuleBasedStateMachine):
     @invariant()
     def all_is_the_same(self) -> None:
         log, twin = self.log, self.twin
+        last = len(twin.entries)
         assert log.first_index() == twin.compacted + 1
-        assert (log.last_index, log.last_term) == (
-            len(twin.entries),
-            twin.term(len(twin.entries)),
-        )
-        span = range(twin.compacted, len(twin.entries) + 1)
+        assert (log.last_index, log.last_term) == (last, twin.term(last))
+        span = range(twin.compacted, last + 1)
         assert [log.term(i) for i in span] == [twin.term(i) for i in span]
         assert (log.commit, log.handed_out, log.applied) == (
             twin.commit,
@@ -247,10 +210,12 @@ class LogTwin(RuleBasedStateMachine):
             twin.applied,
         )
         assert log.persisted == twin.persisted
-        assert log.configurations.current == twin.group(len(twin.entries))
-        assert log.configurations.at(twin.applied) == twin.group(twin.applied)
+        assert log.is_installing is twin.is_installing
         assert log.has_unstable is bool(twin.new)
         assert log.has_committed is bool(twin.ready_to_apply())
+        assert log.configurations.current == twin.group(last)
+        if not twin.is_installing:
+            assert log.configurations.at(twin.applied) == twin.group(twin.applied)
 
 
 LogTwin.TestCase.settings = LIVES

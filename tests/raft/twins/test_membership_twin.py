@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -117,7 +117,7 @@ class MembershipTwin(RuleBasedStateMachine):
         assert decode_configuration(encode_configuration(self.group)) == self.group
 
 
-MembershipTwin.TestCase.settings = LIVES
+MembershipTwin.TestCase.settings = settings(LIVES, max_examples=50)
 TestMembershipTwin = MembershipTwin.TestCase
 
 

@@ -32,6 +32,7 @@ class ReadsTwin(RuleBasedStateMachine):
         super().__init__()
         self.reads = Reads(COUNT_MAX)
         self.twin: list[Read] = []
+        self.confirmed: list[ReadState] = []
         self.round = 0
         self.commit = 0
 
@@ -64,8 +65,14 @@ class ReadsTwin(RuleBasedStateMachine):
         confirmed = max(self.round - back, 0)
         served = [read for read in self.twin if 0 < read.round <= confirmed]
         self.twin = [read for read in self.twin if read not in served]
-        expected = [ReadState(read.context, Index(read.index)) for read in served]
-        assert self.reads.confirm(confirmed) == expected
+        self.confirmed += [ReadState(read.context, Index(read.index)) for read in served]
+        self.reads.confirm(confirmed)
+
+    @rule()
+    def take(self) -> None:
+        """What was confirmed is handed out once."""
+        assert list(self.reads.take()) == self.confirmed
+        self.confirmed = []
 
     @invariant()
     def all_is_the_same(self) -> None:
@@ -73,6 +80,7 @@ class ReadsTwin(RuleBasedStateMachine):
         unconfirmed = [read for read in self.twin if read.round]
         assert len(self.reads) == len(self.twin) <= COUNT_MAX
         assert self.reads.has_waiting is bool(waiting)
+        assert self.reads.has_confirmed is bool(self.confirmed)
         assert self.reads.round == self.round
         assert self.reads.open_round == (self.round if unconfirmed else 0)
 
