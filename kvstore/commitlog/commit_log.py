@@ -2,31 +2,29 @@
 
 from __future__ import annotations
 
-import posixpath
 from collections.abc import Sequence
 
 from kvstore.commitlog.log_format import (
     FRAME_HEADER_BYTES,
     GROUP_MAX,
     KIND_MAX,
-    SEGMENT_HEADER_BYTES,
     UNSYNCED_MAX,
     Position,
     Record,
-    SegmentHeader,
     decode_payload,
     frame_bytes,
-    is_unfinished_name,
 )
 from kvstore.commitlog.log_reader import Visit
-from kvstore.commitlog.log_writer import SegmentWriter, make_segment
+from kvstore.commitlog.log_writer import SegmentWriter
 from kvstore.commitlog.options import CommitLogOptions
 from kvstore.commitlog.recovery import Cut, Recovered, RecoveryReport, recover
 from kvstore.commitlog.segment_files import SegmentFiles
+from kvstore.commitlog.segment_store import SegmentStore
 from kvstore.environment import FileSystem
 from kvstore.errors import (
     CorruptionError,
     InvalidArgument,
+    InvariantViolation,
     KVStoreError,
     Outcome,
     ResourceExhausted,
@@ -56,31 +54,29 @@ class CommitLogFailed(KVStoreError):
 class CommitLog:
     """An append-only log in segments.
 
-    One thread appends at a time; `read` and the properties may be used from another meanwhile.
+    One thread at a time appends and prepares; `release`, `read` and the properties may be used from
+    another meanwhile.
     """
 
     __slots__ = (
-        "_bytes_on_disk",
         "_failure",
-        "_files",
         "_folder",
-        "_headers",
         "_next_batch",
         "_options",
         "_readers",
         "_report",
         "_sticky",
+        "_store",
         "_syncs",
         "_unsynced",
         "_writer",
     )
 
     def __init__(self, files: FileSystem, folder: str, options: CommitLogOptions) -> None:
-        self._files = files
         self._folder = folder
         self._options = options
+        self._store = SegmentStore(files, folder, options)
         self._readers = SegmentFiles(files, folder, options.open_files_max)
-        self._headers: dict[int, SegmentHeader] = {}
         self._writer: SegmentWriter | None = None
         self._next_batch = 1
         # Batches written since the last sync.
@@ -88,28 +84,32 @@ class CommitLog:
         self._sticky: dict[tuple[int, int], Record] = {}
         self._failure: BaseException | None = None
         self._syncs = 0
-        self._bytes_on_disk = 0
         self._report = RecoveryReport(0, 0, None)
 
     @classmethod
     def open(
-        cls, files: FileSystem, folder: str, options: CommitLogOptions, visit: Visit
+        cls,
+        files: FileSystem,
+        folder: str,
+        options: CommitLogOptions,
+        visit: Visit,
+        *,
+        must_exist: bool = False,
     ) -> CommitLog:
         """Opens the log in `folder`, made if missing, and hands all its records to `visit`.
 
         In the order of writing, and only those of whole batches. The sticky records that a segment
         repeats at its head are handed over like any other: the owner must not mind to see the
-        latest record of a group and kind again.
+        latest record of a group and kind again. Where segments were released, the records of a
+        group begin wherever the oldest segment does.
 
         A torn tail is cut (`recovery`). When this returns, all that was visited is on stable
         storage. Raises CorruptionError for damage before the tail, a missing segment or a foreign
-        file; ConfigurationError for a newer format; ResourceExhausted when the disk has no room for
-        a segment; OSError when the disk fails.
+        file, and with `must_exist` when there is no segment at all; ConfigurationError for a newer
+        format; ResourceExhausted when the disk has no room for a segment; OSError when the disk
+        fails.
         """
         files.make_folder(folder)
-        for name in files.list(folder):
-            if is_unfinished_name(name):
-                files.remove(posixpath.join(folder, name))
         # A segment that was named right before a crash may be here without being so for good.
         files.sync_folder(folder)
         log = cls(files, folder, options)
@@ -119,11 +119,14 @@ class CommitLog:
             visit(record, position)
 
         recovered = recover(files, folder, visit_and_keep)
+        if recovered is None and must_exist:
+            raise CorruptionError(f"{folder}: the commit log is gone: no segment is there")
         try:
+            if recovered is not None:
+                log._go_on(files, recovered)
+            log._store.tidy()
             if recovered is None:
                 log._begin_segment(0)
-            else:
-                log._go_on(recovered)
         except BaseException:
             log._close_files()
             raise
@@ -131,13 +134,29 @@ class CommitLog:
 
     @property
     def bytes_on_disk(self) -> int:
-        """The size of all segments, reserved space included."""
-        return self._bytes_on_disk
+        """The size of all its files, reserved space and spare files included."""
+        return self._store.bytes_on_disk
 
     @property
     def segments(self) -> int:
         """How many segments there are."""
-        return len(self._headers)
+        return len(self._store.headers)
+
+    @property
+    def spares(self) -> int:
+        """How many files are kept ready for segments to come."""
+        return self._store.spares
+
+    @property
+    def oldest_segment(self) -> int:
+        """The number of the oldest segment that is still there."""
+        return min(self._store.headers)
+
+    @property
+    def active_segment(self) -> int:
+        """The number of the segment that is written to. What is appended from now on will stand
+        there or in a later one, and so will what is being appended in another thread."""
+        return self._store.last
 
     @property
     def syncs(self) -> int:
@@ -158,13 +177,15 @@ class CommitLog:
     def append(self, records: Sequence[Record], *, sync: bool = True) -> list[Position]:
         """Writes `records` as one batch: after a crash all of them are there, or none.
 
-        One write and one sync, however many records. With `sync` they are on stable storage when
-        this returns, and so is all before; without, a crash may lose them together with all that
-        was appended after them. No records: only syncs, if there is something to sync.
+        One write and one sync, however many records, unless a new segment has to be begun. With
+        `sync` they are on stable storage when this returns, and so is all before; without, a crash
+        may lose them together with all that was appended after them. No records: only syncs, if
+        there is something to sync.
 
         Raises InvalidArgument for a record or batch beyond its limit, and ResourceExhausted when
-        the disk has no room for the next segment: nothing was written, and the log can still be
-        used. Raises CommitLogFailed when a write or sync fails, and at once ever after.
+        the disk or the bound on its use has no room for the next segment: nothing was written, and
+        the log can still be used. Raises CommitLogFailed when a write or sync fails, and at once
+        ever after.
         """
         if self._failure is not None:
             raise CommitLogFailed(
@@ -178,10 +199,7 @@ class CommitLog:
         except ResourceExhausted:
             raise
         except BaseException as problem:
-            self._failure = problem
-            raise CommitLogFailed(
-                f"a write to the commit log in {self._folder} failed: {problem}"
-            ) from problem
+            raise self._fail(problem) from problem
         for record in records:
             self._keep(record)
         return positions
@@ -191,7 +209,12 @@ class CommitLog:
 
         Raises CorruptionError, with file and offset, when it is not what was written there.
         """
-        header = self._headers.get(position.segment)
+        if position.segment < self._store.oldest_needed:
+            raise InvariantViolation(
+                f"a record of segment {position.segment} is read, but all before"
+                f" {self._store.oldest_needed} were released"
+            )
+        header = self._store.headers.get(position.segment)
         path = self._readers.path(position.segment)
         if header is None:
             raise CorruptionError(f"{path}: no such segment; byte {position.offset} was asked for")
@@ -205,6 +228,34 @@ class CommitLog:
                 f"{path}: damage at byte {position.offset}: the record is not what was written"
             )
         return payload
+
+    def release(self, before: int) -> None:
+        """Says that no record in the segments before number `before` is needed any more.
+
+        But for the latest sticky ones, which later segments repeat. Nothing is written: the
+        segments go, for good, when the next one is begun. They must not be read any more from now
+        on. What makes them needless (say, a record of how far a group's log was compacted) has to
+        have been appended, and synced, before.
+
+        Raises InvariantViolation when `before` is above the segment that is written to. A lower
+        number than before changes nothing.
+        """
+        self._store.release(before)
+
+    def prepare(self) -> None:
+        """Keeps a file ready for the next segment once this one is half full.
+
+        To be called by the thread that appends when it has nothing better to do; else the append
+        that begins the segment does this work. No room is no failure. Raises CommitLogFailed, for
+        good, when the disk fails.
+        """
+        writer = self._writer
+        if self._failure is not None or writer is None or 2 * writer.end < writer.capacity:
+            return
+        try:
+            self._store.prepare()
+        except OSError as problem:
+            raise self._fail(problem) from problem
 
     def close(self) -> None:
         """Syncs what is not yet synced, unless the log has failed, and lets go of its files."""
@@ -237,10 +288,9 @@ class CommitLog:
         return size
 
     def _append(self, records: Sequence[Record], size: int) -> list[Position]:
-        writer = self._active()
-        if writer.end + size > writer.capacity:
-            writer = self._begin_segment(size)
-        positions = writer.append(records, self._next_batch, self._unsynced)
+        if self._active().end + size > self._active().capacity:
+            self._begin_segment(size)
+        positions = self._active().append(records, self._next_batch, self._unsynced)
         self._next_batch += 1
         self._unsynced += 1
         return positions
@@ -256,65 +306,72 @@ class CommitLog:
         return self._writer
 
     def _keep(self, record: Record) -> None:
-        if record.kind in self._options.sticky_kinds:
+        if record.kind not in self._options.sticky_kinds:
+            return
+        if record.payload:
             self._sticky[record.group, record.kind] = record
+        else:
+            self._sticky.pop((record.group, record.kind), None)
 
-    def _begin_segment(self, needed: int) -> SegmentWriter:
+    def _begin_segment(self, needed: int) -> None:
         """Goes on in a new segment that has room for a batch of `needed` bytes.
 
         Everything before it is synced first: damage before a later segment is never a torn write.
         """
         if self._unsynced:
             self._sync()
-        previous = self._writer
-        options = self._options
+        try:
+            self._make_segment(needed)
+        except ResourceExhausted:
+            if not self._store.can_release:
+                raise
+            # A small one finds room where a whole one does not, and lets those go that may.
+            self._make_segment(0, small=True)
+            self._make_segment(needed)
+
+    def _make_segment(self, needed: int, *, small: bool = False) -> None:
         checkpoint = list(self._sticky.values())
-        lengths = [len(record.payload) for record in checkpoint]
-        number = max(self._headers, default=0) + 1
-        header = SegmentHeader(
-            segment=number,
-            oldest_segment=min(self._headers, default=number),
-            first_batch=self._next_batch,
-            salt=options.salt,
-            # A sticky record may be from a time when the limit was higher.
-            payload_bytes_max=max(options.payload_bytes_max, max(lengths, default=0)),
-        )
-        least = SEGMENT_HEADER_BYTES + sum(map(frame_bytes, lengths)) + needed
-        capacity = max(options.segment_bytes, least)
-        self._writer = make_segment(self._files, self._folder, header, capacity, checkpoint)
-        self._headers[number] = header
-        self._bytes_on_disk += self._writer.capacity
-        self._syncs += 1
+        writer = self._store.make(self._next_batch, checkpoint, needed, small=small)
+        previous, self._writer = self._writer, writer
+        if previous is not None:
+            try:
+                previous.seal(self._next_batch)
+            finally:
+                previous.close()
         if checkpoint:
             self._next_batch += 1
-        if previous is not None:
-            previous.close()
-        return self._writer
+        self._syncs += 1
+        for segment in self._store.released():
+            self._readers.forget(segment)
+        self._store.drop_released()
 
-    def _go_on(self, recovered: Recovered) -> None:
+    def _go_on(self, files: FileSystem, recovered: Recovered) -> None:
         """Makes what was read durable, and sets the log to go on after it.
 
-        After a cut the next batch begins a new segment. Its header says with which number, so
-        nothing that stands at or above that number in an older one can ever count again: neither a
-        truncation that is lost nor bytes that the disk brings back do any harm.
+        Where something follows the last batch, torn or old, the next one begins a new segment. Its
+        header says with which number, so nothing that stands at or above that number in an older
+        one can ever count again: neither a truncation that is lost nor bytes that the disk brings
+        back do any harm.
         """
-        self._headers = recovered.headers
+        self._store.adopt(recovered)
         self._report = recovered.report
         self._next_batch = recovered.last.next_batch
-        self._bytes_on_disk = recovered.bytes_on_disk
         header = list(recovered.headers.values())[-1]
-        file = self._files.open(self._readers.path(header.segment))
-        size = file.size()
-        writer = SegmentWriter(file, header, recovered.last.end, size)
+        file = files.open(self._readers.path(header.segment))
+        writer = SegmentWriter(file, header, recovered.last.end, file.size())
         self._writer = writer
         writer.rewrite(recovered.last.unproven)
         self._syncs += 1
-        if recovered.report.cut is not None:
-            writer.cut()
-            self._bytes_on_disk -= size - writer.end
+        if not recovered.tail.is_blank:
+            self._store.resized(header.segment, writer.cut())
         elif header.payload_bytes_max < self._options.payload_bytes_max:
             # Its header promises shorter records than may come now.
             writer.capacity = writer.end
+
+    def _fail(self, problem: BaseException) -> CommitLogFailed:
+        """Takes no more from now on; returns what to raise."""
+        self._failure = problem
+        return CommitLogFailed(f"a write to the commit log in {self._folder} failed: {problem}")
 
     def _close_files(self) -> None:
         self._readers.close()

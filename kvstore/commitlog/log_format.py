@@ -1,4 +1,4 @@
-"""The bytes of the commit log: names, segment headers and frames (docs/format-commit-log.md). Pure.
+"""The bytes of the commit log: segment headers and frames (docs/format-commit-log.md). Pure.
 
 All numbers are little-endian; all checksums are CRC-32C (Castagnoli).
 """
@@ -20,10 +20,13 @@ ALIGNMENT: Final = 8
 UNSYNCED_MAX: Final = 0xFFFF
 GROUP_MAX: Final = 0xFFFFFFFF
 KIND_MAX: Final = 0xFF
+PAYLOAD_BYTES_CEILING: Final = 1 << 30
+"""Above any payload limit: what a segment header may claim at most."""
 
-_SEGMENT_SUFFIX: Final = ".segment"
-_UNFINISHED_SUFFIX: Final = ".segment.new"
-_NAME_DIGITS: Final = 16
+_RECYCLED: Final = 1
+"""Flag of a segment header."""
+_SEAL: Final = 1
+"""Flag of a frame."""
 
 _SEGMENT_HEADER: Final = Struct("<8sIIQQQQII")
 SEGMENT_HEADER_BYTES: Final = _SEGMENT_HEADER.size
@@ -42,6 +45,7 @@ _PADDING: Final = tuple(bytes(count) for count in range(ALIGNMENT))
 
 crc32c: Final[Callable[[bytes], int]] = google_crc32c.value
 _crc32c_extend: Final[Callable[[int, bytes], int]] = google_crc32c.extend
+_EMPTY_CRC: Final = crc32c(b"")
 
 
 @dataclass(slots=True, unsafe_hash=True)  # a value; frozen ones take long to make
@@ -79,6 +83,8 @@ class SegmentHeader:
     salt: int
     payload_bytes_max: int
     """The limit in force when the segment was made: a larger length in it is damage."""
+    is_recycled: bool = False
+    """Whether its file was another segment before: its last batch may be followed by old bytes."""
 
     @property
     def seed(self) -> int:
@@ -101,39 +107,13 @@ class FrameHeader:
     written; all others before it were."""
     remaining: int
     """Frames of the same batch that follow; 0 on its last."""
+    is_seal: bool = False
+    """It holds no record, but says that the log goes on in the next segment, with this batch."""
 
     @property
     def synced_batch(self) -> int:
         """The last batch that was on stable storage when this frame was written."""
         return self.batch - 1 - self.unsynced
-
-
-def segment_name(segment: int) -> str:
-    """The file name of a segment."""
-    return f"{segment:0{_NAME_DIGITS}x}{_SEGMENT_SUFFIX}"
-
-
-def unfinished_name(segment: int) -> str:
-    """The file name of a segment that is still being made."""
-    return f"{segment:0{_NAME_DIGITS}x}{_UNFINISHED_SUFFIX}"
-
-
-def is_unfinished_name(name: str) -> bool:
-    """Whether `name` was given by `unfinished_name`."""
-    digits = name.removesuffix(_UNFINISHED_SUFFIX)
-    return digits != name and _segment_of_digits(digits) is not None
-
-
-def segment_of_name(name: str) -> int | None:
-    """The segment whose file is called `name`; None for any other file."""
-    digits = name.removesuffix(_SEGMENT_SUFFIX)
-    return None if digits == name else _segment_of_digits(digits)
-
-
-def _segment_of_digits(digits: str) -> int | None:
-    if len(digits) != _NAME_DIGITS or not set(digits) <= set("0123456789abcdef"):
-        return None
-    return int(digits, 16)
 
 
 def encode_segment_header(header: SegmentHeader) -> bytes:
@@ -149,7 +129,7 @@ def encode_segment_header(header: SegmentHeader) -> bytes:
             header.first_batch,
             header.salt,
             header.payload_bytes_max,
-            0,
+            _RECYCLED if header.is_recycled else 0,
         )
 
     return pack(crc32c(pack(0)))
@@ -167,7 +147,7 @@ def decode_segment_header(data: bytes, path: str, segment: int) -> SegmentHeader
             f"{path}: only {len(data)} bytes: at byte 0 a segment's header is cut short"
         )
     data = data[:SEGMENT_HEADER_BYTES]
-    magic, crc, version, stored_segment, oldest, first_batch, salt, payload_bytes_max, _reserved = (
+    magic, crc, version, stored_segment, oldest, first_batch, salt, payload_bytes_max, flags = (
         _SEGMENT_HEADER.unpack(data)
     )
     if magic != MAGIC:
@@ -183,7 +163,11 @@ def decode_segment_header(data: bytes, path: str, segment: int) -> SegmentHeader
         raise CorruptionError(
             f"{path}: the header at byte 0 is of segment {stored_segment}: the file was renamed"
         )
-    return SegmentHeader(segment, oldest, first_batch, salt, payload_bytes_max)
+    if not (1 <= oldest <= segment and payload_bytes_max <= PAYLOAD_BYTES_CEILING):
+        raise CorruptionError(f"{path}: the segment header at byte 0 makes no sense")
+    # Flags that are not known here change nothing: else the format would be a newer one.
+    is_recycled = bool(flags & _RECYCLED)
+    return SegmentHeader(segment, oldest, first_batch, salt, payload_bytes_max, is_recycled)
 
 
 def frame_bytes(length: int) -> int:
@@ -225,6 +209,12 @@ def encode_batch(
     return parts, positions, offset
 
 
+def encode_seal(header: SegmentHeader, offset: int, next_batch: int) -> bytes:
+    """The frame at `offset` that ends a segment: the next one begins with batch `next_batch`."""
+    covered = _FRAME_COVERED.pack(offset, _EMPTY_CRC, 0, 0, next_batch, 0, _SEAL, 0, 0)
+    return _U32.pack(_crc32c_extend(header.seed, covered)) + covered[8:]
+
+
 def decode_frame_header(seed: int, data: bytes, at: int, offset: int) -> FrameHeader | None:
     """The frame header at `data[at:]`, which stands at `offset` of its file.
 
@@ -232,20 +222,21 @@ def decode_frame_header(seed: int, data: bytes, at: int, offset: int) -> FrameHe
     """
     if len(data) < at + FRAME_HEADER_BYTES:
         return None
-    crc, payload_crc, length, group, batch, kind, _reserved, unsynced, remaining = (
+    crc, payload_crc, length, group, batch, kind, flags, unsynced, remaining = (
         _FRAME_STORED.unpack_from(data, at)
     )
     covered = _U64.pack(offset) + data[at + 4 : at + FRAME_HEADER_BYTES]
     # A batch has a number: zeros never are a frame, whatever their checksum.
     if batch == 0 or _crc32c_extend(seed, covered) != crc:
         return None
-    return FrameHeader(payload_crc, length, group, batch, kind, unsynced, remaining)
+    is_seal = bool(flags & _SEAL)
+    return FrameHeader(payload_crc, length, group, batch, kind, unsynced, remaining, is_seal)
 
 
 def decode_payload(header: SegmentHeader, data: bytes, position: Position) -> bytes | None:
     """The payload in `data`, which are the bytes at `position`; None unless all of it is right."""
     frame = decode_frame_header(header.seed, data, 0, position.offset)
     payload = data[FRAME_HEADER_BYTES:]
-    if frame is None or not frame.length == position.length == len(payload):
+    if frame is None or frame.is_seal or not frame.length == position.length == len(payload):
         return None
     return payload if crc32c(payload) == frame.payload_crc else None

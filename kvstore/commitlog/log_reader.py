@@ -3,14 +3,17 @@
 The rule (docs/format-commit-log.md): a batch is whole or is not there. Where batch b cannot be
 read, the log ends before it if nothing shows that b had reached stable storage; what follows is a
 torn tail. A later frame that says so makes it corruption, and nothing is cut.
+
+In the file of a segment that was another one before, old bytes follow. Nothing in them is taken for
+a part of the log: their frames have other checksums and, whatever those are, lower batch numbers.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from struct import unpack
+from struct import Struct
 from typing import Final
 
 from kvstore.commitlog.log_format import (
@@ -29,6 +32,7 @@ from kvstore.environment import File
 
 Visit = Callable[[Record, Position], None]
 
+_U64: Final = Struct("<Q")
 _CHUNK_BYTES: Final = 1 << 20
 _ZEROS: Final = bytes(_CHUNK_BYTES + FRAME_HEADER_BYTES)
 
@@ -46,6 +50,8 @@ class Walk:
     records: int
     unproven: int
     """Offset of the first batch of which no later one says that it reached stable storage."""
+    is_sealed: bool
+    """Whether a seal stands at `end`: the log goes on in the next segment."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +60,11 @@ class Tail:
 
     proof: int | None
     """Offset of a frame which says that the batch missing here had reached stable storage."""
-    bytes_used: int
-    """From the end of the last whole batch to the last byte that is not zero."""
+    bytes_torn: int
+    """From the end of the last whole batch to the end of what was written after it; 0: nothing was.
+    In a recycled segment only whole frame headers tell what was written from what was there."""
+    is_blank: bool
+    """Whether only zeros follow, so that the next batch may be written there."""
 
 
 class SegmentReader:
@@ -83,19 +92,23 @@ class SegmentReader:
         held: list[tuple[Record, Position]] = []
         remaining: int | None = None
         unproven: deque[tuple[int, int]] = deque()
+        is_sealed = False
         while until is None or expected < until:
             frame = self._frame(offset, expected, remaining)
             if frame is None:
                 break
             header, payload = frame
+            if header.is_seal:
+                is_sealed = True
+                break
             position = Position(self._header.segment, offset, header.length)
             held.append((Record(header.group, header.kind, payload), position))
             offset += frame_bytes(header.length)
             remaining = header.remaining
             if remaining:
                 continue
-            for record, position in held:
-                visit(record, position)
+            for record, where in held:
+                visit(record, where)
             while unproven and unproven[0][0] <= header.synced_batch:
                 unproven.popleft()
             unproven.append((expected, end))
@@ -104,47 +117,54 @@ class SegmentReader:
             remaining = None
             expected += 1
             end = offset
-        return Walk(end, offset, expected, count, unproven[0][1] if unproven else end)
+        first_unproven = unproven[0][1] if unproven else end
+        return Walk(end, offset, expected, count, first_unproven, is_sealed)
 
     def tail(self, walk: Walk) -> Tail:
         """Looks at everything after the last whole batch.
 
-        A frame can begin at any multiple of 8: what lies between is damaged, lengths included. Its
-        batch number stands in a narrow range (a batch takes at least a frame header), which is
-        looked for first: that decides all but a handful of places.
+        A frame can begin at any multiple of 8: what lies between is damaged, lengths included.
         """
         missing = walk.next_batch
-        last_used = walk.end
+        last_used = last_framed = walk.end
         for base in range(walk.end, self._size, _CHUNK_BYTES):
             chunk = self._file.pread(_CHUNK_BYTES + FRAME_HEADER_BYTES, base)
             if chunk == _ZEROS[: len(chunk)]:
                 continue
             last_used = base + len(chunk.rstrip(b"\0"))
-            highest = missing + (self._size - walk.end) // FRAME_HEADER_BYTES
-            proof = self._proof(chunk, base, missing, highest)
-            if proof is not None:
-                return Tail(proof, last_used - walk.end)
-        return Tail(None, last_used - walk.end)
+            for offset, header in self._frames_from(chunk, base, walk):
+                last_framed = max(last_framed, offset + FRAME_HEADER_BYTES + header.length)
+                if header.synced_batch >= missing:
+                    return Tail(offset, last_used - walk.end, is_blank=False)
+        written = min(last_framed, self._size) if self._header.is_recycled else last_used
+        return Tail(None, written - walk.end, is_blank=last_used == walk.end)
 
-    def _proof(self, chunk: bytes, base: int, missing: int, highest: int) -> int | None:
-        skip = FRAME_BATCH_OFFSET // 8
-        words = unpack(f"<{len(chunk) // 8}Q", chunk[: len(chunk) // 8 * 8])
-        for index, word in enumerate(words):
-            if missing < word <= highest and index >= skip:
-                at = 8 * (index - skip)
-                header = decode_frame_header(self._seed, chunk, at, base + at)
-                if header is not None and header.synced_batch >= missing:
-                    return base + at
-        return None
+    def _frames_from(
+        self, chunk: bytes, base: int, walk: Walk
+    ) -> Iterator[tuple[int, FrameHeader]]:
+        """The frame headers in `chunk`, read at `base`, of the batch that is missing or later ones.
+
+        Their numbers stand in a narrow range (a batch takes at least a frame header), which is
+        looked for first: that decides all but a handful of places.
+        """
+        missing = walk.next_batch
+        highest = missing + (self._size - walk.end) // FRAME_HEADER_BYTES
+        for place in words_between(chunk, missing, highest):
+            at = place - FRAME_BATCH_OFFSET
+            header = decode_frame_header(self._seed, chunk, at, base + at) if at >= 0 else None
+            if header is not None:
+                yield base + at, header
 
     def _frame(
         self, offset: int, batch: int, remaining_before: int | None
     ) -> tuple[FrameHeader, bytes] | None:
-        """The frame at `offset`, if it is whole and the one that must stand there."""
+        """The frame at `offset`, if it is whole and the one that must stand there; or a seal."""
         header = decode_frame_header(self._seed, self._read(offset, FRAME_HEADER_BYTES), 0, offset)
         if header is None or header.batch != batch:
             return None
         if remaining_before is not None and header.remaining != remaining_before - 1:
+            return None
+        if header.is_seal and (remaining_before is not None or header.remaining or header.length):
             return None
         if header.length > self._header.payload_bytes_max:
             return None
@@ -163,3 +183,25 @@ class SegmentReader:
             self._base = offset
             start = 0
         return self._buffer[start : start + length]
+
+
+def words_between(data: bytes, low: int, high: int) -> Iterator[int]:
+    """Where in `data`, at multiples of 8, little-endian u64s from `low` to `high` stand; in order.
+
+    Looks at one byte of all words at a time, by translation and on large integers: a loop over the
+    words of a segment would take seconds.
+    """
+    count = len(data) // 8
+    hits = int.from_bytes(b"\1" * count)
+    for byte in range(8):
+        first, last = low >> 8 * byte, high >> 8 * byte
+        if last - first < 255:
+            wanted = {value & 255 for value in range(first, last + 1)}
+            table = bytes(value in wanted for value in range(256))
+            hits &= int.from_bytes(data[byte : 8 * count : 8].translate(table))
+    places = hits.to_bytes(count)
+    place = places.find(1)
+    while place >= 0:
+        if low <= _U64.unpack_from(data, 8 * place)[0] <= high:
+            yield 8 * place
+        place = places.find(1, place + 1)

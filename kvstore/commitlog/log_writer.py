@@ -1,47 +1,59 @@
 """Writes one segment: makes it, and appends batches to it.
 
-A segment is made under another name and gets its own once its header and checkpoint are on stable
+A segment is made in a spare file and gets its name once its header and checkpoint are on stable
 storage. So a segment under its name always began complete: damage there is never a torn write.
 """
 
 from __future__ import annotations
 
-import contextlib
-import errno
 import posixpath
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final
 
+from kvstore.commitlog.file_names import segment_name
 from kvstore.commitlog.log_format import (
     ALIGNMENT,
+    FRAME_HEADER_BYTES,
     SEGMENT_HEADER_BYTES,
     Position,
     Record,
     SegmentHeader,
     encode_batch,
+    encode_seal,
     encode_segment_header,
-    segment_name,
-    unfinished_name,
+    frame_bytes,
 )
 from kvstore.environment import File, FileSystem
-from kvstore.errors import ResourceExhausted
 
-_DISK_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 _JOIN_BYTES_MAX: Final = 1 << 20
 """Up to here, copying is cheaper than handing the system a list of small pieces."""
+_SEAL_BYTES: Final = FRAME_HEADER_BYTES
+
+
+@dataclass(frozen=True, slots=True)
+class Spare:
+    """A file that is no segment yet, or no more."""
+
+    path: str
+    size: int
+    """In bytes, all of them reserved."""
+    is_blank: bool
+    """Whether it holds nothing but zeros."""
 
 
 class SegmentWriter:
     """The segment that is being written. One thread at a time."""
 
-    __slots__ = ("_file", "capacity", "end", "header")
+    __slots__ = ("_file", "_size", "capacity", "end", "header")
 
-    def __init__(self, file: File, header: SegmentHeader, end: int, capacity: int) -> None:
+    def __init__(self, file: File, header: SegmentHeader, end: int, size: int) -> None:
         self._file = file
+        self._size = size
         self.header = header
         self.end = end
         """Where the next batch goes."""
-        self.capacity = capacity
+        self.capacity = max(end, size - _SEAL_BYTES)
         """Where the segment is full; what is appended beyond belongs in the next one."""
 
     def append(self, records: Sequence[Record], batch: int, unsynced: int) -> list[Position]:
@@ -69,68 +81,67 @@ class SegmentWriter:
             self._file.pwritev((data,), offset)
         self._file.sync()
 
-    def cut(self) -> None:
-        """Ends the segment at its last batch and gives the space behind it back."""
+    def cut(self) -> int:
+        """Ends the segment at its last batch, and gives the space behind it back.
+
+        Returns the file's size: room for a seal stays, as zeros.
+        """
         self._file.truncate(self.end)
+        self._size = min(self._size, self.end + _SEAL_BYTES)
+        self._file.truncate(self._size)
         self.capacity = self.end
+        return self._size
+
+    def seal(self, next_batch: int) -> None:
+        """Says that the log goes on in the next segment, which is on stable storage, so that it is
+        missed when its file is not there. Not synced: what is lost is only that."""
+        if self.end + _SEAL_BYTES <= self._size:
+            self._file.pwritev((encode_seal(self.header, self.end, next_batch),), self.end)
 
     def close(self) -> None:
         """Lets go of the file, without a sync."""
         self._file.close()
 
 
-def make_segment(
-    files: FileSystem,
-    folder: str,
-    header: SegmentHeader,
-    capacity: int,
-    checkpoint: Sequence[Record],
-) -> SegmentWriter:
-    """Makes a segment of at least `capacity` bytes; `checkpoint`, unless empty, is its first batch.
+def segment_capacity(checkpoint: Sequence[Record], batch_bytes: int) -> int:
+    """The size in bytes of a segment that holds `checkpoint` and a batch of `batch_bytes`."""
+    size = sum([frame_bytes(len(record.payload)) for record in checkpoint])
+    size += SEGMENT_HEADER_BYTES + batch_bytes + _SEAL_BYTES
+    return size + -size % ALIGNMENT
 
-    When this returns it is part of the log for good. Raises ResourceExhausted when the disk has no
-    room for it: nothing has changed then. After an OSError it may be part of the log, or not.
-    """
-    unfinished = posixpath.join(folder, unfinished_name(header.segment))
-    file: File | None = None
+
+def make_spare(files: FileSystem, path: str, size: int) -> Spare:
+    """Reserves `size` bytes in a new file. Raises OSError; there may be a file then."""
+    if files.exists(path):
+        files.remove(path)
+    file = files.open(path, create=True)
     try:
-        if files.exists(unfinished):
-            files.remove(unfinished)
-        file = files.open(unfinished, create=True)
-        writer = _fill(file, header, capacity, checkpoint)
-    except OSError as problem:
-        _discard(files, unfinished, file)
-        if problem.errno not in _DISK_FULL:
-            raise
-        raise ResourceExhausted(
-            f"the disk has no room for a log segment of {capacity} bytes in {folder}"
-        ) from problem
+        file.allocate(size)
+        # Else the sync of the first batch would wait until the system has noted down the space.
+        file.sync()
+    finally:
+        file.close()
+    return Spare(path, size, is_blank=True)
+
+
+def fill_spare(
+    files: FileSystem, spare: Spare, header: SegmentHeader, checkpoint: Sequence[Record]
+) -> SegmentWriter:
+    """Puts header and checkpoint in `spare`, on stable storage. Raises OSError."""
+    first = header.first_batch
+    parts, _positions, end = encode_batch(header, SEGMENT_HEADER_BYTES, first, 0, checkpoint)
+    file = files.open(spare.path)
     try:
-        files.rename(unfinished, posixpath.join(folder, segment_name(header.segment)))
-        files.sync_folder(folder)
+        file.pwritev((encode_segment_header(header), *parts), 0)
+        file.sync()
     except BaseException:
         file.close()
         raise
-    return writer
+    return SegmentWriter(file, header, end, spare.size)
 
 
-def _fill(
-    file: File, header: SegmentHeader, capacity: int, checkpoint: Sequence[Record]
-) -> SegmentWriter:
-    """Reserves the space, and puts header and checkpoint on stable storage."""
-    capacity += -capacity % ALIGNMENT
-    file.allocate(capacity)
-    parts, _positions, end = encode_batch(
-        header, SEGMENT_HEADER_BYTES, header.first_batch, 0, checkpoint
-    )
-    file.pwritev((encode_segment_header(header), *parts), 0)
-    file.sync()
-    return SegmentWriter(file, header, end, capacity)
-
-
-def _discard(files: FileSystem, unfinished: str, file: File | None) -> None:
-    """Removes it as far as that goes; what stays is removed at the next try."""
-    with contextlib.suppress(OSError):
-        if file is not None:
-            file.close()
-        files.remove(unfinished)
+def name_segment(files: FileSystem, folder: str, spare: Spare, segment: int) -> None:
+    """Makes the filled `spare` a part of the log, for good when this returns. Raises OSError; it
+    may be a part of the log then, or not."""
+    files.rename(spare.path, posixpath.join(folder, segment_name(segment)))
+    files.sync_folder(folder)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import posixpath
 from dataclasses import dataclass
+from itertools import pairwise
 
+from kvstore.commitlog.file_names import segment_name, segment_of_name
 from kvstore.commitlog.log_format import (
     SEGMENT_HEADER_BYTES,
     SegmentHeader,
     decode_segment_header,
-    segment_name,
-    segment_of_name,
 )
 from kvstore.commitlog.log_reader import SegmentReader, Tail, Visit, Walk
 from kvstore.environment import FileSystem
@@ -25,7 +25,7 @@ class Cut:
     offset: int
     """Where the log ends in `file`."""
     bytes_cut: int
-    """From there to the last byte that was written."""
+    """From there to the last byte that was written, as far as that can be told (Tail)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +44,12 @@ class Recovered:
 
     headers: dict[int, SegmentHeader]
     """Of all its segments, oldest first; at least one."""
+    sizes: dict[int, int]
+    """Of their files, in bytes."""
     last: Walk
     """Of the last segment."""
-    bytes_on_disk: int
+    tail: Tail
+    """Of the last segment."""
     report: RecoveryReport
 
 
@@ -61,14 +64,17 @@ def recover(files: FileSystem, folder: str, visit: Visit) -> Recovered | None:
         return None
     order = list(headers.values())
     records = 0
-    bytes_on_disk = 0
-    for header, successor in zip(order, [*order[1:], None], strict=True):
+    sizes: dict[int, int] = {}
+    for header, successor in pairwise(order):
         path = posixpath.join(folder, segment_name(header.segment))
-        walk, tail, size = _read(files, path, header, successor, visit)
+        walk, sizes[header.segment] = _read_inner(files, path, header, successor, visit)
         records += walk.records
-        bytes_on_disk += size
-    cut = Cut(path, walk.end, tail.bytes_used) if tail is not None and tail.bytes_used else None
-    return Recovered(headers, walk, bytes_on_disk, RecoveryReport(len(order), records, cut))
+    last = order[-1]
+    path = posixpath.join(folder, segment_name(last.segment))
+    walk, tail, sizes[last.segment] = _read_last(files, folder, last, visit)
+    cut = Cut(path, walk.end, tail.bytes_torn) if tail.bytes_torn else None
+    report = RecoveryReport(len(order), records + walk.records, cut)
+    return Recovered(headers, sizes, walk, tail, report)
 
 
 def _headers(files: FileSystem, folder: str) -> dict[int, SegmentHeader]:
@@ -82,11 +88,7 @@ def _headers(files: FileSystem, folder: str) -> dict[int, SegmentHeader]:
     present = set(found)
     for segment in range(last.oldest_segment, last.segment):
         if segment not in present:
-            path = posixpath.join(folder, segment_name(segment))
-            raise CorruptionError(
-                f"{path}: the file is missing from byte 0 on, though the log goes on in segment"
-                f" {last.segment}"
-            )
+            raise missing_segment(folder, segment, last.segment)
         headers[segment] = _header(files, folder, segment)
     headers[last.segment] = last
     return headers
@@ -101,35 +103,53 @@ def _header(files: FileSystem, folder: str, segment: int) -> SegmentHeader:
         file.close()
 
 
-def _read(
-    files: FileSystem,
-    path: str,
-    header: SegmentHeader,
-    successor: SegmentHeader | None,
-    visit: Visit,
-) -> tuple[Walk, Tail | None, int]:
-    """Reads one segment; the next one, where there is one, says how far this one must go.
+def _read_inner(
+    files: FileSystem, path: str, header: SegmentHeader, successor: SegmentHeader, visit: Visit
+) -> tuple[Walk, int]:
+    """Reads a segment that has a next one, which says how far it must go; with its size.
 
     A next segment is made only after all before it is on stable storage, so nothing is ever torn
     before it. Whatever stands after the last batch of such a segment is not part of the log.
     """
     file = files.open(path)
     try:
-        reader = SegmentReader(file, header)
-        walk = reader.walk(visit, None if successor is None else successor.first_batch)
-        if successor is None:
-            tail = reader.tail(walk)
-            if tail.proof is not None:
-                raise CorruptionError(
-                    f"{path}: damage at byte {walk.stopped}: batch {walk.next_batch} cannot be"
-                    f" read, but byte {tail.proof} shows that it had been on stable storage"
-                )
-            return walk, tail, file.size()
+        walk = SegmentReader(file, header).walk(visit, successor.first_batch)
         if walk.next_batch != successor.first_batch:
             raise CorruptionError(
                 f"{path}: damage at byte {walk.stopped}: batch {walk.next_batch} cannot be read,"
                 f" but the next segment goes on with batch {successor.first_batch}"
             )
-        return walk, None, file.size()
+        return walk, file.size()
     finally:
         file.close()
+
+
+def _read_last(
+    files: FileSystem, folder: str, header: SegmentHeader, visit: Visit
+) -> tuple[Walk, Tail, int]:
+    """Reads the last segment, and says what its end means."""
+    path = posixpath.join(folder, segment_name(header.segment))
+    file = files.open(path)
+    try:
+        reader = SegmentReader(file, header)
+        walk = reader.walk(visit, None)
+        if walk.is_sealed:
+            raise missing_segment(folder, header.segment + 1, header.segment)
+        tail = reader.tail(walk)
+        if tail.proof is not None:
+            raise CorruptionError(
+                f"{path}: damage at byte {walk.stopped}: batch {walk.next_batch} cannot be"
+                f" read, but byte {tail.proof} shows that it had been on stable storage"
+            )
+        return walk, tail, file.size()
+    finally:
+        file.close()
+
+
+def missing_segment(folder: str, segment: int, witness: int) -> CorruptionError:
+    """The error for a file that is not there, though segment `witness` says that it was."""
+    path = posixpath.join(folder, segment_name(segment))
+    return CorruptionError(
+        f"{path}: the file is missing from byte 0 on, though segment {witness} says that it is"
+        " part of the log"
+    )

@@ -6,7 +6,7 @@ import posixpath
 from collections import OrderedDict
 from threading import Lock
 
-from kvstore.commitlog.log_format import segment_name
+from kvstore.commitlog.file_names import segment_name
 from kvstore.environment import File, FileSystem
 
 
@@ -46,6 +46,13 @@ class SegmentFiles:
             else:
                 self._open.move_to_end(segment)
             return file.pread(length, offset)
+
+    def forget(self, segment: int) -> None:
+        """Closes `segment`, whose file may become another one."""
+        with self._lock:
+            file = self._open.pop(segment, None)
+            if file is not None:
+                file.close()
 
     def close(self) -> None:
         """Closes them all; later reads raise OSError."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from kvstore.commitlog.commit_log import CommitLog, CommitLogOptions, Position, Record
-from kvstore.commitlog.log_format import SEGMENT_HEADER_BYTES, frame_bytes, segment_name
+from kvstore.commitlog.file_names import segment_name
+from kvstore.commitlog.log_format import FRAME_HEADER_BYTES, SEGMENT_HEADER_BYTES, frame_bytes
 from kvstore.simulation.disk import MemoryFileSystem
 
 FOLDER = "/log"
@@ -61,6 +62,11 @@ def path_of(segment: int) -> str:
     return f"{FOLDER}/{segment_name(segment)}"
 
 
+def bytes_of(files: MemoryFileSystem) -> int:
+    """What all files of the log take."""
+    return sum(len(files.contents(f"{FOLDER}/{name}")) for name in files.list(FOLDER))
+
+
 def frame_end(position: Position) -> int:
     return position.offset + frame_bytes(position.length)
 
@@ -85,3 +91,4 @@ def flip(files: MemoryFileSystem, path: str, bit: int) -> None:
 
 
 HEADER_END = SEGMENT_HEADER_BYTES
+SEAL_BYTES = FRAME_HEADER_BYTES

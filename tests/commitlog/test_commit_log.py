@@ -16,6 +16,7 @@ from tests.commitlog.support import (
     FOLDER,
     HEADER_END,
     OPTIONS,
+    SEAL_BYTES,
     STICKY,
     STICKY_OPTIONS,
     Visited,
@@ -282,7 +283,7 @@ def test_options_that_make_no_sense_are_refused(options: dict[str, int]) -> None
 def test_a_batch_that_does_not_fit_begins_a_new_segment() -> None:
     files = MemoryFileSystem()
     log, _ = open_log(files)
-    room = OPTIONS.segment_bytes - HEADER_END
+    room = OPTIONS.segment_bytes - HEADER_END - SEAL_BYTES
     assert log.append([record("x" * (room - FRAME_HEADER_BYTES))])[0].segment == 1
     assert log.append([record("a")])[0] == Position(2, HEADER_END, 1)
     assert log.segments == 2
@@ -294,7 +295,7 @@ def test_a_batch_larger_than_a_segment_gets_one_of_its_own_size() -> None:
     log, _ = open_log(files)
     batch = [record("x" * 1500), record("y" * 1500)]
     assert {position.segment for position in log.append(batch)} == {2}
-    assert len(files.contents(path_of(2))) == HEADER_END + 2 * frame_bytes(1500)
+    assert len(files.contents(path_of(2))) == HEADER_END + 2 * frame_bytes(1500) + SEAL_BYTES
     assert log.append([record("z")])[0].segment == 3
     assert len(files.contents(path_of(3))) == OPTIONS.segment_bytes
     assert log.bytes_on_disk == sum(len(files.contents(path_of(number))) for number in (1, 2, 3))
@@ -331,7 +332,7 @@ def sticky(text: str, group: int = 1) -> Record:
 def test_a_new_segment_begins_with_the_latest_sticky_records_visited_like_any_others() -> None:
     files, _ = written(
         [sticky("old"), sticky("other", group=2)],
-        [sticky("new"), record("x" * 800)],
+        [sticky("new"), record("x" * 750)],
         [record("y" * 500)],
         options=STICKY_OPTIONS,
     )
@@ -339,7 +340,7 @@ def test_a_new_segment_begins_with_the_latest_sticky_records_visited_like_any_ot
         sticky("old"),
         sticky("other", group=2),
         sticky("new"),
-        record("x" * 800),
+        record("x" * 750),
         sticky("new"),
         sticky("other", group=2),
         record("y" * 500),
@@ -370,5 +371,6 @@ def test_a_segment_is_made_large_enough_for_checkpoint_and_batch() -> None:
     log.append(many)
     log.append([record("x")])
     assert log.segments == 3
-    assert len(files.contents(path_of(3))) == HEADER_END + 20 * frame_bytes(100) + frame_bytes(1)
+    frames = 20 * frame_bytes(100) + frame_bytes(1)
+    assert len(files.contents(path_of(3))) == HEADER_END + frames + SEAL_BYTES
     assert found(files, STICKY_OPTIONS) == [*many, *many, record("x")]

@@ -23,12 +23,8 @@ from kvstore.commitlog.log_format import (
     encode_batch,
     encode_segment_header,
     frame_bytes,
-    is_unfinished_name,
-    segment_name,
-    segment_of_name,
-    unfinished_name,
 )
-from kvstore.commitlog.log_reader import SegmentReader
+from kvstore.commitlog.log_reader import SegmentReader, words_between
 from kvstore.errors import ConfigurationError, CorruptionError
 from kvstore.simulation.disk import MemoryFileSystem
 
@@ -138,7 +134,7 @@ def test_a_segment_of_random_bytes_holds_no_record(data: bytes) -> None:
     walk = reader.walk(lambda _record, _position: pytest.fail("a record of random bytes"), None)
     assert (walk.end, walk.next_batch, walk.records) == (56, 10, 0)
     tail = reader.tail(walk)
-    assert (tail.proof, tail.bytes_used) == (None, len(data.rstrip(b"\0")))
+    assert (tail.proof, tail.bytes_torn) == (None, len(data.rstrip(b"\0")))
 
 
 @settings(deadline=None)
@@ -167,24 +163,6 @@ def test_a_length_beyond_the_limit_is_not_read() -> None:
         lambda _record, _position: pytest.fail("beyond the limit"), None
     )
     assert walk.records == 0
-
-
-def test_names_come_back_and_sort_by_number() -> None:
-    numbers = [1, 2, 9, 10, 16, 255, 1 << 40, (1 << 64) - 1]
-    names = [segment_name(number) for number in numbers]
-    assert names == sorted(names)
-    assert [segment_of_name(name) for name in names] == numbers
-    assert all(segment_of_name(unfinished_name(number)) is None for number in numbers)
-    assert all(is_unfinished_name(unfinished_name(number)) for number in numbers)
-    assert not any(is_unfinished_name(name) for name in names)
-
-
-@pytest.mark.parametrize(
-    "name", ["", ".segment", "1.segment", "000000000000000A.segment", "0000000000000001"]
-)
-def test_other_names_are_no_segments(name: str) -> None:
-    assert segment_of_name(name) is None
-    assert not is_unfinished_name(name + ".new")
 
 
 def test_fields_are_little_endian() -> None:
@@ -226,3 +204,25 @@ def test_a_batch_whose_frames_do_not_follow_each_other_is_not_handed_over() -> N
 def test_no_frame_is_of_batch_zero() -> None:
     data = b"".join(encode_batch(HEADER, 56, 0, 0, RECORDS)[0])
     assert decode_frame_header(HEADER.seed, data, 0, 56) is None
+
+
+WORDS = st.one_of(
+    st.integers(0, 700),
+    st.integers(0, (1 << 64) - 1),
+    st.integers((1 << 40) - 300, (1 << 40) + 300),
+)
+
+
+@settings(deadline=None)
+@given(
+    words=st.lists(WORDS, max_size=40),
+    low=WORDS,
+    span=st.integers(0, 600) | st.integers(0, 1 << 22),
+    rest=st.binary(max_size=7),
+)
+def test_words_in_a_range_are_found_like_by_a_loop(
+    words: list[int], low: int, span: int, rest: bytes
+) -> None:
+    data = b"".join(word.to_bytes(8, "little") for word in words) + rest
+    expected = [8 * place for place, word in enumerate(words) if low <= word <= low + span]
+    assert list(words_between(data, low, low + span)) == expected

@@ -8,6 +8,7 @@ from collections import Counter
 import pytest
 
 from kvstore.commitlog.commit_log import CommitLog, CommitLogOptions, Position, Record
+from kvstore.commitlog.file_names import spare_name
 from kvstore.commitlog.log_format import (
     FRAME_HEADER_BYTES,
     SegmentHeader,
@@ -16,7 +17,6 @@ from kvstore.commitlog.log_format import (
     encode_batch,
     encode_segment_header,
     frame_bytes,
-    unfinished_name,
 )
 from kvstore.errors import ConfigurationError, CorruptionError
 from kvstore.simulation.disk import MemoryFileSystem
@@ -24,6 +24,7 @@ from tests.commitlog.support import (
     FOLDER,
     HEADER_END,
     OPTIONS,
+    SEAL_BYTES,
     Visited,
     flip,
     found,
@@ -119,10 +120,11 @@ def test_after_a_cut_the_torn_space_is_given_back_and_the_log_goes_on_in_a_new_s
     files, positions = written(*BATCHES)
     flip(files, path_of(1), 8 * positions[3][0].offset)
     log, _ = open_log(files)
-    assert (log.segments, log.bytes_on_disk) == (1, positions[3][0].offset)
-    assert len(files.contents(path_of(1))) == positions[3][0].offset
+    left = positions[3][0].offset + SEAL_BYTES
+    assert (log.segments, log.bytes_on_disk) == (1, left)
+    assert files.contents(path_of(1))[positions[3][0].offset :] == bytes(SEAL_BYTES)
     assert log.append([record("a")]) == [Position(2, HEADER_END, 1)]
-    assert log.bytes_on_disk == positions[3][0].offset + OPTIONS.segment_bytes
+    assert log.bytes_on_disk == left + OPTIONS.segment_bytes
     assert header_of(files, 2).first_batch == 4
 
 
@@ -177,7 +179,7 @@ def test_a_start_that_is_interrupted_after_a_cut_is_repeated() -> None:
     files, positions = written(*BATCHES)
     flip(files, path_of(1), 8 * positions[3][0].offset)
     total = operations_of_a_start(files.copy())
-    assert total == 4, "the folder's sync, a write and a sync of the last batch, the cut"
+    assert total == 5, "the folder's sync, a write and a sync of the last batch, the cut in two"
     for point in range(total):
         twin = files.copy()
         twin.fail_all_after(point)
@@ -261,12 +263,12 @@ def test_every_flipped_bit_of_a_log_has_the_right_outcome() -> None:
 def test_every_flipped_bit_before_a_later_segment_is_corruption_or_harmless() -> None:
     batches = [[record("a" * 100)], [record("b" * 98)], [record("c" * 90)]]
     options = CommitLogOptions(
-        segment_bytes=336, payload_bytes_max=4096, batch_bytes_max=16384, salt=1
+        segment_bytes=336 + SEAL_BYTES, payload_bytes_max=4096, batch_bytes_max=16384, salt=1
     )
     files, positions = written(*batches, options=options)
     assert [each.segment for batch in positions for each in batch] == [1, 1, 2]
     end = frame_end(positions[1][0])
-    for bit in range(8 * 336):
+    for bit in range(8 * (336 + SEAL_BYTES)):
         byte = bit // 8
         flip(files, path_of(1), bit)
         outcome, records = outcome_of(files)
@@ -429,7 +431,7 @@ def test_a_damaged_segment_header_is_corruption(segment: int, content: bytes, er
 @pytest.mark.parametrize("content", [b"", b"kvsto", bytes(1024), b"\xff" * 2000])
 def test_a_segment_that_was_just_being_made_is_thrown_away(content: bytes) -> None:
     files = three_segments()
-    unfinished = f"{FOLDER}/{unfinished_name(4)}"
+    unfinished = f"{FOLDER}/{spare_name(4)}"
     files.put(unfinished, content)
     goes_on_after(files, [record(letter * 900) for letter in "abc"])
     assert not files.exists(unfinished)
