@@ -39,6 +39,7 @@ def all_checkers() -> list[Checker]:
         CommittedOnDisks(disk),
         PersistedBeforeApplied(disk),
         NoWayBack(),
+        ConfigurationOverlap(),
         BoundedReplicas(),
     ]
     return [
@@ -46,6 +47,5 @@ def all_checkers() -> list[Checker]:
         ReplicaWatch(of_replicas),
         OneVotePerTerm(),
         PersistedBeforeSent(disk),
-        ConfigurationOverlap(),
         BoundedHosts(),
     ]

@@ -8,41 +8,34 @@ it is leaders that are watched.
 from __future__ import annotations
 
 from cluster.ids import GroupId, ReplicaId, Term
-from cluster.raft.ready import Role
-from kvstore.simulation.checkers.checker import Checker
-from kvstore.simulation.checkers.observed import Node, electorate
+from kvstore.simulation.checkers.observed import electorate
+from kvstore.simulation.checkers.replica_watch import Change, ReplicaChecker
 from kvstore.simulation.checkers.violation import Violation
 
 Electorate = tuple[frozenset[ReplicaId], ...]
 
 
-class ConfigurationOverlap(Checker):
-    """See the module."""
+class ConfigurationOverlap(ReplicaChecker):
+    """See the module. A change of configuration is an entry, so it never goes unseen."""
 
     def __init__(self) -> None:
         self._known: dict[tuple[ReplicaId, GroupId], tuple[Term, Electorate]] = {}
 
-    def on_round(self, node: Node) -> None:
-        """See Checker."""
-        for group, replica in node.host.replicas.items():
-            core = replica.core
-            if core.role is not Role.LEADER:
-                continue
-            key = (node.replica_id, group)
-            now = electorate(replica)
-            known_term, before = self._known.get(key, (core.term, now))
-            if known_term == core.term and before != now and not do_overlap(before, now):
-                raise Violation(
-                    "configuration overlap",
-                    f"replica {node.replica_id}, leader of term {core.term} of group {group}, went"
-                    f" from {_text(before)} to {_text(now)}: both can decide alone",
-                )
-            self._known[key] = (core.term, now)
-
-    def on_crash(self, node: Node) -> None:
-        """See Checker."""
-        for group in node.host.replicas:
-            self._known.pop((node.replica_id, group), None)
+    def on_change(self, change: Change) -> None:
+        """See ReplicaChecker."""
+        term = change.now.term
+        if not change.now.is_leader:
+            return
+        key = (change.node, change.group)
+        now = electorate(change.replica)
+        known_term, before = self._known.get(key, (term, now))
+        self._known[key] = (term, now)
+        if known_term == term and before != now and not do_overlap(before, now):
+            raise Violation(
+                "configuration overlap",
+                f"{change.place}, leader of term {term}, went from {_text(before)} to"
+                f" {_text(now)}: both can decide alone",
+            )
 
 
 def do_overlap(one: Electorate, other: Electorate) -> bool:

@@ -113,15 +113,22 @@ class ReplicaWatch(Checker):
         for group, replica in node.host.replicas.items():
             core, log = replica.core, replica.log
             last = log.last_index()
-            now = View(
-                core.role, core.term, core.vote, core.commit, core.applied, last, log.term(last)
+            # Mostly it is as it was: a View is only made of what is not.
+            seen = (
+                core.role,
+                core.term,
+                core.vote,
+                core.commit,
+                core.applied,
+                last,
+                log.term(last),
             )
             known = of_node.get(group)
             if known is None:
                 known = of_node[group] = _Known(log.first_index())
             before = known.view
-            if before != now:
-                known.view = now
+            if before != seen:
+                now = known.view = View._make(seen)
                 self._tell(Change(node.replica_id, group, replica, before, now, last, ()), known)
 
     def on_send(self, node: Node, to: ReplicaId, messages: Sequence[GroupMessage]) -> None:

@@ -6,12 +6,12 @@ from itertools import combinations
 
 import pytest
 
-from cluster.ids import ReplicaId, Term
+from cluster.ids import ReplicaId
 from cluster.raft import Configuration
 from cluster.raft.ready import Role
 from kvstore.simulation.checkers.configuration_overlap import ConfigurationOverlap, do_overlap
 from kvstore.simulation.checkers.violation import Violation
-from tests.simulation.checkers.observations import FakeNode
+from tests.simulation.checkers.observations import Observed
 
 
 def ids(numbers: str) -> frozenset[ReplicaId]:
@@ -20,14 +20,11 @@ def ids(numbers: str) -> frozenset[ReplicaId]:
 
 def walk(*configurations: str, role: Role = Role.LEADER, terms: tuple[int, ...] = ()) -> None:
     """A replica goes through configurations such as `123` or, joint, `345|123`."""
-    checker, node = ConfigurationOverlap(), FakeNode()
-    core = node.core
-    core.role = role
+    checker, seen = ConfigurationOverlap(), Observed()
     for place, text in enumerate(configurations):
         voters, _, outgoing = text.partition("|")
-        core.configuration = Configuration(ids(voters), ids(outgoing))
-        core.term = Term(terms[place] if terms else 1)
-        checker.on_round(node)
+        seen.replica.core.configuration = Configuration(ids(voters), ids(outgoing))
+        checker.on_change(seen.change(role, term=terms[place] if terms else 1))
 
 
 @pytest.mark.parametrize(
