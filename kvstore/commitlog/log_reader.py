@@ -136,8 +136,12 @@ class SegmentReader:
                 last_framed = max(last_framed, offset + FRAME_HEADER_BYTES + header.length)
                 if header.synced_batch >= missing:
                     return Tail(offset, last_used - walk.end, is_blank=False)
-        written = min(last_framed, self._size) if self._header.is_recycled else last_used
-        return Tail(None, written - walk.end, is_blank=last_used == walk.end)
+        if self._header.is_recycled:
+            # A frame may have been begun, and the file may end in the padding of the last batch.
+            last_written = max(min(last_framed, self._size), walk.end)
+        else:
+            last_written = last_used
+        return Tail(None, last_written - walk.end, is_blank=last_used == walk.end)
 
     def _frames_from(
         self, chunk: bytes, base: int, walk: Walk
@@ -196,8 +200,9 @@ def words_between(data: bytes, low: int, high: int) -> Iterator[int]:
     for byte in range(8):
         first, last = low >> 8 * byte, high >> 8 * byte
         if last - first < 255:
-            wanted = {value & 255 for value in range(first, last + 1)}
-            table = bytes(value in wanted for value in range(256))
+            table = bytearray(256)
+            for value in range(first, last + 1):
+                table[value & 255] = 1
             hits &= int.from_bytes(data[byte : 8 * count : 8].translate(table))
     places = hits.to_bytes(count)
     place = places.find(1)

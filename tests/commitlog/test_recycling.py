@@ -213,6 +213,19 @@ def test_a_crash_while_a_recycled_segment_is_written_keeps_what_was_synced() -> 
     assert len(kinds) >= 3
 
 
+def test_a_recycled_segment_cut_in_its_last_padding_lacks_nothing() -> None:
+    log = RecycledLog(*BATCHES[:3])
+    last = log.positions[2][1]
+    content = log.files.contents(log.path)
+    log.files.replace(log.path, content[: last.offset + FRAME_HEADER_BYTES + last.length + 1])
+    again, records = open_log(log.files)
+    assert records[2:] == records_of(BATCHES[:3])
+    assert again.recovery.cut is None
+    again.append([record("on")])
+    again.close()
+    assert log.found() == [*records_of(BATCHES[:3]), record("on")]
+
+
 # Zeros
 
 
