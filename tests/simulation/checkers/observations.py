@@ -10,6 +10,7 @@ from cluster.ids import GroupId, Index, ReplicaId, Term
 from cluster.membership import PeerContacts
 from cluster.raft import Configuration, PeerStatus, RaftConfig, Status
 from cluster.raft.messages import Entry, EntryKind
+from cluster.raft.progress import ProgressState
 from cluster.raft.ready import HardState, Role
 from kvstore.commitlog.commit_log import Position, Record
 from kvstore.replica.admission import Admission, AdmissionLimits
@@ -38,7 +39,9 @@ def status(**changes: object) -> Status:
         commit=Index(0),
         applied=Index(0),
         persisted=Index(0),
+        first_index=Index(1),
         last_index=Index(0),
+        is_installing=False,
         is_quiet=False,
         transfer_to=None,
         uncommitted_bytes=0,
@@ -50,7 +53,7 @@ def status(**changes: object) -> Status:
 
 
 def peer(match: int, **changes: object) -> PeerStatus:
-    rest = PeerStatus(TWO, Index(match), 0, True, True, 0, 0, False)
+    rest = PeerStatus(TWO, Index(match), 0, True, ProgressState.REPLICATE, 0, 0, None)
     return replace(rest, **changes)  # type: ignore[arg-type]
 
 
