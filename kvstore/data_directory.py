@@ -19,7 +19,7 @@ import google_crc32c
 
 from cluster.ids import NodeId, ReplicaId
 from kvstore.environment import FileSystem, Lock
-from kvstore.errors import ConfigurationError
+from kvstore.errors import ConfigurationError, CorruptionError
 
 FORMAT: Final = 1
 LOCK_NAME: Final = "LOCK"
@@ -146,6 +146,28 @@ class DataDirectory:
         self._lock.release()
 
 
+def read_identity(files: FileSystem, path: str) -> Identity | None:
+    """Whose data the directory at `path` holds; None where nothing says so. Changes nothing.
+
+    Raises CorruptionError when it is damaged, ConfigurationError when it is of a newer format.
+    """
+    file_path = posixpath.join(path, IDENTITY_NAME)
+    if not files.exists(file_path):
+        return None
+    try:
+        return decode_identity(_read(files, file_path, _IDENTITY_BYTES_MAX))
+    except _Damaged as problem:
+        raise CorruptionError(f"{file_path} is damaged: {problem}") from problem
+    except _Newer as newer:
+        raise _unknown_format(path, newer) from newer
+
+
+def lock_holder(files: FileSystem, path: str) -> str:
+    """Who wrote the lock file of the directory at `path` last: a process id, for messages."""
+    holder = _read(files, posixpath.join(path, LOCK_NAME), _LOCK_BYTES_MAX)
+    return holder.decode("ascii", "replace").strip() or "(unknown)"
+
+
 def encode_identity(identity: Identity) -> bytes:
     """`identity` as the file that holds it."""
     fields = {"format": FORMAT, **asdict(identity)}
@@ -208,10 +230,7 @@ def _read_identity(files: FileSystem, path: str, node_id: NodeId) -> Identity | 
             " anew with an empty data directory"
         ) from problem
     except _Newer as newer:
-        raise ConfigurationError(
-            f"the data directory {path} has format {newer}, and this release knows only {FORMAT}:"
-            " start the release that wrote it, or a newer one"
-        ) from newer
+        raise _unknown_format(path, newer) from newer
     if identity.node_id != node_id:
         raise ConfigurationError(
             f"the data directory {path} is of node {identity.node_id!r}, not of node {node_id!r}:"
@@ -240,9 +259,8 @@ def _lock(files: FileSystem, path: str, process_id: int) -> Lock:
     try:
         return files.lock(lock_path, f"{process_id}\n".encode())
     except BlockingIOError as problem:
-        holder = _read(files, lock_path, _LOCK_BYTES_MAX).decode("ascii", "replace").strip()
         raise ConfigurationError(
-            f"the data directory {path} is in use by process {holder or '(unknown)'}: stop that"
+            f"the data directory {path} is in use by process {lock_holder(files, path)}: stop that"
             " process first, or name another directory"
         ) from problem
 
@@ -253,6 +271,13 @@ def _read(files: FileSystem, path: str, bytes_max: int) -> bytes:
         return file.pread(bytes_max, 0)
     finally:
         file.close()
+
+
+def _unknown_format(path: str, newer: _Newer) -> ConfigurationError:
+    return ConfigurationError(
+        f"the data directory {path} has format {newer}, and this release knows only {FORMAT}:"
+        " start the release that wrote it, or a newer one"
+    )
 
 
 def _unusable(path: str, problem: OSError) -> ConfigurationError:

@@ -214,6 +214,57 @@ class SystemFileSystem:
         return SystemLock(descriptor)
 
 
+class ReadOnlyFileSystem(SystemFileSystem):
+    """Reads the files of a node that does not run, and cannot change anything: EROFS."""
+
+    __slots__ = ()
+
+    def open(self, path: str, *, create: bool = False) -> File:
+        """See FileSystem."""
+        if create:
+            raise _read_only(path)
+        return SystemFile(os.open(path, os.O_RDONLY | os.O_CLOEXEC))
+
+    def make_folder(self, path: str) -> None:
+        """Raises OSError."""
+        raise _read_only(path)
+
+    def rename(self, source: str, target: str) -> None:
+        """Raises OSError."""
+        raise _read_only(source)
+
+    def remove(self, path: str) -> None:
+        """Raises OSError."""
+        raise _read_only(path)
+
+    def sync_folder(self, path: str) -> None:
+        """Raises OSError."""
+        raise _read_only(path)
+
+    def lock(self, path: str, holder: bytes) -> Lock:
+        """Raises OSError: it would write who holds it."""
+        raise _read_only(path)
+
+    def is_locked(self, path: str) -> bool:
+        """Whether somebody holds the lock at `path` right now; it is not taken for longer than the
+        question takes."""
+        try:
+            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return False
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(descriptor)
+        return False
+
+
+def _read_only(path: str) -> OSError:
+    return OSError(errno.EROFS, os.strerror(errno.EROFS), path)
+
+
 class ThreadWorker:
     """One thread that runs jobs in order and hands their results to the event loop.
 

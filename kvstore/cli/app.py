@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from kvstore.cli import bench, cluster, keys, local, transfer
+from kvstore.cli import bench, cluster, inspect, keys, local, transfer
 from kvstore.cli.exits import ExitCode
 from kvstore.cli.options import EndpointsOption, OutputOption, TimeoutOption
 from kvstore.cli.printing import write_line
@@ -64,7 +64,7 @@ def _common(
     \b
     exit codes:
       0  done                                  3  unavailable or timed out; nothing was applied
-      1  the answer is no: no such key         4  a write may or may not have been applied
+      1  no: there is no such key, or damage   4  a write may or may not have been applied
       2  wrong usage, settings or input file   5  refused: a limit or a full queue or disk
     """
     context.obj = Options(endpoints, timeout, output).over(options_from_environment())
@@ -92,6 +92,7 @@ for _name, _command in (
     ("status", cluster.status),
     ("locate", cluster.locate),
     ("health", cluster.health),
+    ("inspect", inspect.inspect),
 ):
     app.command(_name)(_command)
 app.add_typer(local.app, name="local")

@@ -20,7 +20,7 @@ class ExitCode(IntEnum):
 
     DONE = 0
     NO = 1
-    """Done, and the answer is no: there is no such key."""
+    """Done, and the answer is no: there is no such key; or what was looked into is damaged."""
     USAGE = 2
     """The command line, the settings, or a file that it names cannot be used."""
     UNAVAILABLE = 3

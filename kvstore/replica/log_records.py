@@ -73,6 +73,12 @@ def decode_entry_heads(payload: bytes) -> tuple[Index, Sequence[int], bytes]:
     return Index(first), terms, payload[kinds_at : kinds_at + count]
 
 
+def entry_range(payload: bytes) -> tuple[Index, Index]:
+    """Only the first and the last index of a record's payload."""
+    first, count = _header(payload)
+    return Index(first), Index(first + count - 1)
+
+
 def encode_hard_state(state: HardState) -> bytes:
     """A record's payload for `state`."""
     return _HARD_STATE.pack(state.term, state.vote or 0, state.commit)

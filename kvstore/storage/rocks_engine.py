@@ -17,6 +17,7 @@ from collections.abc import Callable
 from typing import Final
 
 from rocksdict import (
+    AccessType,
     BlockBasedOptions,
     Cache,
     DataBlockIndexType,
@@ -81,16 +82,20 @@ class RocksBatch:
 class RocksEngine:
     """See Engine. `path` is a folder that holds nothing else; it is made where it is missing.
 
+    With `read_only` nothing is written to the engine's own files, and `write` raises OSError; but
+    rocksdict rewrites its configuration beside them (`read_only.open_read_only` copes).
+
     Opening raises ConfigurationError when the folder is in use or cannot be read by this version,
     and CorruptionError when its files are damaged.
     """
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, *, read_only: bool = False) -> None:
         self._path = path
         self._closed = False
         options = _options()
+        access = AccessType.read_only() if read_only else AccessType.read_write()
         try:
-            database = Rdict(path, options, column_families={"default": options})
+            database = Rdict(path, options, {"default": options}, access)
         except Exception as problem:
             raise _opening_error(path, problem) from problem
         write_options = WriteOptions()

@@ -29,7 +29,7 @@ from tests.conftest import Command, one_sentence
 KVSTORE = (sys.executable, "-m", "kvstore")
 NOBODY = "127.0.0.1:1"
 COMMANDS = [
-    *("put", "get", "delete", "scan", "import", "export", "status", "locate", "health"),
+    *("put", "get", "delete", "scan", "import", "export", "status", "locate", "health", "inspect"),
     *(f"local {name}" for name in ("up", "status", "kill", "stop", "pause", "resume")),
     *("local start", "local logs", "local down", "bench put", "bench get", "serve"),
 ]

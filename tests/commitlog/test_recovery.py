@@ -439,12 +439,18 @@ def test_a_segment_that_was_just_being_made_is_thrown_away(content: bytes) -> No
     assert not files.exists(unfinished)
 
 
-def test_a_newer_format_is_refused_and_nothing_is_touched() -> None:
-    files, _ = written([record("a")])
+def as_newer_format(files: MemoryFileSystem) -> bytes:
+    """Makes the header of segment 1 one of format 2; returns what the file holds then."""
     content = files.contents(path_of(1))
     newer = content[:8] + bytes(4) + b"\x02" + content[13:HEADER_END]
     newer = newer[:8] + crc32c(newer).to_bytes(4, "little") + newer[12:] + content[HEADER_END:]
     files.replace(path_of(1), newer)
+    return newer
+
+
+def test_a_newer_format_is_refused_and_nothing_is_touched() -> None:
+    files, _ = written([record("a")])
+    newer = as_newer_format(files)
     with pytest.raises(ConfigurationError, match="commit log format 2"):
         open_log(files)
     assert files.contents(path_of(1)) == newer
