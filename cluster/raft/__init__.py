@@ -4,10 +4,11 @@
 `LogStorage` (storage.py) what it reads. Imports go one way:
 
 ```
-core → view → status, roles → leader → replication, membership, transfer, reads
-roles → voter, follower, candidate, leader → state → log, config
-log → storage, configurations;  replication, membership → progress, state
-reads → ready → messages → snapshot → configuration;  candidate, leader → quorum
+core → view → status, roles → voter, follower, candidate, leader → state
+leader → replication, membership, transfer, read_service → progress, state
+read_service → reads;  candidate, leader, membership, read_service → quorum
+state → log → storage, configurations;  state, config, read_service → lease
+reads → ready → messages → snapshot → configuration
 ```
 """
 
@@ -15,6 +16,7 @@ from cluster.raft.config import RaftConfig
 from cluster.raft.configuration import Configuration, MembershipChange
 from cluster.raft.configuration_format import decode_configuration, encode_configuration
 from cluster.raft.core import Raft
+from cluster.raft.lease import LeaseConfig
 from cluster.raft.membership import (
     ChangeInProgress,
     ChangeTooEarly,
@@ -54,6 +56,7 @@ __all__ = [
     "HeartbeatRequest",
     "HeartbeatResponse",
     "LearnerNotReady",
+    "LeaseConfig",
     "LogStorage",
     "MembershipChange",
     "MemoryLogStorage",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from cluster.raft.lease import LeaseConfig
+
 _KIB = 1 << 10
 _MIB = 1 << 20
 
@@ -38,10 +40,12 @@ class RaftConfig:
     if the host does not say earlier that it failed."""
     promotion_lag_max: int = 1024
     """Entries that a learner may lack when it is made a voter. Beyond: LearnerNotReady."""
+    lease: LeaseConfig | None = None
+    """Serve reads by lease (lease.py); None: by ReadIndex alone. The same for all of a group."""
 
     def __post_init__(self) -> None:
         for name in self.__slots__:
-            if getattr(self, name) < 1:
+            if name != "lease" and getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; it has to be 1 or more")
         if not 2 * self.heartbeat_ticks < self.election_ticks_min < self.election_ticks_max:
             raise ValueError(

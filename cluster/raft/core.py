@@ -116,12 +116,13 @@ class Raft(ReplicaView):
         if leader is not None and request.term == self._state.term:
             leader.on_snapshot_failed(request.to, request.snapshot.index)
 
-    def read_index(self, context: int) -> None:
+    def read_index(self, context: int, now_us: int | None = None) -> None:
         """Asks for a ReadState with `context`; lost when leadership is.
 
+        `now_us`: the time, read after the read came in; for a lease, if leases are on (lease.py).
         Raises NotLeader or TooManyReads.
         """
-        self._require_leader().read_index(context)
+        self._require_leader().read_index(context, now_us)
         if self._state.quiet:
             self.wake()
 
@@ -147,16 +148,21 @@ class Raft(ReplicaView):
 
     # Time
 
-    def tick(self) -> None:
-        """One tick passed."""
+    def tick(self, now_us: int | None = None) -> None:
+        """One tick passed. `now_us`: the time; has to be given if leases are on (lease.py)."""
         state = self._state
         if state.quiet:
             return
+        if state.protection is not None:
+            if now_us is None:
+                raise ValueError("leases need the time of each tick")
+            state.protection.tick(now_us)
         leader = self._roles.leader
         if leader is None:
             if state.timer.tick():
                 if state.may_campaign:
-                    self._roles.campaign()
+                    if not state.is_bound_against(state.replica):
+                        self._roles.campaign()
                 elif not state.has_vote:
                     state.quiet = True
         elif not leader.tick():
@@ -192,7 +198,7 @@ class Raft(ReplicaView):
         elif term < state.term:
             self._answer_stale(message)
         elif isinstance(message, (AppendResponse, HeartbeatResponse)):
-            self._on_response(message)
+            self._roles.on_response(message)
         else:
             roles = self._roles
             roles.follow(message.sender, term)
@@ -215,19 +221,6 @@ class Raft(ReplicaView):
             state = self._state
             state.send(HeartbeatResponse(state.replica, message.sender, state.term))
 
-    def _on_response(self, response: AppendResponse | HeartbeatResponse) -> None:
-        leader = self._roles.leader
-        if response.term > self._state.term:
-            self._roles.become_follower(response.term, None)
-        elif leader is None:
-            return
-        elif isinstance(response, AppendResponse):
-            leader.on_append_response(response)
-            if leader.has_left:
-                self._roles.step_down()
-        else:
-            leader.on_heartbeat_response(response)
-
     # Work for the host
 
     @property
@@ -245,11 +238,11 @@ class Raft(ReplicaView):
             or (leader is not None and leader.has_work)
         )
 
-    def ready(self) -> Ready:
-        """Hands out all there is to do, as the next bundle."""
+    def ready(self, now_us: int | None = None) -> Ready:
+        """Hands out all there is to do, as the next bundle. `now_us`: the time, for a lease."""
         state, log, leader = self._state, self._log, self._roles.leader
         if leader is not None:
-            leader.collect()
+            leader.collect(now_us)
         state.number += 1
         snapshot = log.hand_out_snapshot(state.number) if log.has_snapshot else None
         entries = log.hand_out(state.number)

@@ -1,6 +1,7 @@
 """A leader: commit (dissertation 3.6.2), the answers of its peers (3.5) and its step-down (6.2).
 
-What it sends is in replication.py; changes of membership in membership.py; ReadIndex in reads.py.
+What it sends is in replication.py, changes of membership are in membership.py, reads in
+read_service.py.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from cluster.raft.messages import (
 )
 from cluster.raft.progress import Progress
 from cluster.raft.quorum import agreed, is_majority
-from cluster.raft.reads import Reads
+from cluster.raft.read_service import ReadService
 from cluster.raft.ready import ReadState
 from cluster.raft.replication import Replication
 from cluster.raft.state import ReplicaState
@@ -57,13 +58,13 @@ class Leader:
         self._replication = Replication(state)
         self._replication.follow_configuration(self._now - config.election_ticks_min)
         self._progress = self._replication.progress
-        self._reads = Reads(config.reads_waiting_max)
         self._transfer = Transfer(state, self._progress)
         self.uncommitted_bytes = 0
         """Payload of this term's proposals that were not yet handed out as committed."""
         # Older entries are committed only together with one of this term (3.6.2, figure 3.7).
         self._term_start = log.last_index + 1
         self._membership = Membership(state, self._term_start)
+        self._reads = ReadService(state, self._progress, self._transfer, self._term_start)
         log.append(Entry(Index(self._term_start), state.term, EntryKind.NORMAL, b""))
 
     @property
@@ -74,7 +75,7 @@ class Leader:
     @property
     def reads_waiting(self) -> int:
         """Reads that are not confirmed."""
-        return len(self._reads)
+        return self._reads.waiting
 
     @property
     def transfer_to(self) -> ReplicaId | None:
@@ -89,12 +90,7 @@ class Leader:
     @property
     def has_work(self) -> bool:
         """Whether there is something to put into a bundle."""
-        return (
-            self._append_due
-            or self._heartbeat_due
-            or self._reads.has_confirmed
-            or (self._reads.has_waiting and self._state.log.commit >= self._term_start)
-        )
+        return self._append_due or self._heartbeat_due or self._reads.has_work
 
     # Proposals and commit
 
@@ -128,6 +124,7 @@ class Leader:
         entry = state.log.append_configuration(state.term, configuration)
         state.follow_log()
         self._membership.on_appended()
+        self._reads.drop_lease()
         self._replication.follow_configuration(self._now - state.config.election_ticks_min)
         self.uncommitted_bytes += len(entry.data)
         self._append_due = True
@@ -175,6 +172,8 @@ class Leader:
         self._heartbeat_elapsed = 0
         self._replication.expire_snapshots(self._now)
         state.quiet = self._may_fall_quiet()
+        if state.quiet:
+            self._reads.drop_lease()
         self._heartbeat_due = bool(state.peers)
         return True
 
@@ -191,7 +190,7 @@ class Leader:
         last = log.last_index
         if not log.applied == log.commit == log.persisted == last:
             return False
-        if self._reads or self._reads.has_confirmed or self._transfer.to is not None:
+        if not self._reads.is_idle() or self._transfer.to is not None:
             return False
         return all(
             progress.match == last and self.is_active(peer)
@@ -241,9 +240,8 @@ class Leader:
         progress.heartbeat_answered(last_index)
         if progress.wants(last_index):
             self._append_due = True
-        if response.read_round > progress.read_round:
-            progress.read_round = response.read_round
-            self._confirm_reads()
+        if response.read_round:
+            self._reads.on_answer(progress, response.read_round)
 
     def on_snapshot_failed(self, peer: ReplicaId, index: Index) -> None:
         """The snapshot of `index` that was sent to `peer` will not arrive."""
@@ -253,17 +251,9 @@ class Leader:
 
     # Reads
 
-    def read_index(self, context: int) -> None:
-        """One more read waits for the next round."""
-        self._reads.add(context)
-
-    def _confirm_reads(self) -> None:
-        confirmed = agreed(self._state.configuration, self._confirmed_by)
-        self._reads.confirm(confirmed)
-
-    def _confirmed_by(self, replica: ReplicaId) -> int:
-        progress = self._progress.get(replica)
-        return self._reads.round if progress is None else progress.read_round
+    def read_index(self, context: int, now_us: int | None) -> None:
+        """One more read, to be answered by the lease or by the next round."""
+        self._reads.add(context, now_us)
 
     def take_read_states(self) -> tuple[ReadState, ...]:
         """The reads that were confirmed since the last bundle."""
@@ -274,6 +264,7 @@ class Leader:
     def transfer(self, to: ReplicaId) -> None:
         """Hands leadership to `to` as soon as it has the whole log, and takes no proposals
         meanwhile."""
+        self._reads.drop_lease()
         self._transfer.begin(to)
 
     def resign(self) -> None:
@@ -282,18 +273,13 @@ class Leader:
 
     # What goes into a bundle
 
-    def collect(self) -> None:
+    def collect(self, now_us: int | None) -> None:
         """Sends what is due: one round for all waiting reads, heartbeats, entries."""
-        log = self._state.log
-        if self._reads.has_waiting and log.commit >= self._term_start:
-            self._reads.begin_round(log.commit)
-            if self._state.timer.alone:
-                self._confirm_reads()
-            else:
-                self._heartbeat_due = True
+        if self._reads.begin_round():
+            self._heartbeat_due = True
         if self._heartbeat_due:
             self._heartbeat_due = False
-            self._replication.send_heartbeats(self._reads.open_round)
+            self._replication.send_heartbeats(self._reads.heartbeat_round(now_us))
         if self._append_due:
             self._append_due = False
             self._replication.send_entries(self._now)

@@ -61,6 +61,17 @@ class Reads:
         self._count += 1
         self._waiting.append(context)
 
+    def serve(self, context: int, commit: Index) -> None:
+        """One more read, which needs no round; raises TooManyReads."""
+        if len(self._confirmed) >= self._count_max:
+            raise TooManyReads(f"{self._count_max} reads wait to be handed out; that is the limit")
+        self._confirmed.append(ReadState(context, commit))
+
+    def next_round(self) -> int:
+        """A round without reads of its own; its answers confirm all that were begun."""
+        self.round += 1
+        return self.round
+
     def begin_round(self, commit: Index) -> None:
         """Puts all waiting reads into a new round; `commit` covers every answer given so far."""
         self.round += 1

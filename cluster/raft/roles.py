@@ -19,7 +19,7 @@ from cluster.raft import voter
 from cluster.raft.candidate import Candidate
 from cluster.raft.follower import Follower
 from cluster.raft.leader import Leader
-from cluster.raft.messages import VoteRequest, VoteResponse
+from cluster.raft.messages import AppendResponse, HeartbeatResponse, VoteRequest, VoteResponse
 from cluster.raft.quorum import Tally
 from cluster.raft.ready import Role
 from cluster.raft.state import ReplicaState
@@ -63,12 +63,28 @@ class Roles:
                 )
             self.become_follower(term, leader)
         state.timer.restart()
+        if state.protection is not None:
+            state.protection.renew(leader)
 
     def step_down(self) -> None:
         """The leader's removal is committed: it leads no more (4.2.2)."""
         if self.leader is not None:
             self.leader.resign()
         self.become_follower(self._state.term, None)
+
+    def on_response(self, response: AppendResponse | HeartbeatResponse) -> None:
+        """A peer has answered, not in an older term: this leader, or one that it was before."""
+        leader = self.leader
+        if response.term > self._state.term:
+            self.become_follower(response.term, None)
+        elif leader is None:
+            return
+        elif isinstance(response, AppendResponse):
+            leader.on_append_response(response)
+            if leader.has_left:
+                self.step_down()
+        else:
+            leader.on_heartbeat_response(response)
 
     # Votes
 

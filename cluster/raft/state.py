@@ -23,6 +23,7 @@ from random import Random
 from cluster.ids import ReplicaId, Term
 from cluster.raft.config import RaftConfig
 from cluster.raft.configuration import Configuration
+from cluster.raft.lease import Protection
 from cluster.raft.log import RaftLog
 from cluster.raft.messages import Message
 from cluster.raft.ready import HardState, Role
@@ -75,6 +76,7 @@ class ReplicaState:
         "number",
         "peers",
         "persisted_number",
+        "protection",
         "quiet",
         "replica",
         "role",
@@ -101,6 +103,14 @@ class ReplicaState:
         self.peers: tuple[ReplicaId, ...] = ()
         """Its other members."""
         self.follow_log()
+        self.protection: Protection | None = None
+        """Of the leader, while leases are on (6.4.1)."""
+        if config.lease is not None:
+            self.protection = Protection(
+                config.lease.protection_us(config.election_ticks_min),
+                # A heartbeat is answered only in a term that is persisted.
+                may_have_answered=hard_state.term > 0,
+            )
         self.term = hard_state.term
         self.vote = hard_state.vote
         self.role = Role.FOLLOWER
@@ -130,6 +140,11 @@ class ReplicaState:
         """Whether this replica could lead. Not while a snapshot is installed: as a leader it could
         answer for nothing below it."""
         return self.has_vote and not self.log.is_installing
+
+    def is_bound_against(self, candidate: ReplicaId) -> bool:
+        """Whether a leader may still count on it that `candidate` is not helped to lead."""
+        protection = self.protection
+        return protection is not None and protection.holds_against(candidate)
 
     def follow_log(self) -> None:
         """Takes over the configuration that the log now ends with (4.1)."""

@@ -22,7 +22,7 @@ from cluster.raft.state import ReplicaState
 class Transfer:
     """The transfers of one leader in one term: one at a time."""
 
-    __slots__ = ("_elapsed", "_is_told", "_progress", "_state", "to")
+    __slots__ = ("_elapsed", "_is_told", "_progress", "_state", "to", "was_told")
 
     def __init__(self, state: ReplicaState, progress: Mapping[ReplicaId, Progress]) -> None:
         self._state = state
@@ -31,6 +31,8 @@ class Transfer:
         self._is_told = False
         self.to: ReplicaId | None = None
         """Whom leadership is being handed to."""
+        self.was_told = False
+        """Somebody was told to campaign, in this term: TimeoutNow may be under way for long."""
 
     def require_none(self) -> None:
         """Raises TransferInProgress while there is one."""
@@ -81,4 +83,5 @@ class Transfer:
 
     def _tell(self, to: ReplicaId) -> None:
         state = self._state
+        self.was_told = True
         state.send(TimeoutNow(state.replica, to, state.term))

@@ -10,11 +10,12 @@ from cluster.raft.state import ReplicaState
 def protects_leader(state: ReplicaState, request: VoteRequest) -> bool:
     """Whether a leader was heard too recently to help replace it (6.4.1, 9.6).
 
-    Not if that leader asks for it itself: by a handover, or because it restarted.
+    Not if that leader asks for it itself: by a handover, or because it restarted. While leases are
+    on, the protection is kept by the clock as well, through terms and restarts (6.4.1).
     """
     if request.handover:
         return False
-    if state.role is Role.LEADER:
+    if state.role is Role.LEADER or state.is_bound_against(request.sender):
         return True
     return (
         state.leader is not None
@@ -26,6 +27,8 @@ def protects_leader(state: ReplicaState, request: VoteRequest) -> bool:
 def would_grant(state: ReplicaState, request: VoteRequest) -> bool:
     """Whether `request` may have this replica's vote, or for a pre-vote, would have it."""
     if request.term < state.term:
+        return False
+    if not request.handover and state.is_bound_against(request.sender):
         return False
     may_vote = (
         state.vote == request.sender

@@ -44,6 +44,7 @@ class Checker:
         self._matches: dict[ReplicaId, dict[tuple[Term, ReplicaId], int]] = {}
         self._reads: dict[int, int] = {}
         self.reads_served = 0
+        self.reads_by_lease = 0
         self.snapshots_installed = 0
 
     # What is known
@@ -201,6 +202,11 @@ class Checker:
     def on_read(self, context: int) -> None:
         """A read comes in: it has to see all that was committed, and so answered, by now."""
         self._reads[context] = len(self.committed)
+
+    def on_asked(self, member: Member, context: int) -> None:
+        """The read was handed in. If it has been served, it was by a lease."""
+        if member.in_force.electors != {member.replica} and context not in self._reads:
+            self.reads_by_lease += 1
 
     def _check_read(self, read: ReadState) -> None:
         self.reads_served += 1

@@ -33,7 +33,7 @@ from tests.raft.checker import Checker
 from tests.raft.member import Member
 
 TICK = 10
-"""Units of virtual time per tick."""
+"""Units of virtual time per tick; a unit is a millisecond."""
 
 
 @dataclass(slots=True)
@@ -68,13 +68,15 @@ class Cluster:
         """Links (from, to) that carry nothing."""
         self.drop: Callable[[Message], bool] = lambda message: False
         self.sent: int = 0
-        self._events: list[tuple[int, int, Callable[[], object]]] = []
+        self._events: list[tuple[int, int, Member | None, Callable[[], object]]] = []
         self._sequence = 0
         self._contexts = 0
         ids = [ReplicaId(i) for i in range(1, size + 1)]
         group = Configuration(frozenset(ids))
         self.checker = Checker(group)
-        self.members = {replica: Member(replica, group) for replica in ids}
+        lease = self.config.lease
+        self._drift_ppm = 0 if lease is None else lease.drift_ppm
+        self.members = {replica: self._made(replica, group) for replica in ids}
         self.graves: dict[ReplicaId, Member] = {}
         """Those that were destroyed: what they acknowledged before counts."""
         self._next_replica = size + 1
@@ -82,6 +84,10 @@ class Cluster:
             self.start(replica)
 
     # Lives
+
+    def _made(self, replica: ReplicaId, base: Configuration) -> Member:
+        drift = self.random.choice((-1, 0, 1)) * self._drift_ppm
+        return Member(replica, base, drift_ppm=drift)
 
     def start(self, replica: ReplicaId) -> None:
         member = self.members[replica]
@@ -104,7 +110,7 @@ class Cluster:
         """Starts a replica that is new, under an id that was never used, and knows nobody."""
         replica = ReplicaId(self._next_replica)
         self._next_replica += 1
-        self.members[replica] = Member(replica, Configuration())
+        self.members[replica] = self._made(replica, Configuration())
         self.start(replica)
         return replica
 
@@ -153,32 +159,50 @@ class Cluster:
 
     # Events
 
-    def _at(self, due: int, action: Callable[[], object]) -> None:
+    def _at(self, due: int, action: Callable[[], object], owner: Member | None = None) -> None:
+        """`action` happens at `due`, or when `owner` is no longer paused."""
         self._sequence += 1
-        heappush(self._events, (due, self._sequence, action))
+        heappush(self._events, (due, self._sequence, owner, action))
+
+    def pause(self, replica: ReplicaId, ticks: int) -> None:
+        """The replica does nothing for so long, and its clock goes on. Afterwards a client's read
+        reaches it before anything else does."""
+        member = self.members[replica]
+        member.paused_until = self.now + TICK * ticks
+        life = member.life
+
+        def ask() -> None:
+            if member.life == life and member.raft is not None:
+                self.read(replica)
+
+        self._sequence += 1
+        heappush(self._events, (member.paused_until, -self._sequence, None, ask))
 
     def run(self, ticks: int) -> None:
         """Ticks everyone `ticks` times, and does all that falls due."""
         for _ in range(ticks):
             for member in list(self.members.values()):
-                if member.raft is not None:
+                if member.is_running(self.now) and member.raft is not None:
                     self.checker.on_tick(member)
-                    member.raft.tick()
+                    member.raft.tick(member.clock_us(self.now))
                     self._pump(member)
             self._run_until(self.now + TICK)
 
     def _run_until(self, end: int) -> None:
         events = self._events
         while events and events[0][0] <= end:
-            self.now, _, action = heappop(events)
-            action()
+            self.now, sequence, owner, action = heappop(events)
+            if owner is not None and owner.paused_until > self.now:
+                heappush(events, (owner.paused_until, sequence, owner, action))
+            else:
+                action()
         self.now = end
 
     def _pump(self, member: Member) -> None:
         raft = member.raft
         assert raft is not None
         while raft.has_ready:
-            bundle = raft.ready()
+            bundle = raft.ready(member.clock_us(self.now))
             self.checker.on_bundle(self, member, bundle)
             member.take(bundle)
             for message in bundle.messages:
@@ -206,7 +230,7 @@ class Cluster:
             member.raft.on_persisted(bundle.number)
             self._pump(member)
 
-        self._at(due, persisted)
+        self._at(due, persisted, member)
 
     def _apply_later(self, member: Member, index: Index) -> None:
         due = self.now + self.random.randint(0, self.faults.apply_max)
@@ -218,7 +242,7 @@ class Cluster:
                 member.raft.on_applied(index)
                 self._pump(member)
 
-        self._at(due, applied)
+        self._at(due, applied, member)
 
     def _send(self, member: Member, message: Message) -> None:
         self.checker.on_send(member, message)
@@ -233,12 +257,15 @@ class Cluster:
         for _ in range(copies):
             if self.random.random() >= faults.loss:
                 due = self.now + self.random.randint(1, faults.delay_max)
-                self._at(due, partial(self._deliver, message))
+                self._at(due, partial(self._deliver, message), self.members.get(message.to))
 
     def _deliver(self, message: Message) -> bool:
         member = self.members.get(message.to)
         if member is None or member.raft is None or (message.sender, message.to) in self.cuts:
             return False
+        if member.paused_until > self.now:
+            self._at(member.paused_until, partial(self._deliver, message), member)
+            return True
         member.raft.step(message)
         self._pump(member)
         return True
@@ -261,7 +288,8 @@ class Cluster:
                 self._pump(sender)
 
         for _ in range(1 + (self.random.random() < self.faults.duplication)):
-            self._at(self.now + self.random.randint(1, self.faults.snapshot_delay_max), arrive)
+            due = self.now + self.random.randint(1, self.faults.snapshot_delay_max)
+            self._at(due, arrive, sender)
 
     def _state_of(self, member: Member, raft: Raft) -> SnapshotMeta:
         """The state that a host holds now: it may be later than the one it was asked for."""
@@ -278,8 +306,9 @@ class Cluster:
 
     @property
     def leaders(self) -> list[Raft]:
-        """All that think they lead, the highest term last."""
-        rafts = [m.raft for m in self.members.values() if m.raft is not None]
+        """All that think they lead and are not paused, the highest term last."""
+        members = [m for m in self.members.values() if m.paused_until <= self.now]
+        rafts = [m.raft for m in members if m.raft is not None]
         return sorted((r for r in rafts if r.role is Role.LEADER), key=lambda r: r.term)
 
     @property
@@ -293,7 +322,7 @@ class Cluster:
         """Makes `replica` the leader of a group that has none yet: time passes only for it."""
         raft = self.raft(replica)
         while raft.role is not Role.LEADER:
-            raft.tick()
+            raft.tick(self.members[ReplicaId(replica)].clock_us(self.now))
             self._pump(self.members[ReplicaId(replica)])
             self._run_until(self.now + TICK)
         self.run(2 * self.config.heartbeat_ticks)
@@ -327,14 +356,15 @@ class Cluster:
         return index
 
     def read(self, replica: int) -> None:
-        raft = self.raft(replica)
+        member = self.members[ReplicaId(replica)]
         self._contexts += 1
         try:
-            raft.read_index(self._contexts)
+            self.raft(replica).read_index(self._contexts, member.clock_us(self.now))
         except NotLeader:
             return
         self.checker.on_read(self._contexts)
-        self._pump(self.members[ReplicaId(replica)])
+        self._pump(member)
+        self.checker.on_asked(member, self._contexts)
 
     def transfer(self, replica: int, to: int) -> None:
         self.raft(replica).transfer_leadership(ReplicaId(to))

@@ -45,7 +45,7 @@ class Disk:
 class Member:
     """One replica of a `Cluster`. `base` is what it knew of the group when it was made."""
 
-    def __init__(self, replica: ReplicaId, base: Configuration) -> None:
+    def __init__(self, replica: ReplicaId, base: Configuration, *, drift_ppm: int = 0) -> None:
         self.replica = replica
         self.base = base
         self.raft: Raft | None = None
@@ -60,6 +60,16 @@ class Member:
         self.in_force = base
         self.persist_due = 0
         self.apply_due = 0
+        self.paused_until = 0
+        self._drift_ppm = drift_ppm
+
+    def is_running(self, now: int) -> bool:
+        """Whether it is neither down nor paused."""
+        return self.raft is not None and self.paused_until <= now
+
+    def clock_us(self, now: int) -> int:
+        """What the member's own clock says at `now`, in milliseconds of true time."""
+        return now * (1_000_000 + self._drift_ppm) // 1000
 
     def revive(self, hard_state: HardState) -> None:
         """What memory holds after a start."""

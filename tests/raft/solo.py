@@ -35,6 +35,7 @@ TWO = ReplicaId(2)
 THREE = ReplicaId(3)
 FOUR = ReplicaId(4)
 FIVE = ReplicaId(5)
+TICK_US = 10_000
 
 
 def entry(index: int, term: int, data: bytes = b"") -> Entry:
@@ -116,10 +117,12 @@ class Solo:
             random=Random(seed),
         )
         self.bundles: list[Ready] = []
+        self.now_us = 0
+        """The host's clock: a tick is 10 ms, unless a test says otherwise."""
 
     def take(self) -> Ready:
         """The next bundle; its entries become visible, nothing is persisted."""
-        bundle = self.raft.ready()
+        bundle = self.raft.ready(self.now_us)
         if bundle.snapshot is not None:
             self.storage.install(bundle.snapshot.index, bundle.snapshot.term)
         self.storage.append(bundle.entries)
@@ -150,7 +153,8 @@ class Solo:
         """Ticks one by one, settling after each."""
         sent: list[Message] = []
         for _ in range(count):
-            self.raft.tick()
+            self.now_us += TICK_US
+            self.raft.tick(self.now_us)
             sent.extend(self.settle())
         return sent
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from random import Random
 
 import pytest
 
-from cluster.raft import RaftConfig
+from cluster.raft import LeaseConfig, RaftConfig
 from tests.raft import operators
 from tests.raft.harness import Cluster, Faults
 
@@ -24,6 +25,8 @@ TIGHT = RaftConfig(
     promotion_lag_max=10,
 )
 """Every bound is met all the time."""
+WITH_LEASES = replace(TIGHT, lease=LeaseConfig(tick_us=10_000, drift_ppm=50_000))
+"""Clocks that differ by as much as they may."""
 
 STEPS = 150
 
@@ -43,12 +46,12 @@ def some_faults(random: Random) -> Faults:
 def disturb(cluster: Cluster, random: Random) -> None:
     """One thing that clients, operators or bad luck do."""
     ids = list(cluster.members)
-    alive = [i for i in ids if cluster.members[i].raft is not None]
+    alive = [i for i in ids if cluster.members[i].is_running(cluster.now)]
     one = random.choice(ids)
-    match random.randrange(34):
+    match random.randrange(36):
         case 0 if one in alive:
             cluster.crash(one)
-        case 1 | 2 | 3 if one not in alive:
+        case 1 | 2 | 3 if cluster.members[one].raft is None:
             cluster.start(one)
         case 5:
             cluster.cut(*random.sample(ids, random.randint(1, max(1, len(ids) // 2))))
@@ -73,6 +76,10 @@ def disturb(cluster: Cluster, random: Random) -> None:
             operators.retire(cluster)
         case 19 | 20 | 21 if one in alive:
             cluster.compact(one)
+        case 22 | 23 if one in alive:
+            if cluster.leaders and random.random() < 0.5:
+                one = cluster.leader_id()
+            cluster.pause(one, random.randint(1, 20))
         case _:
             for replica in alive:
                 if random.random() < 0.5:
@@ -85,7 +92,10 @@ def disturb(cluster: Cluster, random: Random) -> None:
 def run_under_faults(seed: int, steps: int) -> Cluster:
     random = Random(seed)
     cluster = Cluster(
-        random.choice((1, 2, 3, 3, 3, 4, 5)), seed=seed, config=TIGHT, faults=some_faults(random)
+        random.choice((1, 2, 3, 3, 3, 4, 5)),
+        seed=seed,
+        config=WITH_LEASES if seed % 2 else TIGHT,
+        faults=some_faults(random),
     )
     for _ in range(steps):
         disturb(cluster, random)
@@ -141,3 +151,4 @@ def test_the_simulation_reaches_what_it_is_for() -> None:
     assert sum(run.checker.committed[-1][0] for run in runs if run.checker.committed) > 60
     assert sum(len(run.checker.configurations) for run in runs) > 60
     assert sum(run.checker.snapshots_installed for run in runs) > 20
+    assert sum(run.checker.reads_by_lease for run in runs) > 20
