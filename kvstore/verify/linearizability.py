@@ -74,7 +74,7 @@ def judge(
     for key, of_key in history.by_key().items():
         if not all(each.op in REGISTER_KINDS for each in of_key):
             continue
-        judged = [each for each in of_key if each.receipt is None or each.receipt.is_linearizable]
+        judged = [each for each in of_key if each.is_linearizable]
         found = _decide(judged, limits)
         keys += 1
         operations += len(judged)

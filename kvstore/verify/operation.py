@@ -54,11 +54,6 @@ class Receipt:
     level: str | None = None
     """Of a read: the consistency asked for; None: linearizable."""
 
-    @property
-    def is_linearizable(self) -> bool:
-        """Whether the operation was promised to be."""
-        return self.level is None or self.level == "linearizable"
-
 
 @dataclass(slots=True)
 class Operation:
@@ -99,6 +94,12 @@ class Operation:
     def is_ok(self) -> bool:
         """Whether it took effect, by the answer."""
         return self.outcome is Ending.OK
+
+    @property
+    def is_linearizable(self) -> bool:
+        """Whether it was promised to be."""
+        receipt = self.receipt
+        return receipt is None or receipt.level in (None, "linearizable")
 
 
 _NEEDS_INPUT = frozenset({Kind.PUT, Kind.INCREMENT, Kind.ADD, Kind.REMOVE})

@@ -152,14 +152,14 @@ def small_histories(
     return found
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(small_histories())
 def test_the_verdict_is_that_of_trying_all_orders(asked: list[Operation]) -> None:
     expected = Verdict.LINEARIZABLE if is_linearizable(asked) else Verdict.VIOLATION
     assert decide(asked, NO_LIMIT).verdict is expected
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(small_histories(kinds=(Kind.GET, Kind.PUT)))
 def test_of_reads_and_writes_too(asked: list[Operation]) -> None:
     expected = Verdict.LINEARIZABLE if is_linearizable(asked) else Verdict.VIOLATION
@@ -167,14 +167,14 @@ def test_of_reads_and_writes_too(asked: list[Operation]) -> None:
     assert Search(make_steps(asked)).run(1 << 40).verdict is expected
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(small_histories())
 def test_the_search_alone_says_the_same(asked: list[Operation]) -> None:
     found = Search(make_steps(asked)).run(1 << 40).verdict
     assert (found is Verdict.LINEARIZABLE) == is_linearizable(asked)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(small_histories())
 def test_the_order_that_was_found_is_valid_and_whole(asked: list[Operation]) -> None:
     if is_linearizable(asked):
@@ -191,7 +191,7 @@ def known_at(operation: Operation, at_ns: int) -> Operation:
     return replace(operation, outcome=Ending.UNKNOWN, returned_ns=None, output=None, applied=None)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(small_histories())
 def test_a_counterexample_is_bad_by_itself_and_what_was_answered_before_is_good(
     asked: list[Operation],
@@ -235,12 +235,13 @@ def test_a_counterexample_reads_as_a_table() -> None:
     ]
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("plant", PLANTS)
 def test_planted_violations_are_found(plant: str, seed: int) -> None:
     random = Random(seed)
     shape = Shape(keys=random.choice([1, 5, 20]), clients=random.choice([5, 20]))
-    assert judge(bad_history(random, shape, PLANTS[plant])).verdict is Verdict.VIOLATION
+    history = bad_history(random, shape, PLANTS[plant])
+    assert judge(history, counterexamples_max=0).verdict is Verdict.VIOLATION
 
 
 @pytest.mark.parametrize("unique_values", [True, False])
