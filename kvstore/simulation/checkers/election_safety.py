@@ -7,13 +7,16 @@ deposed between two looks.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 from cluster.ids import GroupId, ReplicaId, Term
-from cluster.raft.messages import AppendRequest, HeartbeatRequest, TimeoutNow
+from cluster.raft.messages import AppendRequest, HeartbeatRequest, SnapshotRequest, TimeoutNow
 from kvstore.environment import GroupMessage
 from kvstore.simulation.checkers.observed import Node
 from kvstore.simulation.checkers.replica_watch import Change, ReplicaChecker
 from kvstore.simulation.checkers.violation import Violation
+
+_ONLY_A_LEADER_SENDS: Final = (AppendRequest, HeartbeatRequest, SnapshotRequest, TimeoutNow)
 
 
 class ElectionSafety(ReplicaChecker):
@@ -30,7 +33,7 @@ class ElectionSafety(ReplicaChecker):
     def on_send(self, node: Node, to: ReplicaId, messages: Sequence[GroupMessage]) -> None:
         """See Checker."""
         for group, message in messages:
-            if isinstance(message, AppendRequest | HeartbeatRequest | TimeoutNow):
+            if isinstance(message, _ONLY_A_LEADER_SENDS):
                 self._claim(group, message.term, node.replica_id)
 
     def _claim(self, group: GroupId, term: Term, leader: ReplicaId) -> None:
