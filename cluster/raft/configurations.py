@@ -9,6 +9,7 @@ because a snapshot is of that state.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 from cluster.errors import InvariantViolation
 from cluster.ids import Index, ReplicaId
@@ -16,16 +17,20 @@ from cluster.raft.configuration import Configuration
 from cluster.raft.configuration_format import decode_configuration
 from cluster.raft.messages import Entry, EntryKind
 
+_MEMBERSHIP: Final = EntryKind.MEMBERSHIP
+
 
 class Configurations:
     """See the module. `current` is in force, and stands at `current_index` or, if that is not above
     the index that was applied at the start, somewhere at or below it."""
 
-    __slots__ = ("_held", "current", "current_index")
+    __slots__ = ("_held", "current", "current_index", "has_older")
 
     def __init__(self, index: Index, configuration: Configuration) -> None:
         self.current = configuration
         self.current_index = index
+        self.has_older = False
+        """Whether there are others: some may be released once more is applied."""
         self._held: list[tuple[Index, Configuration]] = []
         self.restart(index, configuration)
 
@@ -43,7 +48,7 @@ class Configurations:
         """`entries` were appended: the configurations among them are in force, the last in the
         end."""
         for entry in entries:
-            if entry.kind is EntryKind.MEMBERSHIP:
+            if entry.kind is _MEMBERSHIP:
                 try:
                     configuration = decode_configuration(entry.data)
                 except ValueError as problem:
@@ -64,6 +69,7 @@ class Configurations:
         held = self._held
         while len(held) > 1 and held[1][0] <= applied:
             del held[0]
+        self._look()
 
     def at(self, index: int) -> Configuration:
         """The configuration of the log up to `index`, which is not below what was released."""
@@ -84,3 +90,4 @@ class Configurations:
 
     def _look(self) -> None:
         self.current_index, self.current = self._held[-1]
+        self.has_older = len(self._held) > 1

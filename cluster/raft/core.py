@@ -231,7 +231,7 @@ class Raft(ReplicaView):
             state.messages
             or state.messages_after_persist
             or log.has_unstable
-            or log.has_snapshot
+            or log.snapshot is not None
             or log.has_committed
             or state.changed
             or state.has_hard_state
@@ -244,7 +244,7 @@ class Raft(ReplicaView):
         if leader is not None:
             leader.collect(now_us)
         state.number += 1
-        snapshot = log.hand_out_snapshot(state.number) if log.has_snapshot else None
+        snapshot = log.hand_out_snapshot(state.number) if log.snapshot is not None else None
         entries = log.hand_out(state.number)
         hard_state, must_sync = state.hand_out_hard_state()
         committed = log.hand_out_committed(state.config.committed_bytes_max)

@@ -41,6 +41,7 @@ class Leader:
         "_state",
         "_term_start",
         "_transfer",
+        "has_left",
         "uncommitted_bytes",
     )
 
@@ -59,6 +60,8 @@ class Leader:
         self._replication.follow_configuration(self._now - config.election_ticks_min)
         self._progress = self._replication.progress
         self._transfer = Transfer(state, self._progress)
+        self.has_left = False
+        """It is no longer a voter of its group, for certain: it has to step down."""
         self.uncommitted_bytes = 0
         """Payload of this term's proposals that were not yet handed out as committed."""
         # Older entries are committed only together with one of this term (3.6.2, figure 3.7).
@@ -83,11 +86,6 @@ class Leader:
         return self._transfer.to
 
     @property
-    def has_left(self) -> bool:
-        """Whether it is no longer a voter of its group, for certain: it has to step down."""
-        return self._membership.has_left
-
-    @property
     def has_work(self) -> bool:
         """Whether there is something to put into a bundle."""
         return self._append_due or self._heartbeat_due or self._reads.has_work
@@ -96,7 +94,8 @@ class Leader:
 
     def propose(self, data: bytes) -> Index:
         """Puts `data` at the end of the log; it is sent with the next bundle."""
-        self._transfer.require_none()
+        if self._transfer.to is not None:
+            self._transfer.require_none()
         state = self._state
         uncommitted = self.uncommitted_bytes + len(data)
         if uncommitted > state.config.uncommitted_bytes_max:
@@ -136,13 +135,15 @@ class Leader:
         index = agreed(self._state.configuration, self._persisted_by)
         if index > log.commit and index >= self._term_start:
             log.commit_to(Index(index))
-            self._continue_change()
+            if self._membership.is_open:
+                self._continue_change()
 
     def _continue_change(self) -> None:
         """Leaves joint consensus as soon as it is committed (4.3), or finds that it has left."""
         configuration = self._membership.on_commit(may_append=self._transfer.to is None)
         if configuration is not None:
             self._append_configuration(configuration)
+        self.has_left = self._membership.has_left
 
     def _persisted_by(self, replica: ReplicaId) -> int:
         progress = self._progress.get(replica)

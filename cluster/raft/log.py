@@ -41,7 +41,6 @@ class RaftLog:
         "_installed",
         "_installs",
         "_offset",
-        "_snapshot",
         "_storage",
         "_unstable",
         "applied",
@@ -51,6 +50,7 @@ class RaftLog:
         "last_index",
         "last_term",
         "persisted",
+        "snapshot",
     )
 
     def __init__(
@@ -67,7 +67,7 @@ class RaftLog:
         """The index of the first unstable entry, or of the next to come."""
         self._in_flight: deque[list[int]] = deque()
         """Bundles whose entries are being persisted: [number, last index that it confirms]."""
-        self._snapshot: SnapshotMeta | None = None
+        self.snapshot: SnapshotMeta | None = None
         """Taken in, and to be handed out."""
         self._installs: deque[tuple[int, Index]] = deque()
         """Bundles whose snapshots are being installed, and what these cover."""
@@ -86,7 +86,7 @@ class RaftLog:
 
     def first_index(self) -> Index:
         """The first index held; what is below was compacted."""
-        snapshot = self._snapshot
+        snapshot = self.snapshot
         return self._storage.first_index() if snapshot is None else Index(snapshot.index + 1)
 
     def term(self, index: int) -> Term:
@@ -95,7 +95,7 @@ class RaftLog:
             return self.last_term
         if index >= self._offset:
             return self._unstable[index - self._offset].term
-        snapshot = self._snapshot
+        snapshot = self.snapshot
         if snapshot is not None:  # the host's log is still the one before
             if index != snapshot.index:
                 raise IndexError(f"index {index} is below the snapshot at {snapshot.index}")
@@ -208,7 +208,7 @@ class RaftLog:
             record[1] = min(record[1], self.commit)
         self._unstable.clear()
         self._offset = snapshot.index + 1
-        self._snapshot = snapshot
+        self.snapshot = snapshot
         self.last_index = self.commit = self.handed_out = snapshot.index
         self.last_term = snapshot.term
         self.configurations.restart(snapshot.index, snapshot.configuration)
@@ -230,21 +230,16 @@ class RaftLog:
         return self.handed_out < self.commit and self.handed_out < self.persisted
 
     @property
-    def has_snapshot(self) -> bool:
-        """Whether there is a snapshot to hand out."""
-        return self._snapshot is not None
-
-    @property
     def is_installing(self) -> bool:
         """Whether a snapshot was taken in that is not yet installed."""
-        return self._snapshot is not None or bool(self._installs)
+        return self.snapshot is not None or bool(self._installs)
 
     def hand_out_snapshot(self, number: int) -> SnapshotMeta | None:
         """The snapshot, as part of bundle `number`; the host's log is the one behind it from now
         on. To be called before `hand_out`."""
-        snapshot = self._snapshot
+        snapshot = self.snapshot
         if snapshot is not None:
-            self._snapshot = None
+            self.snapshot = None
             self._installs.append((number, snapshot.index))
             self._in_flight.append([number, snapshot.index])
         return snapshot
@@ -287,7 +282,8 @@ class RaftLog:
                 f"applied {index} after {self.applied}, of {self.handed_out} handed out"
             )
         self.applied = index
-        self.configurations.release(index)
+        if self.configurations.has_older:
+            self.configurations.release(index)
 
 
 def _fitting(entries: list[Entry], start: int, bytes_max: int) -> tuple[Entry, ...]:

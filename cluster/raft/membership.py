@@ -46,13 +46,14 @@ class VotersNotHeard(ProposalRefused):
 class Membership:
     """The changes of one leader in one term."""
 
-    __slots__ = ("_is_open", "_state", "_term_start", "has_left")
+    __slots__ = ("_state", "_term_start", "has_left", "is_open")
 
     def __init__(self, state: ReplicaState, term_start: int) -> None:
         self._state = state
         self._term_start = term_start
-        # Until its first commit a leader does not know whether its predecessor's change is one.
-        self._is_open = True
+        self.is_open = True
+        """A change may be under way: `on_commit` wants to know of commits. At first it is that of a
+        predecessor."""
         self.has_left = False
         """The leader's removal is committed: it has to step down."""
 
@@ -104,12 +105,12 @@ class Membership:
 
     def on_appended(self) -> None:
         """A configuration was appended by this leader."""
-        self._is_open = True
+        self.is_open = True
 
     def on_commit(self, *, may_append: bool) -> Configuration | None:
         """The commit index moved, or there is none of a transfer any more: the configuration to
         append, which leaves joint consensus. Not while nothing `may_append`."""
-        if not self._is_open:
+        if not self.is_open:  # it is the end of a transfer that is told
             return None
         state = self._state
         log = state.log
@@ -118,6 +119,6 @@ class Membership:
             return None
         if held.current.is_joint:
             return held.current.left() if may_append else None
-        self._is_open = False
+        self.is_open = False
         self.has_left = not held.current.elects(state.replica)
         return None

@@ -55,16 +55,15 @@ class ReadService:
         """Whether there are no reads, confirmed or not, and none were served by the lease since
         this was last asked: quiet, the group would lose it."""
         was_leased, self._was_leased = self._was_leased, False
-        return not (self._reads or self._reads.has_confirmed or was_leased)
+        return not (self._reads or self._reads.confirmed or was_leased)
 
     @property
     def has_work(self) -> bool:
         """Whether there is something to put into a bundle."""
-        return self._reads.has_confirmed or self._may_begin
-
-    @property
-    def _may_begin(self) -> bool:
-        return self._reads.has_waiting and self._state.log.commit >= self._term_start
+        reads = self._reads
+        return bool(reads.confirmed) or (
+            bool(reads.waiting) and self._state.log.commit >= self._term_start
+        )
 
     def add(self, context: int, now_us: int | None) -> None:
         """One more read: the lease serves it, or it waits for the next round."""
@@ -79,9 +78,10 @@ class ReadService:
 
     def begin_round(self) -> bool:
         """Puts the reads that wait into a round; whether heartbeats have to go out for it."""
-        if not self._may_begin:
+        commit = self._state.log.commit
+        if not self._reads.waiting or commit < self._term_start:
             return False
-        self._reads.begin_round(self._state.log.commit)
+        self._reads.begin_round(commit)
         if self._state.timer.alone:
             self._confirm()
             return False

@@ -22,15 +22,16 @@ class TooManyReads(ProposalRefused):
 class Reads:
     """The reads of one leader in one term."""
 
-    __slots__ = ("_confirmed", "_count", "_count_max", "_rounds", "_waiting", "round")
+    __slots__ = ("_count", "_count_max", "_rounds", "confirmed", "round", "waiting")
 
     def __init__(self, count_max: int) -> None:
         self._count_max = count_max
         self._count = 0
-        self._waiting: list[int] = []
+        self.waiting: list[int] = []
+        """Those without a round."""
         self._rounds: deque[tuple[int, Index, list[int]]] = deque()
         """Unconfirmed: (round, commit index when it began, contexts)."""
-        self._confirmed: list[ReadState] = []
+        self.confirmed: list[ReadState] = []
         """To be handed out."""
         self.round = 0
         """The last round that was begun."""
@@ -38,16 +39,6 @@ class Reads:
     def __len__(self) -> int:
         """Reads that are not confirmed."""
         return self._count
-
-    @property
-    def has_confirmed(self) -> bool:
-        """Whether there are reads to hand out."""
-        return bool(self._confirmed)
-
-    @property
-    def has_waiting(self) -> bool:
-        """Whether there are reads without a round."""
-        return bool(self._waiting)
 
     @property
     def open_round(self) -> int:
@@ -59,13 +50,13 @@ class Reads:
         if self._count >= self._count_max:
             raise TooManyReads(f"{self._count} reads wait; the limit is {self._count_max}")
         self._count += 1
-        self._waiting.append(context)
+        self.waiting.append(context)
 
     def serve(self, context: int, commit: Index) -> None:
         """One more read, which needs no round; raises TooManyReads."""
-        if len(self._confirmed) >= self._count_max:
+        if len(self.confirmed) >= self._count_max:
             raise TooManyReads(f"{self._count_max} reads wait to be handed out; that is the limit")
-        self._confirmed.append(ReadState(context, commit))
+        self.confirmed.append(ReadState(context, commit))
 
     def next_round(self) -> int:
         """A round without reads of its own; its answers confirm all that were begun."""
@@ -75,8 +66,8 @@ class Reads:
     def begin_round(self, commit: Index) -> None:
         """Puts all waiting reads into a new round; `commit` covers every answer given so far."""
         self.round += 1
-        self._rounds.append((self.round, commit, self._waiting))
-        self._waiting = []
+        self._rounds.append((self.round, commit, self.waiting))
+        self.waiting = []
 
     def confirm(self, confirmed: int) -> None:
         """Every round up to `confirmed` is: the leader led after they began."""
@@ -84,12 +75,12 @@ class Reads:
         while rounds and rounds[0][0] <= confirmed:
             _number, index, contexts = rounds.popleft()
             self._count -= len(contexts)
-            self._confirmed.extend([ReadState(context, index) for context in contexts])
+            self.confirmed.extend([ReadState(context, index) for context in contexts])
 
     def take(self) -> tuple[ReadState, ...]:
         """The reads that were confirmed since the last bundle."""
-        if not self._confirmed:
+        if not self.confirmed:
             return ()
-        states = tuple(self._confirmed)
-        self._confirmed.clear()
+        states = tuple(self.confirmed)
+        self.confirmed.clear()
         return states

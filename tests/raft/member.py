@@ -62,10 +62,16 @@ class Member:
         self.apply_due = 0
         self.paused_until = 0
         self._drift_ppm = drift_ppm
+        self._ticks_ppm = 0
 
     def is_running(self, now: int) -> bool:
         """Whether it is neither down nor paused."""
         return self.raft is not None and self.paused_until <= now
+
+    def ticks_due(self) -> int:
+        """How often its host ticks while one true tick passes."""
+        ticks, self._ticks_ppm = divmod(self._ticks_ppm + 1_000_000 + self._drift_ppm, 1_000_000)
+        return ticks
 
     def clock_us(self, now: int) -> int:
         """What the member's own clock says at `now`, in milliseconds of true time."""

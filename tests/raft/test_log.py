@@ -363,10 +363,10 @@ def test_a_snapshot_is_handed_out_once_and_installed_when_persisted() -> None:
     host = Host(LOG, commit=2)
     host.log.restore(meta(9, 4))
     host.log.merge(log_of([4], 10))
-    assert (host.log.has_snapshot, host.log.is_installing) == (True, True)
+    assert (host.log.snapshot is not None, host.log.is_installing) == (True, True)
     number = host.hand_out()
     assert host.storage.first_index() == 10
-    assert (host.log.has_snapshot, host.log.is_installing) == (False, True)
+    assert (host.log.snapshot is not None, host.log.is_installing) == (False, True)
     host.log.on_persisted(number)
     assert (host.log.applied, host.log.persisted, host.log.is_installing) == (9, 10, False)
 
