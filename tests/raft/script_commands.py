@@ -5,13 +5,25 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 from cluster.ids import Index, ReplicaId, Term
-from cluster.raft import Configuration, Entry, EntryKind, HardState, MembershipChange, Message, Raft
+from cluster.raft import (
+    Configuration,
+    Entry,
+    EntryKind,
+    HardState,
+    LeaseConfig,
+    MembershipChange,
+    Message,
+    Raft,
+)
 from tests.raft.script_file import ScriptError, Words
 from tests.raft.script_member import Member
 from tests.raft.script_print import KINDS, kind_of, message_line, status_lines
-from tests.raft.script_world import World, tick_often
+from tests.raft.script_world import World
+
+TICK_US = 1000
 
 
 class Commands:
@@ -21,12 +33,14 @@ class Commands:
         self.world = World()
         self._commands: dict[str, Callable[[Words], None]] = {
             "config": self._config,
+            "leases": self._leases,
             "group": self._group,
             "add": self._add,
             "crash": self._crash,
             "restart": self._restart,
             "timeout": self._timeout,
             "tick": self._tick,
+            "pause": self._pause,
             "campaign": self._campaign,
             "elect": self._elect,
             "propose": self._propose,
@@ -66,10 +80,17 @@ class Commands:
     # The group
 
     def _config(self, words: Words) -> None:
+        fields: dict[str, Any] = dict(words.all_named())
         try:
-            self.world.config = replace(self.world.config, **words.all_named())
+            self.world.config = replace(self.world.config, **fields)
         except (TypeError, ValueError) as error:
             raise ScriptError(f"config: {error}") from None
+
+    def _leases(self, words: Words) -> None:
+        drift_ppm = words.number("drift_ppm") or 0
+        self.world.config = replace(
+            self.world.config, lease=LeaseConfig(tick_us=TICK_US, drift_ppm=drift_ppm)
+        )
 
     def _group(self, words: Words) -> None:
         learners = words.span(words.named("learners") or "")
@@ -124,7 +145,12 @@ class Commands:
         times = words.times() or 1
         replicas = words.replicas() or self.world.running()
         for replica in replicas:
-            self.world.act(replica, partial(tick_often, count=times))
+            self.world.tick(replica, times)
+
+    def _pause(self, words: Words) -> None:
+        ticks = int(words.next("ticks"))
+        for replica in words.replicas():
+            self.world.member(replica).now_us += ticks * self.world.tick_us
 
     def _campaign(self, words: Words) -> None:
         self.world.campaign(words.replica())
@@ -142,7 +168,9 @@ class Commands:
     def _read(self, words: Words) -> None:
         replica = words.replica()
         for word in words.rest():
-            self.world.act(replica, partial(Raft.read_index, context=int(word)))
+            now_us = self.world.member(replica).now_us
+            read = partial(Raft.read_index, context=int(word), now_us=now_us)
+            self.world.act(replica, read)
 
     def _change(self, words: Words) -> None:
         replica = words.replica()
@@ -270,5 +298,5 @@ class Commands:
         replicas = words.replicas() or self.world.running()
         for _ in range(ticks):
             for replica in replicas:
-                self.world.act(replica, Raft.tick)
+                self.world.tick(replica)
             self.world.stabilize(replicas)

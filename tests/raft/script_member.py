@@ -75,6 +75,8 @@ class Member:
     began_with: Configuration
     disk: Disk = field(default_factory=Disk)
     raft: Raft | None = None
+    now_us: int = 0
+    """Of its clock, which a crash does not stop."""
     storage: MemoryLogStorage = field(default_factory=MemoryLogStorage)
     timeouts: Timeouts = field(default_factory=Timeouts)
     bundles: deque[Ready] = field(default_factory=deque)

@@ -16,6 +16,7 @@ The group:
 | command | what happens |
 | --- | --- |
 | `config NAME=N …` | fields of RaftConfig, for the replicas started from now on |
+| `leases` | turns on lease reads, likewise; `drift_ppm=N` |
 | `group R…` | the voters, for the replicas added from now on; `learners=4,5` |
 | `add R…` | starts replicas, with `log=1x3,4` (three entries of term 1, one of 4), `term=N`, \
 `vote=R`, `commit=N` and `applied=N` on their disks; `joining`: they know of no group |
@@ -29,6 +30,7 @@ Time and wishes:
 | command | what happens |
 | --- | --- |
 | `tick (R…)` | a tick passes; `x3`: three |
+| `pause N R…` | clocks go on by N ticks of time, and no tick is counted |
 | `campaign R` | ticks pass for R until its election timeout ends |
 | `elect R (R…)` | R campaigns until it leads; only these replicas and their votes take part |
 | `propose R DATA…` | `bytes=N`: each payload is filled up to N bytes |

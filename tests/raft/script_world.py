@@ -89,6 +89,26 @@ class World:
         if change is not None:
             self.say(change, depth)
 
+    # Time
+
+    @property
+    def tick_us(self) -> int:
+        """What a tick adds to a clock."""
+        return self.config.lease.tick_us if self.config.lease is not None else 1
+
+    def tick(self, replica: ReplicaId, count: int = 1, *, until_ready: bool = False) -> None:
+        """`until_ready`: a campaign leaves something to do behind, in whatever role it ends."""
+        member = self.member(replica)
+
+        def ticks(raft: Raft) -> None:
+            for _ in range(count):
+                member.now_us += self.tick_us
+                raft.tick(member.now_us)
+                if until_ready and raft.has_ready:
+                    return
+
+        self.act(replica, ticks)
+
     # Lives
 
     def restart(self, replica: ReplicaId, hard_state: HardState) -> None:
@@ -130,7 +150,7 @@ class World:
         if not raft.has_ready:
             self.say(f"{replica} has nothing to do")
             return
-        bundle = raft.ready()
+        bundle = raft.ready(member.now_us)
         if bundle.snapshot is not None:
             member.storage.install(bundle.snapshot.index, bundle.snapshot.term)
             member.unapplied.clear()
@@ -218,8 +238,7 @@ class World:
         raft = self.raft(replica)
         if raft.has_ready or raft.is_quiet:
             raise ScriptError(f"replica {replica} is quiet or has something to do")
-        ticks_max = self.config.election_ticks_max
-        self.act(replica, partial(tick_often, count=ticks_max, until_ready=True))
+        self.tick(replica, self.config.election_ticks_max, until_ready=True)
 
     def elect(self, replica: ReplicaId, voters: list[ReplicaId]) -> None:
         """Makes `replica` lead with the votes of `voters`, who persist at once; no other votes are
@@ -277,11 +296,3 @@ class World:
                 self.take(replica)
             else:
                 return
-
-
-def tick_often(raft: Raft, count: int, *, until_ready: bool = False) -> None:
-    """`until_ready`: a campaign leaves something to do behind, in whatever role it ends."""
-    for _ in range(count):
-        raft.tick()
-        if until_ready and raft.has_ready:
-            return
