@@ -15,12 +15,11 @@ from cluster.raft import (
     HardState,
     LeaseConfig,
     MembershipChange,
-    Message,
     Raft,
 )
 from tests.raft.script_file import ScriptError, Words
 from tests.raft.script_member import Member
-from tests.raft.script_print import KINDS, kind_of, message_line, status_lines
+from tests.raft.script_print import message_line, status_lines
 from tests.raft.script_world import World
 
 TICK_US = 1000
@@ -209,75 +208,37 @@ class Commands:
 
     # The network
 
-    def _chosen(self, words: Words, *, deliverable: bool) -> list[Message]:
-        """The messages under way that fit, in the order in which they were sent."""
-        count, last, backwards = words.times(), words.flag("last"), words.flag("reversed")
-        sender = to = kind = None
-        for word in words.rest():
-            if "->" in word:
-                one, _, other = word.partition("->")
-                sender = None if one == "*" else words.span(one)
-                to = None if other == "*" else words.span(other)
-            elif word in KINDS:
-                kind = word
-            else:
-                raise ScriptError(f"{words.verb}: {word!r} is no kind of message")
-        chosen = [
-            message
-            for message in self.world.network
-            if (sender is None or message.sender in sender)
-            and (to is None or message.to in to)
-            and kind in (None, kind_of(message))
-            and not (deliverable and self.world.is_cut(message))
-        ]
-        if not chosen:
-            raise ScriptError(f"{words.verb}: no such message is under way")
-        if count is not None:
-            chosen = chosen[-count:] if last else chosen[:count]
-        return chosen[::-1] if backwards else chosen
-
     def _deliver(self, words: Words) -> None:
-        for message in self._chosen(words, deliverable=True):
-            self.world.deliver(self.world.position(message))
+        for message in self.world.network.chosen(words, deliverable=True):
+            self.world.deliver(message)
 
     def _fail(self, words: Words) -> None:
-        for message in self._chosen(words, deliverable=False):
-            self.world.fail(self.world.position(message))
+        for message in self.world.network.chosen(words):
+            self.world.fail(message)
 
     def _drop(self, words: Words) -> None:
-        for message in self._chosen(words, deliverable=False):
-            self.world.network.pop(self.world.position(message))
+        for message in self.world.network.chosen(words):
+            self.world.network.take(message)
             self.world.say(f"lost {message_line(message)}")
 
     def _duplicate(self, words: Words) -> None:
-        for message in self._chosen(words, deliverable=False):
-            self.world.network.append(replace(message))
+        for message in self.world.network.chosen(words):
+            self.world.network.messages.append(replace(message))
 
     def _postpone(self, words: Words) -> None:
-        for message in self._chosen(words, deliverable=False):
-            self.world.network.append(self.world.network.pop(self.world.position(message)))
+        for message in self.world.network.chosen(words):
+            self.world.network.messages.append(self.world.network.take(message))
 
     def _network(self, words: Words) -> None:
-        for message in self.world.network:
-            waits = " (the link is cut)" if self.world.is_cut(message) else ""
+        for message in self.world.network.messages:
+            waits = " (the link is cut)" if self.world.network.is_cut(message) else ""
             self.world.say(message_line(message) + waits)
 
     def _cut(self, words: Words) -> None:
-        world = self.world
-        inside: set[ReplicaId] = set()
-        for word in words.rest():
-            if "->" in word:
-                one, _, other = word.partition("->")
-                world.cuts |= {(a, b) for a in words.span(one) for b in words.span(other)}
-            else:
-                inside.update(words.span(word))
-        for one_end in world.members:
-            for other_end in world.members:
-                if (one_end in inside) != (other_end in inside):
-                    world.cuts.add((one_end, other_end))
+        self.world.network.cut(words, self.world.members)
 
     def _heal(self, words: Words) -> None:
-        self.world.cuts.clear()
+        self.world.network.heal()
 
     # Looking, and all at once
 

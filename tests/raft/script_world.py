@@ -24,6 +24,7 @@ from cluster.raft import (
 from tests.raft.script_file import ScriptError
 from tests.raft.script_ledger import Ledger
 from tests.raft.script_member import Member
+from tests.raft.script_network import Network
 from tests.raft.script_print import (
     bundle_lines,
     change_line,
@@ -45,10 +46,7 @@ class World:
         self.members: dict[ReplicaId, Member] = {}
         self.config = RaftConfig()
         self.configuration: Configuration | None = None
-        self.network: list[Message] = []
-        """Under way, in the order in which they were sent."""
-        self.cuts: set[tuple[ReplicaId, ReplicaId]] = set()
-        """Links (from, to) that carry nothing."""
+        self.network = Network()
         self.ledger = Ledger()
         self.lines: list[str] = []
 
@@ -198,32 +196,25 @@ class World:
 
     # The network
 
-    def is_cut(self, message: Message) -> bool:
-        return (message.sender, message.to) in self.cuts
-
     def send(self, messages: Iterable[Message]) -> None:
         """What is sent while its link is cut is lost; what was under way waits for the link."""
         for message in messages:
-            if self.is_cut(message):
+            if self.network.is_cut(message):
                 self.say(f"lost {message_line(message)}", 1)
             else:
-                self.network.append(message)
+                self.network.messages.append(message)
 
-    def position(self, message: Message) -> int:
-        """Where exactly this one is among those under way: a duplicate is equal to it."""
-        return next(i for i, other in enumerate(self.network) if other is message)
-
-    def fail(self, position: int) -> None:
+    def fail(self, request: Message) -> None:
         """A snapshot does not arrive, and its sender's host is told."""
-        request = self.network.pop(position)
         if not isinstance(request, SnapshotRequest):
             raise ScriptError(f"not a snapshot: {message_line(request)}")
+        self.network.take(request)
         self.say(f"lost {message_line(request)}, and reported")
         if self.member(request.sender).raft is not None:
             self.act(request.sender, partial(Raft.report_snapshot_failed, request=request), 1)
 
-    def deliver(self, position: int) -> None:
-        message = self.network.pop(position)
+    def deliver(self, message: Message) -> None:
+        self.network.take(message)
         member = self.members.get(message.to)
         if member is None or member.raft is None:
             self.say(f"lost {message_line(message)}: {message.to} is down")
@@ -250,14 +241,18 @@ class World:
             while raft.role is not Role.LEADER:
                 for voter in voters:
                     self._settle(voter)
-                votes = [m for m in self.network if kind_of(m) in VOTES and not self.is_cut(m)]
+                votes = [
+                    m
+                    for m in self.network.messages
+                    if kind_of(m) in VOTES and not self.network.is_cut(m)
+                ]
                 if not votes:
                     break
                 for vote in votes:
                     if {vote.sender, vote.to} <= {replica, *voters}:
-                        self.deliver(self.position(vote))
+                        self.deliver(vote)
                     else:
-                        self.network.pop(self.position(vote))
+                        self.network.take(vote)
             if raft.role is Role.LEADER:
                 return
         raise ScriptError(f"replica {replica} is not elected")
@@ -269,15 +264,15 @@ class World:
                 self._settle(replica)
             deliverable = [
                 message
-                for message in self.network
+                for message in self.network.messages
                 if message.to in replicas
                 and message.sender in replicas
-                and not self.is_cut(message)
+                and not self.network.is_cut(message)
             ]
             if not deliverable:
                 return
             for message in deliverable:
-                self.deliver(self.position(message))
+                self.deliver(message)
         raise ScriptError("there is always something to do")
 
     def _settle(self, replica: ReplicaId) -> None:
