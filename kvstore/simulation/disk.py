@@ -247,6 +247,19 @@ class MemoryFileSystem:
         folder.names[name] = folder.durable[name] = _Node()
         self.replace(path, content)
 
+    def mend(self) -> None:
+        """Calls off all failures that were asked for, and gives room."""
+        self._faults.clear()
+        self._fail_all_after = None
+        self.capacity_bytes = None
+
+    @property
+    def used_bytes(self) -> int:
+        """What all files take."""
+        return sum(
+            len(each.content) for folder in self._folders.values() for each in folder.names.values()
+        )
+
     def copy(self) -> MemoryFileSystem:
         """A second one with the same files, all on stable storage."""
         twin = MemoryFileSystem(self.capacity_bytes)
@@ -278,10 +291,7 @@ class MemoryFileSystem:
         """Raises ENOSPC when `node` cannot grow to `size` bytes."""
         if self.capacity_bytes is None or size <= len(node.content):
             return
-        used = sum(
-            len(each.content) for folder in self._folders.values() for each in folder.names.values()
-        )
-        if used + size - len(node.content) > self.capacity_bytes:
+        if self.used_bytes + size - len(node.content) > self.capacity_bytes:
             raise _error(errno.ENOSPC, path)
 
     def unlock(self, path: str) -> None:

@@ -1,0 +1,111 @@
+"""Draws faults, one after another and several at a time, and ends them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from kvstore.simulation.client import SimulatedClient
+from kvstore.simulation.cluster import Cluster
+from kvstore.simulation.faults.kinds import KINDS, Scene, Undo
+from kvstore.simulation.faults.profile import Profile
+from kvstore.simulation.kernel import Timer
+from kvstore.simulation.network import Conditions
+from kvstore.simulation.node import State
+
+_QUIET_S: Final = 1.0
+"""On average, before the first."""
+
+
+class Injector:
+    """See the module."""
+
+    def __init__(self, cluster: Cluster, clients: list[SimulatedClient], profile: Profile) -> None:
+        random = cluster.kernel.random("faults")
+        self.counts: Final[dict[str, int]] = {}
+        """Faults so far, by kind."""
+        self._cluster = cluster
+        self._scene = Scene(cluster, clients, random)
+        self._random = random
+        self._names = list(profile.kinds)
+        if len(self._names) > 1:
+            # A seed has some kinds often rather than all of them once.
+            self._names = random.sample(self._names, random.randint(1, len(self._names)))
+        self._interval_s = random.choice((0.5, 1.0, 2.0, 4.0))
+        self._going: dict[int, Undo] = {}
+        self._number = 0
+        self._next: Timer | None = None
+
+    def start(self) -> None:
+        """Begins to draw."""
+        if self._names:
+            delay_s = self._random.expovariate(1 / _QUIET_S)
+            self._next = self._cluster.kernel.after(delay_s, self._draw)
+
+    def _draw(self) -> None:
+        random, kernel = self._random, self._cluster.kernel
+        self._next = kernel.after(random.expovariate(1 / self._interval_s), self._draw)
+        (name,) = random.choices(self._names, weights=[KINDS[each].weight for each in self._names])
+        kind = KINDS[name]
+        lasts_s = random.expovariate(1 / (kind.lasts * self._cluster.shape.election_timeout_s))
+        undo = kind.inject(self._scene)
+        if undo is None:
+            return
+        self.counts[name] = self.counts.get(name, 0) + 1
+        self._number += 1
+        number = self._number
+        self._going[number] = undo
+        kernel.note("fault", name, number, round(lasts_s, 6))
+        kernel.after(lasts_s, lambda: self._end(number))
+
+    def _end(self, number: int) -> None:
+        undo = self._going.pop(number, None)
+        if undo is not None:
+            self._cluster.kernel.note("fault over", number)
+            undo()
+
+    def end(self) -> list[str]:
+        """Ends all faults on a majority of the nodes, by names; the others stay without."""
+        if self._next is not None:
+            self._next.cancel()
+        for number in list(self._going):
+            self._end(number)
+        calm, was = Conditions(), self._cluster.network.conditions
+        calm.delay_s_min, calm.delay_s_mean = was.delay_s_min, was.delay_s_mean
+        self._cluster.network.conditions = calm
+        healthy = self._choose_healthy()
+        for node in self._cluster.machines.values():
+            node.files.mend()
+        for name in healthy:
+            node = self._cluster.machines[name]
+            node.resume()
+            node.start()
+        self._leave_out(sorted(self._cluster.machines.keys() - set(healthy)), healthy)
+        self._cluster.kernel.note("healed", *healthy)
+        return healthy
+
+    def _choose_healthy(self) -> list[str]:
+        machines = self._cluster.machines
+        sound = [
+            name
+            for name, node in machines.items()
+            if node.state is not State.LOST and not node.is_rotten
+        ]
+        majority = len(machines) // 2 + 1
+        count = self._random.randint(majority, len(sound)) if self._names else len(sound)
+        chosen = set(self._random.sample(sound, count))
+        return [name for name in sound if name in chosen]
+
+    def _leave_out(self, names: Iterable[str], healthy: list[str]) -> None:
+        """What is not healthy is down, hangs, or cannot be reached."""
+        for name in names:
+            node = self._cluster.machines[name]
+            choice = self._random.random()
+            if choice < 0.4:
+                node.crash()
+            elif choice < 0.7:
+                node.pause()
+            else:
+                for other in healthy:
+                    self._cluster.network.cut(name, other)
+                    self._cluster.network.cut(other, name)

@@ -1,0 +1,161 @@
+"""Virtual time: one queue of everything that is going to happen, for all processes of a run.
+
+Nothing waits and nothing runs beside anything else. Time stands still while a callback runs and
+then jumps to the next one. What is due at the same time runs in the order in which it was asked
+for, so a run follows from its seed alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from heapq import heapify, heappop, heappush
+from random import Random
+from typing import Final, Protocol
+
+from kvstore.simulation.checkers.violation import Violation
+from kvstore.simulation.trace import Field, Trace
+
+NS_PER_S: Final = 1_000_000_000
+_CALLBACKS_PER_INSTANT_MAX: Final = 100_000
+"""Of virtual time. More is a livelock: something asks to run again and again."""
+
+Callback = Callable[[], object]
+
+
+class Runner(Protocol):
+    """Who runs what has become due: a process, unless it is paused or dead by then."""
+
+    def run(self, handle: asyncio.Handle) -> None:
+        """Runs it, keeps it for later, or drops it."""
+        ...
+
+    def bury(self) -> None:
+        """Ends the process, and what it left behind."""
+        ...
+
+
+class Timer:
+    """What the world does at some time, by no process; may be called off."""
+
+    __slots__ = ("callback",)
+
+    def __init__(self, callback: Callback) -> None:
+        self.callback: Callback | None = callback
+
+    def cancel(self) -> None:
+        """Lets it not happen."""
+        self.callback = None
+
+
+class Kernel:
+    """See the module."""
+
+    def __init__(self, seed: int, trace: Trace) -> None:
+        self.now_ns = 0
+        self.violation: Exception | None = None
+        """The first one; the run ends with it."""
+        self.trace: Final = trace
+        self.processes: Final[list[Runner]] = []
+        """All that ever were, for `end`."""
+        self._seed = seed
+        self._order = 0
+        self._ready: deque[tuple[Runner, asyncio.Handle]] = deque()
+        # (when, order, process, its handle) or (when, order, None, the world's timer)
+        self._timers: list[
+            tuple[int, int, Runner, asyncio.TimerHandle] | tuple[int, int, None, Timer]
+        ] = []
+
+    def random(self, purpose: str) -> Random:
+        """A source of its own for each purpose: one more draw for one changes no other."""
+        return Random(f"{self._seed}/{purpose}")
+
+    def note(self, kind: str, *fields: Field) -> None:
+        """An event, now."""
+        self.trace.note(self.now_ns, kind, *fields)
+
+    def fail(self, violation: Exception) -> None:
+        """Ends the run, unless another violation has already."""
+        if self.violation is None:
+            self.violation = violation
+
+    # Asking for something to happen
+
+    def soon(self, runner: Runner, handle: asyncio.Handle) -> None:
+        """`runner` runs `handle` now, after all that was asked for before."""
+        self._ready.append((runner, handle))
+
+    def at(self, when_ns: int, runner: Runner, handle: asyncio.TimerHandle) -> None:
+        """`runner` runs `handle` at that time."""
+        self._order += 1
+        heappush(self._timers, (max(when_ns, self.now_ns), self._order, runner, handle))
+
+    def after(self, delay_s: float, callback: Callback) -> Timer:
+        """The world does something after `delay_s`."""
+        self._order += 1
+        timer = Timer(callback)
+        when_ns = self.now_ns + max(0, int(delay_s * NS_PER_S))
+        heappush(self._timers, (when_ns, self._order, None, timer))
+        return timer
+
+    def hasten(self, runner: Runner, by_ns: int) -> None:
+        """The clock of `runner` jumped ahead: its timers are due so much earlier."""
+        self._timers = [
+            (max(self.now_ns, each[0] - by_ns), each[1], each[2], each[3])
+            if each[2] is runner and each[2] is not None
+            else each
+            for each in self._timers
+        ]
+        heapify(self._timers)
+
+    # Running
+
+    def run_until(self, end_ns: int, condition: Callable[[], bool] | None = None) -> bool:
+        """Runs everything up to `end_ns`, or until `condition` holds; whether it did.
+
+        Raises the first violation.
+        """
+        try:
+            return self._run_until(end_ns, condition)
+        finally:
+            asyncio._set_running_loop(None)
+
+    def end(self) -> None:
+        """Ends all processes; nothing runs after that."""
+        for process in self.processes:
+            process.bury()
+        self._ready.clear()
+        self._timers.clear()
+
+    def _run_until(self, end_ns: int, condition: Callable[[], bool] | None) -> bool:
+        timers = self._timers
+        while True:
+            self._run_ready()
+            if condition is not None and condition():
+                return True
+            timers = self._timers
+            if not timers or timers[0][0] > end_ns:
+                self.now_ns = max(self.now_ns, end_ns)
+                return False
+            when_ns, _, runner, handle = heappop(timers)
+            self.now_ns = when_ns
+            if runner is not None:
+                runner.run(handle)  # type: ignore[arg-type]  # a process's handle, by construction
+            elif handle.callback is not None:  # type: ignore[union-attr]
+                asyncio._set_running_loop(None)
+                handle.callback()  # type: ignore[union-attr]
+
+    def _run_ready(self) -> None:
+        ready = self._ready
+        count = 0
+        while ready:
+            runner, handle = ready.popleft()
+            runner.run(handle)
+            count += 1
+            if count > _CALLBACKS_PER_INSTANT_MAX:
+                self.fail(Violation("progress", f"livelock: {handle!r} runs without end"))
+            if self.violation is not None:
+                break
+        if self.violation is not None:
+            raise self.violation

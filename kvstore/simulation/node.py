@@ -1,0 +1,327 @@
+"""A simulated node: a machine with a disk and a clock, and the real node that lives on it.
+
+The node's process may end and start again many times; the disk keeps what a disk would.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from enum import Enum, auto, unique
+from functools import partial
+from random import Random
+from typing import TYPE_CHECKING, Final
+
+from cluster.ids import GroupId, ReplicaId
+from kvstore.commitlog.commit_log import CommitLog, CommitLogFailed
+from kvstore.config import NodeSettings
+from kvstore.environment import GroupMessage
+from kvstore.errors import ConfigurationError, CorruptionError, KVStoreError
+from kvstore.node import Node
+from kvstore.replica.admission import Admission
+from kvstore.replica.host import Host
+from kvstore.seams import Seams
+from kvstore.simulation.channel import SimulatedChannel
+from kvstore.simulation.checkers.violation import Violation
+from kvstore.simulation.disk import MemoryFileSystem
+from kvstore.simulation.log_worker import DiskSpeed, LogWorker
+from kvstore.simulation.machine import Machine
+from kvstore.simulation.peers import SimulatedLinks
+from kvstore.simulation.process_loop import ProcessLoop
+from kvstore.simulation.rpc import SimulatedServer
+from kvstore.storage.memory_engine import MemoryEngine
+
+if TYPE_CHECKING:
+    from kvstore.simulation.cluster import Cluster
+
+_PROCESS_ID: Final = 1
+_FLUSH_S_MEAN: Final = 2.0
+"""Between two flushes of the engine, as RocksDB has them when its memtables are full."""
+
+
+@unique
+class State(Enum):
+    """Of a node's process."""
+
+    RUNNING = auto()
+    PAUSED = auto()
+    DOWN = auto()
+    """It can be started."""
+    LOST = auto()
+    """It will never be started again: its data are gone or damaged."""
+
+
+class SimulatedNode(Machine):
+    """See the module. To checkers it is a `node`."""
+
+    def __init__(self, cluster: Cluster, name: str, me: ReplicaId, settings: NodeSettings) -> None:
+        super().__init__(cluster.kernel, name)
+        self.replica_id: Final = me
+        self.settings: Final = settings
+        self.files = MemoryFileSystem()
+        self.engine = MemoryEngine()
+        self.speed: Final = DiskSpeed()
+        self.state = State.DOWN
+        self.is_on = True
+        """Whether the machine has power."""
+        self.may_fail = False
+        """Its disk was made to fail, so that it may stop itself."""
+        self.is_rotten = False
+        """Its disk has lost bits, so that it may refuse to start."""
+        self.server: SimulatedServer | None = None
+        self._cluster = cluster
+        self._random: Random = cluster.kernel.random(f"node {name}")
+        self._disk_random: Random = cluster.kernel.random(f"disk {name}")
+        self._node: Node | None = None
+        self._worker: LogWorker | None = None
+        self._roles: dict[GroupId, tuple[object, int]] = {}
+        self._streams = 0
+
+    def __repr__(self) -> str:
+        return f"<SimulatedNode {self.name}, {self.state.name}>"
+
+    # What checkers see
+
+    @property
+    def host(self) -> Host:
+        """The host of the node that runs."""
+        return self._running.host
+
+    @property
+    def admission(self) -> Admission:
+        """Its door."""
+        return self._running.host.admission
+
+    @property
+    def commit_log(self) -> CommitLog:
+        """Its commit log."""
+        return self._running.commit_log
+
+    @property
+    def _running(self) -> Node:
+        if self._node is None:
+            raise ValueError(f"{self.name} does not run")
+        return self._node
+
+    @property
+    def is_up(self) -> bool:
+        """Whether a node runs here, paused or not, that has come up."""
+        return self._node is not None
+
+    # Its lives
+
+    def start(self) -> None:
+        """Starts the process; whether the node comes up is seen later."""
+        if self.state is not State.DOWN:
+            return
+        self.note("start")
+        self.state = State.RUNNING
+        self.may_fail = self.files.capacity_bytes is not None
+        self.is_on = True
+        self.engine = self.engine.after_crash()
+        loop = self.new_process()
+        loop.spawn(self._live(loop))
+
+    def crash(self) -> None:
+        """The power goes: what was not synced is gone, but for what got through."""
+        if self._end("crash", power_is_on=False):
+            self.is_on = False
+            self.server = None
+            self.files.crash(self._disk_random)
+
+    def kill(self) -> None:
+        """Only the process ends: what was written stays, and the system closes its connections."""
+        if self._end("kill", power_is_on=True):
+            self._leave_to_system()
+
+    def stop(self) -> None:
+        """Asks the process to end, as SIGTERM does; it may take its time."""
+        node, loop = self._node, self.loop
+        if node is not None and loop is not None and self.state is State.RUNNING:
+            self.note("stop")
+            loop.spawn(self._stop(node, loop))
+
+    def lose(self, reason: str) -> None:
+        """The machine is gone for good."""
+        self.note("lose", reason)
+        self.crash()
+        self.state = State.LOST
+        self.is_on = False
+        self.files = MemoryFileSystem()
+        self.engine = MemoryEngine()
+
+    def pause(self) -> None:
+        """Holds the process, like SIGSTOP."""
+        if self.state is State.RUNNING and self.loop is not None:
+            self.note("pause")
+            self.state = State.PAUSED
+            self.loop.pause()
+
+    def resume(self) -> None:
+        """Lets it go on."""
+        if self.state is State.PAUSED and self.loop is not None:
+            self.note("resume")
+            self.state = State.RUNNING
+            self.loop.resume()
+
+    def _end(self, how: str, *, power_is_on: bool) -> bool:
+        """Ends the process without warning, if there is one."""
+        if self.state not in (State.RUNNING, State.PAUSED):
+            return False
+        self.note(how)
+        if self._node is not None:
+            self._cluster.observers.on_crash(self)
+        if self._worker is not None:
+            self._worker.break_off()
+        self.end_process(power_is_on=power_is_on)
+        self._node = None
+        self.state = State.DOWN
+        return True
+
+    def _leave_to_system(self) -> None:
+        """The process has ended; its system has not."""
+        self.files.restart()
+        server, self.server = self.server, None
+        if server is not None:
+            server.end_connections()
+
+    async def _live(self, loop: ProcessLoop) -> None:
+        try:
+            node = await Node.start(self.settings, self._seams(loop))
+        except (KVStoreError, OSError) as problem:
+            self._on_refused(problem)
+            return
+        self._node = node
+        self._roles = {}
+        self._cluster.observers.on_start(self)
+        self._cluster.kernel.after(self._flush_in_s(), partial(self._flush, node))
+        self._on_stopped_itself(await node.failed)
+        await node.abandon()
+        self._exit(loop)
+
+    async def _stop(self, node: Node, loop: ProcessLoop) -> None:
+        await node.stop()
+        self._exit(loop)
+
+    def _exit(self, loop: ProcessLoop) -> None:
+        """The process has ended by itself."""
+        if self.loop is loop and self.state is State.RUNNING:
+            self.note("exit")
+            self.end_process()
+            self._node = None
+            self.state = State.DOWN
+            self._leave_to_system()
+            self._cluster.on_exit(self)
+
+    def _on_refused(self, problem: Exception) -> None:
+        """It does not start: right where its data are damaged, or its disk fails."""
+        self.note("refuse", type(problem).__name__)
+        self.say("refuse", str(problem))
+        if self.is_rotten and isinstance(problem, CorruptionError | ConfigurationError):
+            self.lose("rotten")
+        elif self.may_fail and not isinstance(problem, CorruptionError):
+            if self.loop is not None:
+                self._exit(self.loop)
+        else:
+            raise Violation("nodes start again", f"{self.name}: {problem!r}") from problem
+
+    def _on_stopped_itself(self, problem: BaseException) -> None:
+        """It stopped: right where its disk fails or its data are damaged."""
+        self.note("stop itself", type(problem).__name__)
+        self.say("stop itself", str(problem))
+        fails = isinstance(problem, CommitLogFailed | ConfigurationError | KVStoreError | OSError)
+        rots = isinstance(problem, CorruptionError)
+        if not (self.may_fail and fails and not rots) and not (self.is_rotten and rots):
+            raise Violation("nodes go on", f"{self.name}: {problem!r}") from problem
+
+    # Its world
+
+    def _seams(self, loop: ProcessLoop) -> Seams:
+        cluster = self._cluster
+        return Seams(
+            clock=self,
+            files=self.files,
+            random=self._random,
+            process_id=_PROCESS_ID,
+            bind=partial(self._bind, loop),
+            open_engine=lambda _folder: self.engine,
+            start_log_worker=partial(self._start_log_worker, loop),
+            open_peer_links=partial(self._open_links, loop),
+            open_channel=partial(self.open_channel, cluster),
+            call_soon=partial(self._run_soon, loop),
+        )
+
+    def _bind(self, loop: ProcessLoop, _listen: str) -> SimulatedServer:
+        self.server = SimulatedServer(loop, self.name)
+        return self.server
+
+    def _start_log_worker(self, loop: ProcessLoop) -> LogWorker:
+        self._worker = LogWorker(
+            loop, self.files, self.speed, self._disk_random, self._on_persisted
+        )
+        return self._worker
+
+    def _open_links(
+        self,
+        loop: ProcessLoop,
+        me: ReplicaId,
+        addresses: Mapping[ReplicaId, str],
+        cluster_id: Callable[[], str],
+        random: Random,
+    ) -> SimulatedLinks:
+        return SimulatedLinks(
+            loop=loop,
+            network=self._cluster.network,
+            directory=self._cluster,
+            machine=self.name,
+            on_send=self._on_send,
+            new_stream=self._new_stream,
+            me=me,
+            addresses=addresses,
+            cluster_id=cluster_id,
+            random=random,
+        )
+
+    def _new_stream(self) -> int:
+        self._streams += 1
+        return self._streams
+
+    def _run_soon(self, loop: ProcessLoop, round_: Callable[[], None]) -> None:
+        def run() -> None:
+            round_()
+            if self._node is not None:
+                self._on_round(self._node.host)
+
+        loop.call_soon(run)
+
+    def _on_round(self, host: Host) -> None:
+        self.note("round", host.rounds, host.messages_sent, host.pipeline.syncs)
+        for group, replica in host.replicas.items():
+            core = replica.core
+            role = (core.role, core.term)
+            if self._roles.get(group) != role:
+                self._roles[group] = role
+                self.note("role", group, core.role.name, core.term)
+        self._cluster.observers.on_round(self)
+
+    def _on_send(self, to: ReplicaId, messages: Sequence[GroupMessage]) -> None:
+        if self._node is not None:
+            self._cluster.observers.on_send(self, to, messages)
+
+    def _on_persisted(self) -> None:
+        if self._node is not None:
+            self.note("persisted", self.commit_log.syncs, self.commit_log.bytes_on_disk)
+            self._cluster.observers.on_persisted(self)
+
+    def _flush_in_s(self) -> float:
+        return self._random.expovariate(1 / _FLUSH_S_MEAN)
+
+    def _flush(self, node: Node) -> None:
+        """The engine flushes by itself now and then, while this life lasts."""
+        if self._node is node and not node.failed.done():
+            if self.state is State.RUNNING:
+                self.note("flush")
+                self.engine.flush()
+            self._cluster.kernel.after(self._flush_in_s(), partial(self._flush, node))
+
+
+__all__ = ["SimulatedChannel", "SimulatedNode", "State"]

@@ -1,0 +1,61 @@
+"""Who watches a run: checkers, told of everything that happens in it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Final
+
+from cluster.ids import ReplicaId
+from kvstore.environment import GroupMessage
+from kvstore.simulation.kernel import Kernel
+
+_HOOKS: Final = ("on_start", "on_round", "on_send", "on_persisted", "on_crash", "at_end")
+
+
+class Observers:
+    """Calls the hooks that checkers have. What one raises ends the run.
+
+    Hooks are called in the middle of the node's own work, which must not take their exceptions for
+    its own: so they go to the kernel.
+    """
+
+    __slots__ = ("_hooks", "_kernel")
+
+    def __init__(self, kernel: Kernel, checkers: Iterable[object]) -> None:
+        self._kernel = kernel
+        watchers = list(checkers)
+        self._hooks: dict[str, list[Callable[..., None]]] = {
+            name: [getattr(each, name) for each in watchers if hasattr(each, name)]
+            for name in _HOOKS
+        }
+
+    def on_start(self, node: object) -> None:
+        """A node has come up."""
+        self._call("on_start", node)
+
+    def on_round(self, node: object) -> None:
+        """Its host has had a round."""
+        self._call("on_round", node)
+
+    def on_send(self, node: object, to: ReplicaId, messages: Sequence[GroupMessage]) -> None:
+        """It sends."""
+        self._call("on_send", node, to, messages)
+
+    def on_persisted(self, node: object) -> None:
+        """A write to its commit log has ended."""
+        self._call("on_persisted", node)
+
+    def on_crash(self, node: object) -> None:
+        """Its process is about to end without warning."""
+        self._call("on_crash", node)
+
+    def at_end(self, cluster: object) -> None:
+        """Everything has come to rest."""
+        self._call("at_end", cluster)
+
+    def _call(self, name: str, *arguments: Any) -> None:
+        try:
+            for hook in self._hooks[name]:
+                hook(*arguments)
+        except Exception as violation:
+            self._kernel.fail(violation)

@@ -1,0 +1,109 @@
+"""The links between simulated nodes: rounds as bytes, on streams that break and are made anew."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from random import Random
+from typing import Final, Protocol
+
+from xxhash import xxh3_64_intdigest
+
+from cluster.ids import ReplicaId
+from kvstore.environment import GroupMessage
+from kvstore.rpc.peer_service import ROUNDS_METHOD
+from kvstore.simulation.network import Network
+from kvstore.simulation.process_loop import ProcessLoop
+from kvstore.simulation.rpc import SimulatedServer
+from kvstore.wire.peer import encode_round
+
+_BACKOFF_S_MIN: Final = 0.05
+_BACKOFF_S_MAX: Final = 0.25
+
+
+class Directory(Protocol):
+    """Who listens where."""
+
+    def machine_at(self, address: str) -> str:
+        """The machine with that address."""
+        ...
+
+    def is_on(self, machine: str) -> bool:
+        """Whether the machine has power: if so, its system answers for processes that ended."""
+        ...
+
+    def server_on(self, machine: str) -> SimulatedServer | None:
+        """The server of the process that runs there now; None: there is none."""
+        ...
+
+
+class SimulatedLinks:
+    """The PeerLinks of a simulated node in one life."""
+
+    def __init__(
+        self,
+        *,
+        loop: ProcessLoop,
+        network: Network,
+        directory: Directory,
+        machine: str,
+        on_send: Callable[[ReplicaId, Sequence[GroupMessage]], None],
+        new_stream: Callable[[], int],
+        me: ReplicaId,
+        addresses: Mapping[ReplicaId, str],
+        cluster_id: Callable[[], str],
+        random: Random,
+    ) -> None:
+        self._loop = loop
+        self._network = network
+        self._directory = directory
+        self._machine = machine
+        self._on_send = on_send
+        self._new_stream = new_stream
+        self._me = me
+        self._machines = {to: directory.machine_at(at) for to, at in addresses.items()}
+        self._cluster_id = cluster_id
+        self._random = random
+        self._streams = {to: new_stream() for to in addresses if to != me}
+        self._broken_until_s: dict[ReplicaId, float] = {}
+        self.is_closed = False
+
+    def send(self, to: ReplicaId, messages: Sequence[GroupMessage]) -> None:
+        """See Transport."""
+        if self.is_closed:
+            return
+        self._on_send(to, messages)
+        if self._broken_until_s.get(to, 0.0) > self._loop.time():
+            return
+        data = encode_round(self._me, to, self._cluster_id(), messages).SerializeToString()
+        stream = self._streams[to]
+        target = self._machines[to]
+        fate = self._network.send_round(
+            self._machine, target, lambda: self._arrive(to, stream, target, data)
+        )
+        self._loop.kernel.note(
+            "send", self._machine, target, len(messages), xxh3_64_intdigest(data), fate
+        )
+
+    async def close(self) -> None:
+        """See PeerLinks."""
+        self.is_closed = True
+
+    def _arrive(self, to: ReplicaId, stream: int, target: str, data: bytes) -> None:
+        """At the other machine; its process takes it when it runs."""
+        server = self._directory.server_on(target)
+        if server is None:
+            return
+
+        def take() -> None:
+            self._loop.kernel.note("receive", target, self._machine, stream, len(data))
+            if not server.receive_round((self._machine, stream), ROUNDS_METHOD, data):
+                self._network.send_round(target, self._machine, lambda: self._broke(to, stream))
+
+        server.loop.call_soon(take)
+
+    def _broke(self, to: ReplicaId, stream: int) -> None:
+        """The other end has refused the stream: the next one is tried a little later."""
+        if self._streams[to] == stream and not self._loop.is_dead:
+            self._streams[to] = self._new_stream()
+            backoff_s = self._random.uniform(_BACKOFF_S_MIN, _BACKOFF_S_MAX)
+            self._broken_until_s[to] = self._loop.time() + backoff_s

@@ -1,0 +1,96 @@
+"""What clients asked and what they were answered, for the judge of linearizability."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from kvstore.simulation.kernel import Kernel
+from kvstore.verify.history import History
+from kvstore.verify.operation import Ending, Kind, Operation
+
+Op = Literal["get", "put", "delete"]
+Outcome = Literal["ok", "fail", "unknown"]
+
+
+@dataclass(slots=True)
+class Record:
+    """One operation. While nothing is known of its end, its outcome is unknown."""
+
+    client: int
+    op: Op
+    key: bytes
+    input: bytes | None
+    invoked_ns: int
+    output: bytes | None = None
+    applied: bool | None = None
+    """Of a delete: whether there was such a key."""
+    returned_ns: int | None = None
+    outcome: Outcome = "unknown"
+
+
+class Recorder:
+    """Keeps the records of a run. Its times are virtual, and no two are the same."""
+
+    def __init__(self, kernel: Kernel) -> None:
+        self._kernel = kernel
+        self.records: Final[list[Record]] = []
+        self._last_ns = 0
+        self.open: Final[dict[int, Record]] = {}
+        """Those under way, by number."""
+        self._numbers = 0
+
+    def invoke(self, client: int, op: Op, key: bytes, value: bytes | None = None) -> int:
+        """An operation begins; its number."""
+        record = Record(client, op, key, value, self._stamp())
+        self.records.append(record)
+        self._numbers += 1
+        self.open[self._numbers] = record
+        self._kernel.note("invoke", f"c{client}", op, key.decode(), _text(value))
+        return self._numbers
+
+    def end(
+        self,
+        number: int,
+        outcome: Outcome,
+        output: bytes | None = None,
+        applied: bool | None = None,
+    ) -> None:
+        """It has ended, as far as its client knows."""
+        record = self.open.pop(number)
+        record.outcome = outcome
+        record.output = output
+        record.applied = applied
+        if outcome != "unknown":
+            record.returned_ns = self._stamp()
+        self._kernel.note(
+            "return", f"c{record.client}", record.op, record.key.decode(), outcome, _text(output)
+        )
+
+    def history(self) -> History:
+        """All of it, for the judge."""
+        history = History()
+        for record in self.records:
+            history.add(
+                Operation(
+                    client=record.client,
+                    op=Kind(record.op),
+                    key=record.key,
+                    invoked_ns=record.invoked_ns,
+                    outcome=Ending(record.outcome),
+                    returned_ns=record.returned_ns,
+                    input=record.input,
+                    output=record.output,
+                    applied=record.applied,
+                )
+            )
+        return history
+
+    def _stamp(self) -> int:
+        """Now, and later than the last one: what happened in order stays in order."""
+        self._last_ns = max(self._last_ns + 1, self._kernel.now_ns)
+        return self._last_ns
+
+
+def _text(value: bytes | None) -> str | None:
+    return None if value is None else value[:16].decode()

@@ -1,0 +1,218 @@
+"""One seed: a phase with faults, in which nothing may break, then one in which all has to work."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Final, TextIO
+
+import structlog
+
+from kvstore.simulation.checkers.violation import Violation
+from kvstore.simulation.client import SimulatedClient
+from kvstore.simulation.cluster import Cluster
+from kvstore.simulation.faults.injector import Injector
+from kvstore.simulation.faults.profile import Profile
+from kvstore.simulation.kernel import NS_PER_S, Kernel
+from kvstore.simulation.prober import Prober
+from kvstore.simulation.recorder import Recorder
+from kvstore.simulation.shape import Shape, draw_shape
+from kvstore.simulation.trace import Event, Trace
+from kvstore.verify.decide import Limits
+from kvstore.verify.linearizability import Verdict, judge
+
+LIVENESS_TIMEOUTS: Final = 10
+"""Of elections, the longest: within so many, all that was asked for has ended and works again."""
+_FREQUENT: Final = frozenset({"round", "send", "receive", "persisted", "call", "flush"})
+_REST_TIMEOUTS: Final = 4
+_JUDGE_POSITIONS_MAX: Final = 100_000
+
+MakeCheckers = Callable[[], Iterable[object]]
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A promise that was broken in a run."""
+
+    invariant: str
+    detail: str
+    recent: tuple[Event, ...]
+    """The last events before."""
+
+    def readable(self, count: int) -> list[Event]:
+        """The last events that people want to see first: rounds and messages are left out."""
+        return [event for event in self.recent if event.kind not in _FREQUENT][-count:]
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What came of one seed."""
+
+    seed: int
+    profile: str
+    shape: str
+    hash: str
+    """Of its trace: the same for the same seed, always."""
+    events: int
+    virtual_s: float
+    operations: dict[str, int]
+    """Judged, by how they ended."""
+    faults: dict[str, int]
+    """Injected, by kind."""
+    undecided: int
+    """Keys that the judge could not decide within its bounds."""
+    failure: Failure | None = None
+
+
+class Run:
+    """See the module. Everything that happens in it follows from `seed` and `profile`."""
+
+    def __init__(
+        self, seed: int, profile: Profile, trace: Trace, checkers: Iterable[object]
+    ) -> None:
+        self.kernel: Final = Kernel(seed, trace)
+        self.shape: Final[Shape] = draw_shape(self.kernel.random("shape"), profile)
+        self.cluster: Final = Cluster(self.kernel, self.shape, checkers)
+        self.recorder: Final = Recorder(self.kernel)
+        self.clients: Final = [
+            SimulatedClient(self.cluster, number, self.recorder)
+            for number in range(1, self.shape.load.clients + 1)
+        ]
+        for client in self.clients:
+            client.witnesses = [other for other in self.clients if other is not client]
+        self.injector: Final = Injector(self.cluster, self.clients, profile)
+        self._undecided = 0
+
+    def run(self) -> None:
+        """All of it; raises the first violation."""
+        kernel = self.kernel
+        for node in self.cluster.machines.values():
+            node.start()
+        for client in self.clients:
+            client.start()
+        self.injector.start()
+        kernel.run_until(int(self.shape.safety_s * NS_PER_S))
+        healthy = self.injector.end()
+        self._see_that_it_lives(healthy)
+        kernel.run_until(kernel.now_ns + self._timeouts_ns(_REST_TIMEOUTS))
+        self.cluster.observers.at_end(self.cluster)
+        kernel.run_until(kernel.now_ns)
+        self._judge()
+
+    def _see_that_it_lives(self, healthy: list[str]) -> None:
+        """Everything under way ends in time, and what is asked for anew is done."""
+        kernel = self.kernel
+        for client in self.clients:
+            client.is_stopping = True
+        prober = Prober(self.cluster, len(self.clients) + 1, self.recorder, healthy)
+        prober.start()
+        deadline_ns = kernel.now_ns + self._timeouts_ns(LIVENESS_TIMEOUTS)
+        if not kernel.run_until(deadline_ns, lambda: not prober.missing and not self._under_way()):
+            left = [*prober.missing, *self._under_way()]
+            raise Violation(
+                "liveness",
+                f"{LIVENESS_TIMEOUTS} election timeouts after faults ended on {healthy}, not done:"
+                f" {', '.join(left)}",
+            )
+
+    def _under_way(self) -> list[str]:
+        """What clients still wait for."""
+        return [
+            f"{record.op} {record.key.decode()} of c{record.client}"
+            for record in self.recorder.open.values()
+        ]
+
+    def _timeouts_ns(self, count: int) -> int:
+        """So many election timeouts, by the slowest clock."""
+        slowest = min([1.0, *self.shape.clock_rates.values()])
+        return int(count * self.shape.election_timeout_s / slowest * NS_PER_S)
+
+    def _judge(self) -> None:
+        history = self.recorder.history()
+        judgement = judge(history, Limits(positions_max=_JUDGE_POSITIONS_MAX))
+        self._undecided = sum(each.verdict is Verdict.UNDECIDED for each in judgement.findings)
+        if judgement.verdict is Verdict.VIOLATION:
+            raise Violation("linearizability", judgement.text())
+
+    def report(self, seed: int, profile: Profile, violation: Exception | None) -> Report:
+        """What came of it."""
+        trace = self.kernel.trace
+        operations: dict[str, int] = {}
+        for record in self.recorder.records:
+            operations[record.outcome] = operations.get(record.outcome, 0) + 1
+        failure = None
+        if violation is not None:
+            known = isinstance(violation, Violation)
+            failure = Failure(
+                violation.invariant if known else "the simulation runs",  # type: ignore[attr-defined]
+                violation.detail if known else repr(violation),  # type: ignore[attr-defined]
+                tuple(trace.recent),
+            )
+        return Report(
+            seed=seed,
+            profile=profile.name,
+            shape=str(self.shape),
+            hash=trace.hash,
+            events=trace.events,
+            virtual_s=self.cluster.now_s,
+            operations=operations,
+            faults=dict(self.injector.counts),
+            undecided=self._undecided,
+            failure=failure,
+        )
+
+
+def run_seed(
+    seed: int,
+    profile: Profile,
+    make_checkers: MakeCheckers,
+    trace_file: TextIO | None = None,
+) -> Report:
+    """Runs one seed to its end or to its first violation. One at a time in a process."""
+    trace = Trace(trace_file)
+    run = Run(seed, profile, trace, make_checkers())
+    violation: Exception | None = None
+    with _logs_into(run.kernel), _collected():
+        try:
+            run.run()
+        except Violation as problem:
+            violation = problem
+        finally:
+            run.kernel.end()
+    return run.report(seed, profile, violation)
+
+
+@contextmanager
+def _logs_into(kernel: Kernel) -> Iterator[None]:
+    """What nodes log goes into the trace."""
+
+    def into_trace(_logger: object, level: str, event: Any) -> Any:
+        words = " ".join(f"{name}={value}" for name, value in event.items() if name != "event")
+        kernel.trace.say(kernel.now_ns, "log", level, event["event"], words)
+        raise structlog.DropEvent
+
+    before = structlog.get_config()
+    structlog.configure(processors=[into_trace], cache_logger_on_first_use=False)
+    try:
+        yield
+    finally:
+        structlog.configure(**before)
+
+
+@contextmanager
+def _collected() -> Iterator[None]:
+    """Cycles are collected after a run, not in it: it is quicker, and finalizers run at a known
+    time."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.collect()
+        if was_enabled:
+            gc.enable()
+
+
+__all__ = ["Failure", "Report", "Run", "run_seed"]

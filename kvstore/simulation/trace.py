@@ -1,0 +1,70 @@
+"""What happened, in order: a hash of all of it, the last of it in memory, and a file if wanted.
+
+Two runs of one seed are the same run when their hashes are equal.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import deque
+from typing import Final, TextIO
+
+from xxhash import xxh3_64
+
+Field = str | int | float | None
+
+RING_EVENTS: Final = 2_000
+"""Kept for the report of a failure."""
+
+
+class Event:
+    """One thing that happened, `fields` being what tells it from others of its kind."""
+
+    __slots__ = ("fields", "kind", "now_ns")
+
+    def __init__(self, now_ns: int, kind: str, fields: tuple[Field, ...]) -> None:
+        self.now_ns = now_ns
+        self.kind = kind
+        self.fields = fields
+
+    def __str__(self) -> str:
+        words = " ".join(str(field) for field in self.fields if field is not None)
+        return f"{self.now_ns / 1e9:10.6f}  {self.kind:<9} {words}"
+
+
+class Trace:
+    """See the module."""
+
+    __slots__ = ("_digest", "_file", "_recent", "events")
+
+    def __init__(self, file: TextIO | None = None) -> None:
+        self._digest = xxh3_64()
+        self._recent: deque[Event] = deque(maxlen=RING_EVENTS)
+        self._file = file
+        self.events = 0
+
+    def note(self, now_ns: int, kind: str, *fields: Field) -> None:
+        """Takes an event; everything in it has to follow from the seed."""
+        self.events += 1
+        self._digest.update(repr((now_ns, kind, fields)).encode())
+        self._keep(now_ns, kind, fields)
+
+    def say(self, now_ns: int, kind: str, *fields: Field) -> None:
+        """Takes what is good to read and no part of the hash, such as a node's log."""
+        self._keep(now_ns, kind, fields)
+
+    def _keep(self, now_ns: int, kind: str, fields: tuple[Field, ...]) -> None:
+        self._recent.append(Event(now_ns, kind, fields))
+        if self._file is not None:
+            line = {"time_s": now_ns / 1e9, "event": kind, "fields": fields}
+            self._file.write(json.dumps(line) + "\n")
+
+    @property
+    def hash(self) -> str:
+        """Of all events so far, in hexadecimal."""
+        return self._digest.hexdigest()
+
+    @property
+    def recent(self) -> list[Event]:
+        """The last RING_EVENTS."""
+        return list(self._recent)

@@ -1,0 +1,62 @@
+"""The simulator finds what it is there to find: mistakes planted into the parts that it runs."""
+
+from __future__ import annotations
+
+import pytest
+
+from cluster.ids import GroupId, Index
+from kvstore.replica.host import Host
+from kvstore.replica.requests import ReadRequest
+from kvstore.simulation.campaign import Task, run_task
+from kvstore.simulation.disk import MemoryFile
+from kvstore.simulation.run import Failure
+from kvstore.storage.partition_state import PartitionState
+
+
+def failure_of(profile: str, *seeds: int) -> Failure:
+    """What the first of `seeds` that fails has found."""
+    for seed in seeds:
+        failure = run_task(Task(seed, profile)).failure
+        if failure is not None:
+            return failure
+    raise AssertionError("nothing was found")
+
+
+def test_a_disk_that_does_not_sync_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(MemoryFile, "sync", lambda _file: None)
+    assert failure_of("crashes", 0, 1, 2)
+
+
+def test_reads_that_nobody_confirmed_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    def read(host: Host, group: GroupId, request: ReadRequest, _expires_in_ticks: int) -> None:
+        replica = host.replicas.get(group)
+        if replica is None or not replica.is_leader:
+            request.settle(host.admission.refusal(replica))
+            return
+        replica._confirmed_reads.append((Index(0), [request]))
+        host._touch(replica)
+
+    monkeypatch.setattr(Host, "read", read)
+    assert failure_of("pauses", 4, 5).invariant == "linearizability"
+
+
+def test_replicas_that_differ_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    fingerprint = PartitionState.fingerprint
+    monkeypatch.setattr(PartitionState, "fingerprint", lambda state: fingerprint(state) ^ id(state))
+    assert failure_of("calm", 3).invariant == "state machine safety"
+
+
+def test_operations_that_are_never_done_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A leader that proposes nothing looks alive to its followers."""
+    monkeypatch.setattr(Host, "_propose", lambda _host: None)
+    assert failure_of("calm", 3).invariant == "liveness"
+
+
+def test_an_error_that_nobody_handles_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    def tick(_host: Host) -> None:
+        raise RuntimeError("planted")
+
+    monkeypatch.setattr(Host, "tick", tick)
+    failure = failure_of("calm", 0)
+    assert failure.invariant == "every error is handled"
+    assert "planted" in failure.detail

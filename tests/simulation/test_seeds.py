@@ -1,0 +1,87 @@
+"""A few seeds of each profile, and what a simulation as such promises."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from kvstore.simulation.campaign import Task, run_task, run_traced
+from kvstore.simulation.faults.kinds import KINDS
+from kvstore.simulation.faults.profile import PROFILES
+from kvstore.simulation.run import Report
+
+SEEDS = [
+    *(("calm", seed) for seed in range(2)),
+    *(("network", seed) for seed in range(4)),
+    *(("disk", seed) for seed in range(4)),
+    *(("crashes", seed) for seed in range(4)),
+    *(("pauses", seed) for seed in range(2)),
+    *(("clocks", seed) for seed in range(2)),
+    *(("everything", seed) for seed in range(8)),
+]
+
+
+def clean(task: Task) -> Report:
+    report = run_task(task)
+    assert report.failure is None, f"{report.failure.invariant}: {report.failure.detail}"
+    return report
+
+
+@pytest.mark.parametrize(("profile", "seed"), SEEDS)
+def test_no_promise_is_broken(profile: str, seed: int) -> None:
+    report = clean(Task(seed, profile))
+    assert report.operations["ok"] > 0
+
+
+def test_a_calm_run_refuses_nothing_once_the_cluster_has_begun() -> None:
+    report = clean(Task(3, "calm"))
+    assert report.faults == {}
+    # Callers that lose patience do not know; the first ones may come before there are leaders.
+    assert report.operations.get("fail", 0) <= 3
+
+
+HASHES = """
+import sys
+from kvstore.simulation.campaign import Task, run_task
+for seed in map(int, sys.argv[1:]):
+    print(run_task(Task(seed, "everything")).hash)
+"""
+
+
+def test_a_seed_is_the_same_run_in_another_process_with_other_hashes() -> None:
+    seeds = [str(seed) for seed in range(4)]
+    hashes = [
+        subprocess.run(
+            (sys.executable, "-c", HASHES, *seeds),
+            env={**os.environ, "PYTHONHASHSEED": hash_seed},
+            capture_output=True,
+            check=True,
+        ).stdout.split()
+        for hash_seed in ("1", "4711")
+    ]
+    assert hashes[0] == hashes[1]
+    assert len(set(hashes[0])) == len(seeds)
+
+
+def test_a_trace_file_has_all_events_and_changes_nothing(tmp_path: Path) -> None:
+    task = Task(5, "network")
+    path = tmp_path / "events.jsonl"
+    traced = run_traced(task, path)
+    assert traced.hash == run_task(task).hash
+    with path.open() as file:
+        events = [json.loads(line) for line in file]
+    counted = [event for event in events if event["event"] in ("send", "round", "return")]
+    assert traced.events >= len(counted) > 100
+    times = [event["time_s"] for event in events]
+    assert times == sorted(times)
+
+
+def test_every_kind_of_fault_is_in_a_profile_and_every_profile_knows_its_kinds() -> None:
+    used = {kind for profile in PROFILES.values() for kind in profile.kinds}
+    assert used == set(KINDS)
+    assert set(PROFILES["everything"].kinds) == set(KINDS)
