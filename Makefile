@@ -6,9 +6,14 @@ READY := $(VENV)/.ready
 READY_DEV := $(VENV)/.ready-dev
 # The demonstration takes another file of records by make demo DATA=FILE.
 DATA ?= examples/debian-packages.jsonl.xz
+# make simulate runs so many seeds, from FROM on, in JOBS processes.
+SEEDS ?= 300
+FROM ?= 0
+JOBS ?= 2
+PROFILE ?= everything
 
 .DEFAULT_GOAL := help
-.PHONY: help environment demo test chaos check format proto clean
+.PHONY: help environment demo test chaos simulate check format proto clean
 
 help: ## Say what there is to make
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,6 +42,9 @@ test: $(READY_DEV) ## Run all tests (minutes)
 
 chaos: $(READY_DEV) ## Kill real nodes for many rounds, and print what that took (minutes)
 	$(BIN)/python -m pytest tests/chaos -m chaos -s
+
+simulate: $(READY) ## Run clusters in simulation, with faults (SEEDS=, FROM=, PROFILE=, JOBS=)
+	$(BIN)/kvstore simulate --seeds $(SEEDS) --from $(FROM) --profile $(PROFILE) --jobs $(JOBS)
 
 check: $(READY_DEV) ## Lint, types, import rules, generated code (seconds)
 	$(BIN)/ruff check .

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from kvstore.cli import bench, cluster, inspect, keys, local, transfer
+from kvstore.cli import bench, cluster, inspect, keys, local, simulate, transfer
 from kvstore.cli.exits import ExitCode
 from kvstore.cli.options import EndpointsOption, OutputOption, TimeoutOption
 from kvstore.cli.printing import write_line
@@ -93,6 +93,7 @@ for _name, _command in (
     ("locate", cluster.locate),
     ("health", cluster.health),
     ("inspect", inspect.inspect),
+    ("simulate", simulate.simulate),
 ):
     app.command(_name)(_command)
 app.add_typer(local.app, name="local")

@@ -30,6 +30,7 @@ KVSTORE = (sys.executable, "-m", "kvstore")
 NOBODY = "127.0.0.1:1"
 COMMANDS = [
     *("put", "get", "delete", "scan", "import", "export", "status", "locate", "health", "inspect"),
+    "simulate",
     *(f"local {name}" for name in ("up", "status", "kill", "stop", "pause", "resume")),
     *("local start", "local logs", "local down", "bench put", "bench get", "serve"),
 ]
@@ -51,6 +52,8 @@ COMMANDS = [
         (("export", "rows.csv"), "rows.csv ends in none of .jsonl"),
         (("export", "absent/rows.jsonl"), "No such file or directory"),
         (("bench", "put", "--seconds", "0"), "seconds is 0; it must be above 0"),
+        (("simulate", "--profile", "worse"), "profile is 'worse'; it must be one of calm"),
+        (("simulate", "--trace", "events.jsonl"), "--trace is for one seed"),
         (("local",), "missing command"),
         (("local", "kill"), "missing argument 'NODE'"),
         (("serve", "--node-id", "n1"), "listen is missing"),
