@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from cluster.ids import ReplicaId
 from kvstore.environment import GroupMessage
+from kvstore.simulation.checkers import Checker
 from kvstore.simulation.kernel import Kernel
 
 _HOOKS: Final = ("on_start", "on_round", "on_send", "on_persisted", "on_crash", "at_end")
@@ -25,7 +26,7 @@ class Observers:
         self._kernel = kernel
         watchers = list(checkers)
         self._hooks: dict[str, list[Callable[..., None]]] = {
-            name: [getattr(each, name) for each in watchers if hasattr(each, name)]
+            name: [getattr(each, name) for each in watchers if _has_own(each, name)]
             for name in _HOOKS
         }
 
@@ -54,8 +55,15 @@ class Observers:
         self._call("at_end", cluster)
 
     def _call(self, name: str, *arguments: Any) -> None:
+        hooks = self._hooks[name]
         try:
-            for hook in self._hooks[name]:
+            for hook in hooks:
                 hook(*arguments)
         except Exception as violation:
             self._kernel.fail(violation)
+
+
+def _has_own(checker: object, name: str) -> bool:
+    """Whether a checker has a hook that does something: most have no use for most."""
+    own = getattr(type(checker), name, None)
+    return own is not None and own is not getattr(Checker, name)

@@ -207,10 +207,13 @@ def _collected() -> Iterator[None]:
     time."""
     was_enabled = gc.isenabled()
     gc.disable()
+    # What was there before is not looked through again after every run.
+    gc.freeze()
     try:
         yield
     finally:
         gc.collect()
+        gc.unfreeze()
         if was_enabled:
             gc.enable()
 

@@ -13,7 +13,7 @@ from kvstore.simulation.network import Conditions
 
 _PORT: Final = 7001
 _SAFETY_S: Final = (15.0, 30.0)
-_OPERATIONS_PER_S: Final = (2, 4, 8, 16)
+_OPERATIONS_PER_S: Final = (2, 4, 6, 12)
 """Of all clients. An operation costs far more real time than the ticks while nothing is asked."""
 
 
