@@ -93,7 +93,6 @@ class LogTwin(RuleBasedStateMachine):
         """What a bundle takes, and what a host does with it at once."""
         self.number += 1
         twin = self.twin
-        assert self.log.has_snapshot is (twin.snapshot is not None)
         snapshot = self.log.hand_out_snapshot(self.number)
         assert snapshot == twin.snapshot
         if snapshot is not None:

@@ -46,6 +46,22 @@ class ReadsTwin(RuleBasedStateMachine):
             self.reads.add(context)
             self.twin.append(Read(context))
 
+    @rule(context=st.integers(0, 3))
+    def serve(self, context: int) -> None:
+        """One that a lease answers; it is bounded as well, in what waits to be handed out."""
+        if len(self.confirmed) >= COUNT_MAX:
+            with pytest.raises(TooManyReads):
+                self.reads.serve(context, Index(self.commit))
+        else:
+            self.reads.serve(context, Index(self.commit))
+            self.confirmed.append(ReadState(context, Index(self.commit)))
+
+    @rule()
+    def next_round(self) -> None:
+        """One without reads: its answers confirm what was begun before."""
+        self.round += 1
+        assert self.reads.next_round() == self.round
+
     @precondition(lambda self: any(not read.round for read in self.twin))
     @rule()
     def begin_round(self) -> None:
@@ -76,11 +92,8 @@ class ReadsTwin(RuleBasedStateMachine):
 
     @invariant()
     def all_is_the_same(self) -> None:
-        waiting = [read for read in self.twin if not read.round]
         unconfirmed = [read for read in self.twin if read.round]
         assert len(self.reads) == len(self.twin) <= COUNT_MAX
-        assert self.reads.has_waiting is bool(waiting)
-        assert self.reads.has_confirmed is bool(self.confirmed)
         assert self.reads.round == self.round
         assert self.reads.open_round == (self.round if unconfirmed else 0)
 
