@@ -123,8 +123,8 @@ class Leader:
         entry = state.log.append_configuration(state.term, configuration)
         state.follow_log()
         self._membership.on_appended()
-        self._reads.drop_lease()
         self._replication.follow_configuration(self._now - state.config.election_ticks_min)
+        self._reads.on_configuration()
         self.uncommitted_bytes += len(entry.data)
         self._append_due = True
         return entry.index

@@ -103,8 +103,14 @@ class ReadService:
             progress.read_round = read_round
             self._confirm()
 
+    def on_configuration(self) -> None:
+        """Another configuration is in force. Its voters may have answered already what those before
+        had not: nobody would answer again. They have promised nothing for a lease."""
+        self.drop_lease()
+        self._confirm()
+
     def drop_lease(self) -> None:
-        """Its voters change, leadership is handed over, or the group falls quiet."""
+        """Leadership is handed over, or the group falls quiet."""
         if self._lease is not None:
             self._lease.drop()
 

@@ -560,3 +560,22 @@ def test_groups_of_every_size_change_to_every_other(size: int) -> None:
             for peer in solo.raft.configuration.peers_of(ME):
                 solo.step(solo.accepts(solo.raft.last_index, peer))
         assert (solo.raft.commit, solo.raft.configuration) == (3, configuration(target))
+
+
+@pytest.mark.parametrize("voters", [(1,), (1, 2)])
+def test_reads_that_waited_for_voters_who_left_are_confirmed_by_those_that_stay(
+    voters: tuple[int, ...],
+) -> None:
+    """They have answered the round, and would not do so again. Found by simulation."""
+    solo = leader(configuration(4))
+    solo.raft.read_index(1)
+    solo.settle()
+    if 2 in voters:
+        solo.step(solo.beats(TWO, 1))
+    solo.raft.propose_membership(change(voters))
+    solo.settle()
+    since = len(solo.bundles)
+    solo.step(solo.accepts(2, TWO), solo.accepts(2, THREE))
+    assert solo.raft.configuration == members(voters)
+    states = [read for bundle in solo.bundles[since:] for read in bundle.read_states]
+    assert states == [ReadState(1, Index(1))]
