@@ -84,8 +84,10 @@ class SimulatedClient(Machine):
 
     async def _work(self) -> None:
         random, load = self._random, self._load
-        while not self.is_stopping:
+        while True:
             await asyncio.sleep(random.expovariate(1 / load.think_s_mean))
+            if self.is_stopping:
+                return
             await self._limited(self.scan() if random.random() < load.scans else self._operate())
 
     async def _limited(self, operation: Any) -> None:

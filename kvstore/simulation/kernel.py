@@ -122,7 +122,8 @@ class Kernel:
             asyncio._set_running_loop(None)
 
     def end(self) -> None:
-        """Ends all processes; nothing runs after that."""
+        """Ends all processes; nothing runs after that. Errors that nobody had looked at are a
+        violation then, too."""
         for process in self.processes:
             process.bury()
         self._ready.clear()

@@ -181,6 +181,7 @@ def run_seed(
             violation = problem
         finally:
             run.kernel.end()
+    violation = violation or run.kernel.violation
     return run.report(seed, profile, violation)
 
 
