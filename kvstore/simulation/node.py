@@ -20,7 +20,6 @@ from kvstore.node import Node
 from kvstore.replica.admission import Admission
 from kvstore.replica.host import Host
 from kvstore.seams import Seams
-from kvstore.simulation.channel import SimulatedChannel
 from kvstore.simulation.checkers.violation import Violation
 from kvstore.simulation.disk import MemoryFileSystem
 from kvstore.simulation.log_worker import DiskSpeed, LogWorker
@@ -322,6 +321,3 @@ class SimulatedNode(Machine):
                 self.note("flush")
                 self.engine.flush()
             self._cluster.kernel.after(self._flush_in_s(), partial(self._flush, node))
-
-
-__all__ = ["SimulatedChannel", "SimulatedNode", "State"]

@@ -134,7 +134,8 @@ def test_a_handler_ends_its_call_with_a_status_and_says_how_definite_it_is() -> 
     assert world.code is grpc.StatusCode.UNAVAILABLE
     assert isinstance(world.outcome, AioRpcError)
     assert world.outcome.details() == "not here"
-    assert ("outcome", "definite") in list(world.outcome.trailing_metadata())
+    trailing: Any = world.outcome.trailing_metadata()
+    assert list(trailing) == [("outcome", "definite")]
 
 
 def test_a_deadline_ends_the_call_on_both_sides() -> None:
