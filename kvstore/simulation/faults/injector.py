@@ -7,8 +7,9 @@ from typing import Final
 
 from kvstore.simulation.client import SimulatedClient
 from kvstore.simulation.cluster import Cluster
-from kvstore.simulation.faults.kinds import KINDS, Scene, Undo
+from kvstore.simulation.faults.kinds import KINDS
 from kvstore.simulation.faults.profile import Profile
+from kvstore.simulation.faults.scene import Scene, Undo
 from kvstore.simulation.kernel import Timer
 from kvstore.simulation.network import Conditions
 from kvstore.simulation.node import State

@@ -1,0 +1,76 @@
+"""Faults of disks."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from kvstore.simulation.faults.scene import Scene, Undo, no_end
+from kvstore.simulation.node import State
+
+_DISK_OPERATIONS: Final = ("write", "sync", "sync", "read", "create", "allocate", "sync_folder")
+_ROOM_BYTES_MAX: Final = 4096
+
+
+def slow_disk(scene: Scene) -> Undo | None:
+    """Writes of a node take long."""
+    return _slow_down(scene, scene.random.choice((10.0, 50.0)))
+
+
+def stuck_disk(scene: Scene) -> Undo | None:
+    """Writes of a node take seconds."""
+    return _slow_down(scene, 1000.0)
+
+
+def _slow_down(scene: Scene, slowness: float) -> Undo | None:
+    node = scene.random.choice(list(scene.cluster.machines.values()))
+    node.speed.slowness *= slowness
+
+    def mend() -> None:
+        node.speed.slowness /= slowness
+
+    return mend
+
+
+def failing_disk(scene: Scene) -> Undo | None:
+    """One of the next operations on a disk fails."""
+    node = scene.a_node(State.RUNNING)
+    if node is None:
+        return None
+    node.may_fail = True
+    operation = scene.random.choice(_DISK_OPERATIONS)
+    node.files.fail(operation, after=scene.random.randrange(10))
+    return no_end
+
+
+def full_disk(scene: Scene) -> Undo | None:
+    """A disk has room for little more."""
+    node = scene.a_node(State.RUNNING)
+    if node is None:
+        return None
+    node.may_fail = True
+    files = node.files
+    files.capacity_bytes = files.used_bytes + scene.random.randrange(_ROOM_BYTES_MAX)
+
+    def make_room() -> None:
+        files.capacity_bytes = None
+
+    return make_room
+
+
+def bit_rot(scene: Scene) -> Undo | None:
+    """Only where it can be told from a torn write: in segments that others follow."""
+    node = scene.a_node(State.RUNNING, State.PAUSED, State.DOWN)
+    if node is None or node.is_rotten or not scene.cluster.may_lose_another():
+        return None
+    folder = f"{node.settings.data_dir}/log"
+    if not node.files.exists(folder):
+        return None
+    segments = [name for name in node.files.list(folder) if name.endswith(".segment")]
+    if len(segments) < 2:
+        return None
+    path = f"{folder}/{scene.random.choice(segments[:-1])}"
+    content = bytearray(node.files.contents(path))
+    content[scene.random.randrange(len(content))] ^= 1 << scene.random.randrange(8)
+    node.files.replace(path, bytes(content))
+    node.is_rotten = True
+    return no_end

@@ -1,0 +1,100 @@
+"""Faults of nodes: they end, hang, and are lost."""
+
+from __future__ import annotations
+
+from kvstore.simulation.faults.scene import Scene, Undo, both_ways, cut, no_end
+from kvstore.simulation.node import State
+
+
+def crash(scene: Scene) -> Undo | None:
+    """The power of a node goes."""
+    node = scene.a_node(State.RUNNING, State.PAUSED)
+    if node is None:
+        return None
+    node.crash()
+    return node.start
+
+
+def kill(scene: Scene) -> Undo | None:
+    """A node's process is killed."""
+    node = scene.a_node(State.RUNNING, State.PAUSED)
+    if node is None:
+        return None
+    node.kill()
+    return node.start
+
+
+def kill_leader(scene: Scene) -> Undo | None:
+    """The process of a leader is killed."""
+    node = scene.a_leader()
+    if node is None:
+        return None
+    node.kill()
+    return node.start
+
+
+def crash_all(scene: Scene) -> Undo | None:
+    """The power of all nodes goes at once."""
+    nodes = scene.nodes(State.RUNNING, State.PAUSED)
+    for node in nodes:
+        node.crash()
+
+    def start() -> None:
+        for node in nodes:
+            node.start()
+
+    return start
+
+
+def stop(scene: Scene) -> Undo | None:
+    """A node is asked to stop, as for an upgrade."""
+    node = scene.a_node(State.RUNNING)
+    if node is None:
+        return None
+    node.stop()
+    return no_end
+
+
+def wipe(scene: Scene) -> Undo | None:
+    """A node loses its data, and does not come back."""
+    node = scene.a_node(State.RUNNING, State.PAUSED, State.DOWN)
+    if node is None or node.is_rotten or not scene.cluster.may_lose_another():
+        return None
+    node.lose("wiped")
+    return no_end
+
+
+def pause(scene: Scene) -> Undo | None:
+    """A node hangs."""
+    node = scene.a_node(State.RUNNING)
+    if node is None:
+        return None
+    node.pause()
+    return node.resume
+
+
+def pause_leader(scene: Scene) -> Undo | None:
+    """A leader hangs."""
+    node = scene.a_leader()
+    if node is None:
+        return None
+    node.pause()
+    return node.resume
+
+
+def sleeping_leader(scene: Scene) -> Undo | None:
+    """A leader sleeps and, when it wakes, hears nothing of its peers for a moment: it does not know
+    yet that others have gone on without it, and its clients still reach it."""
+    node = scene.a_leader()
+    if node is None:
+        return None
+    others = [name for name in scene.cluster.machines if name != node.name]
+    heal = cut(scene, both_ways([node.name], others))
+    node.pause()
+
+    def wake() -> None:
+        node.resume()
+        delay_s = node.settings.election_timeout_ms_min / 1000
+        scene.cluster.kernel.after(delay_s * scene.random.uniform(0.2, 1.5), heal)
+
+    return wake
