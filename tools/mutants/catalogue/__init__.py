@@ -1,0 +1,36 @@
+"""All planted bugs, a file for each area or two. What is caught by what: docs/testing.md."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from tools.mutants.catalogue.clients import CLIENTS
+from tools.mutants.catalogue.elections import ELECTIONS
+from tools.mutants.catalogue.host import HOST
+from tools.mutants.catalogue.partitioning import PARTITIONING
+from tools.mutants.catalogue.reads import READS
+from tools.mutants.catalogue.replication import REPLICATION
+from tools.mutants.catalogue.state_machine import STATE_MACHINE
+from tools.mutants.catalogue.storage import STORAGE
+from tools.mutants.mutation import Mutation, PlantingError
+
+CATALOGUE: Final[tuple[Mutation, ...]] = (
+    *ELECTIONS,
+    *REPLICATION,
+    *READS,
+    *STORAGE,
+    *STATE_MACHINE,
+    *HOST,
+    *CLIENTS,
+    *PARTITIONING,
+)
+
+_BY_NAME: Final = {mutation.name: mutation for mutation in CATALOGUE}
+
+
+def find(name: str) -> Mutation:
+    """The mutation called `name`; raises PlantingError when there is none."""
+    mutation = _BY_NAME.get(name)
+    if mutation is None:
+        raise PlantingError(f"there is no mutant {name!r}; `--list` names them")
+    return mutation

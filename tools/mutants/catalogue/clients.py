@@ -1,0 +1,155 @@
+"""Mistakes in the client library: what is sent again, and what an error says of a write."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from tools.mutants.mutation import Area, Mutation
+
+_ANSWERS: Final = "kvstore/client/answers.py"
+_DISPATCH: Final = "kvstore/client/dispatch.py"
+_OUTCOMES: Final = "kvstore/client/outcomes.py"
+
+CLIENTS: Final = (
+    Mutation(
+        name="unavailable-sent-again",
+        area=Area.CLIENTS,
+        mistake="A call that ends with UNAVAILABLE counts as not received: a write may be applied"
+        " twice.",
+        seen="etcd-io/jetcd#1444, etcd-io/etcd#18424",
+        path=_OUTCOMES,
+        old="""\
+    if _said_definite(error):
+""",
+        new="""\
+    if _said_definite(error) or code is grpc.StatusCode.UNAVAILABLE:
+""",
+    ),
+    Mutation(
+        name="unknown-write-sent-again",
+        area=Area.CLIENTS,
+        mistake="A write whose outcome is unknown is sent again like a read.",
+        seen="retry of a non-idempotent operation applied twice",
+        path=_ANSWERS,
+        old="""\
+        elif verdict is Verdict.UNKNOWN and section.kind is OperationClass.WRITE:
+""",
+        new="""\
+        elif verdict is Verdict.UNKNOWN and section.kind is OperationClass.SCAN:
+""",
+    ),
+    Mutation(
+        name="unlisted-status-sent-again",
+        area=Area.CLIENTS,
+        mistake="A status of a newer node that is not known here counts as not applied.",
+        seen="enums that grow",
+        path=_ANSWERS,
+        old="""\
+        verdict = _VERDICTS.get(status, Verdict.UNKNOWN)
+""",
+        new="""\
+        verdict = _VERDICTS.get(status, Verdict.AGAIN)
+""",
+    ),
+    Mutation(
+        name="deadline-under-way-is-definite",
+        area=Area.CLIENTS,
+        mistake="A write whose deadline passes while a node has it is said to be not done.",
+        seen="Jepsen: a timeout says nothing",
+        path=_DISPATCH,
+        old="""\
+    if lane.kind is OperationClass.WRITE:
+        return lambda: OutcomeUnknown(
+            f"the deadline passed while {lane.name} had the write; it may have been applied"
+        )
+""",
+        new="",
+    ),
+    Mutation(
+        name="close-under-way-is-definite",
+        area=Area.CLIENTS,
+        mistake="A write under way when the client is closed is said to be not done.",
+        seen="Jepsen: definite errors that are not",
+        path=_DISPATCH,
+        old="""\
+    if lane.kind is OperationClass.WRITE:
+        return lambda: OutcomeUnknown(
+            f"the client was closed while {lane.name} had the write; it may have been applied"
+        )
+""",
+        new="",
+    ),
+    Mutation(
+        name="sent-without-a-connection",
+        area=Area.CLIENTS,
+        mistake="Operations are handed to a channel without a connection, and may go out later.",
+        seen="gRPC channels reconnect by themselves",
+        path="kvstore/client/lane.py",
+        old="""\
+        if not self.connection.is_ready():
+""",
+        new="""\
+        if not self.connection.is_ready() and self._calls:
+""",
+    ),
+    Mutation(
+        name="given-back-behind-newer",
+        area=Area.CLIENTS,
+        mistake="Operations that are tried again go behind those that came since: writes of one"
+        " caller change their order.",
+        seen="retries that reorder",
+        path="kvstore/client/outbox.py",
+        old="""\
+        section.put_before(self.section)
+        self.section = section
+""",
+        new="""\
+        self.section.put_before(section)
+""",
+    ),
+    Mutation(
+        name="answers-to-the-wrong-callers",
+        area=Area.CLIENTS,
+        mistake="Callers that gave up are dropped from a section under way: the answers of the"
+        " others shift.",
+        seen="parallel lists that lose their parallel",
+        path=_DISPATCH,
+        old="""\
+            earliest_s = min(earliest_s, section.expire(now_s, _overdue_error(lane)))
+""",
+        new="""\
+            earliest_s = min(earliest_s, section.expire(now_s, _overdue_error(lane)))
+            section.drop_done()
+""",
+    ),
+    Mutation(
+        name="spent-outbox-bytes-leak",
+        area=Area.CLIENTS,
+        mistake="Operations that nobody waits for leave the outbox and stay counted.",
+        seen="in-flight accounting leaks",
+        path="kvstore/client/outbox.py",
+        old="""\
+        self.outbox.cost_bytes -= section.drop_done()
+        if not section.futures:
+            return None
+""",
+        new="""\
+        section.drop_done()
+        if not section.futures:
+            return None
+""",
+    ),
+    Mutation(
+        name="old-map-replaces-new",
+        area=Area.CLIENTS,
+        mistake="A map of the same epoch replaces the one that is known, with what was learned.",
+        seen="stale metadata",
+        path="kvstore/client/switchboard.py",
+        old="""\
+        if routes is None or message.epoch > routes.map.epoch:
+""",
+        new="""\
+        if routes is None or message.epoch >= routes.map.epoch:
+""",
+    ),
+)

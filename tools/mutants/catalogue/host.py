@@ -1,0 +1,180 @@
+"""Mistakes in the host: what a client is told of a write, and what goes out before its time."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from tools.mutants.mutation import Area, Mutation
+
+_ADMISSION: Final = "kvstore/replica/admission.py"
+_HOST: Final = "kvstore/replica/host.py"
+_REPLICA: Final = "kvstore/replica/replica.py"
+
+HOST: Final = (
+    Mutation(
+        name="lost-place-answered-ok",
+        area=Area.HOST,
+        mistake="A write is answered as done by whatever entry is applied at its place.",
+        seen="dissertation 6.3; the check of the term that every state machine loop needs",
+        path=_REPLICA,
+        old="""\
+        if term == entry.term:
+            request.settle(Answer(Status.OK, result))
+""",
+        new="""\
+        if term <= entry.term:
+            request.settle(Answer(Status.OK, result))
+""",
+    ),
+    Mutation(
+        name="lost-leadership-is-definite",
+        area=Area.HOST,
+        mistake="Writes that were proposed are refused as not applied when leadership is lost.",
+        seen="Jepsen: definite errors that are not",
+        path=_REPLICA,
+        old="""\
+        self.refuse_waiting(Answer(Status.NOT_LEADER, leader=ready.leader))
+        return [request for _term, request in self._proposed.values()]
+""",
+        new="""\
+        self.refuse_waiting(Answer(Status.NOT_LEADER, leader=ready.leader))
+        for _term, request in self._proposed.values():
+            request.settle(Answer(Status.NOT_LEADER, leader=ready.leader))
+        return []
+""",
+    ),
+    Mutation(
+        name="proposed-again-is-definite",
+        area=Area.HOST,
+        mistake="A write of an earlier leadership whose place is taken by a proposal of this one is"
+        " refused as not applied; another replica may still hold it and win.",
+        seen="dissertation 3.6.2, figure 3.7: an old entry may come back",
+        path=_REPLICA,
+        old="""\
+            earlier[1].settle(UNSETTLED)
+""",
+        new="""\
+            earlier[1].settle(Answer(Status.NOT_LEADER))
+""",
+    ),
+    Mutation(
+        name="expired-write-is-definite",
+        area=Area.HOST,
+        mistake="A write that expires while it is proposed is said to be not applied.",
+        seen="Jepsen: a timeout says nothing",
+        path=_ADMISSION,
+        old="""\
+            if isinstance(request, WriteRequest) and request.is_proposed:
+""",
+        new="""\
+            if isinstance(request, WriteRequest) and not request.command:
+""",
+    ),
+    Mutation(
+        name="open-write-never-settled",
+        area=Area.HOST,
+        mistake="Proposed writes of a lost leadership are not given an end of an election timeout:"
+        " their callers wait for as long as they can.",
+        seen="every request has an end",
+        path=_REPLICA,
+        old="""\
+        return [request for _term, request in self._proposed.values()]
+""",
+        new="""\
+        return []
+""",
+    ),
+    Mutation(
+        name="acknowledged-before-persisted",
+        area=Area.HOST,
+        mistake="Votes and acknowledgements leave with the round that hands them to the log.",
+        seen="reply before sync; etcd-io/raft: Messages after Entries are stable",
+        path=_HOST,
+        old="""\
+        for message in ready.messages:
+            self._address(group, message)
+""",
+        new="""\
+        for message in (*ready.messages, *ready.messages_after_persist):
+            self._address(group, message)
+""",
+    ),
+    Mutation(
+        name="proposed-without-a-majority",
+        area=Area.HOST,
+        mistake="Writes are proposed with nobody within reach: their outcome becomes unknown.",
+        seen="a minority refuses clearly",
+        path=_HOST,
+        old="""\
+            if 2 * self.admission.reachable_voters(replica, within) > voters:
+""",
+        new="""\
+            if 2 * self.admission.reachable_voters(replica, within) >= min(voters, 2):
+""",
+    ),
+    Mutation(
+        name="silent-node-wakes-nobody",
+        area=Area.HOST,
+        mistake="When a node falls silent only the groups that are led here wake: quiet followers"
+        " of the silent node never campaign.",
+        seen="quiet groups: TiKV's hibernate regions",
+        path=_HOST,
+        old="""\
+            if peer in replica.voters:
+                # Only silence of its own leader is a follower's reason to campaign soon.
+""",
+        new="""\
+            if peer in replica.voters and replica.is_leader:
+                # Only silence of its own leader is a follower's reason to campaign soon.
+""",
+    ),
+    Mutation(
+        name="returned-node-hears-nothing",
+        area=Area.HOST,
+        mistake="A node that comes back is not told of quiet leaders.",
+        seen="quiet groups",
+        path=_HOST,
+        old="""\
+                if replica.is_leader and peer in replica.voters:
+                    replica.core.wake()
+                    self._awake[replica.group] = replica
+""",
+        new="""\
+                if replica.is_leader and peer in replica.voters and not replica.core.is_quiet:
+                    replica.core.wake()
+                    self._awake[replica.group] = replica
+""",
+    ),
+    Mutation(
+        name="vanished-caller-stays-counted",
+        area=Area.HOST,
+        mistake="A batch whose caller vanished stays counted as under way: in time none is taken.",
+        seen="in-flight accounting leaks",
+        path="kvstore/rpc/kv_service.py",
+        old="""\
+            await reply.done
+        finally:
+            admission.leave(count, size)
+            if not reply.done.done() or reply.done.cancelled():
+""",
+        new="""\
+            await reply.done
+            admission.leave(count, size)
+        finally:
+            if not reply.done.done() or reply.done.cancelled():
+""",
+    ),
+    Mutation(
+        name="key-of-another-partition-taken",
+        area=Area.HOST,
+        mistake="A command is not checked for keys of another partition: they are never found.",
+        seen="routing by an old map",
+        path="kvstore/rpc/batch.py",
+        old="""\
+        if partition_of_hash(key_hash(key), partitions) != partition:
+""",
+        new="""\
+        if partition_of_hash(key_hash(key), partitions) > partition:
+""",
+    ),
+)

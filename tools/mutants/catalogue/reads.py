@@ -1,0 +1,178 @@
+"""Mistakes in linearizable reads (dissertation 6.4): which round confirms which reads, and when."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from tools.mutants.mutation import Area, Mutation
+
+_LEADER: Final = "cluster/raft/leader.py"
+_READS: Final = "cluster/raft/reads.py"
+_REPLICA: Final = "kvstore/replica/replica.py"
+
+READS: Final = (
+    Mutation(
+        name="read-before-first-commit",
+        area=Area.READS,
+        mistake="A new leader serves reads at its commit index before an entry of its term is"
+        " committed: until then it does not know what others committed.",
+        seen="etcd-io/etcd#7331",
+        path=_LEADER,
+        old="""\
+        if self._reads.has_waiting and log.commit >= self._term_start:
+            self._reads.begin_round(log.commit)
+""",
+        new="""\
+        if self._reads.has_waiting:
+            self._reads.begin_round(log.commit)
+""",
+    ),
+    Mutation(
+        name="read-at-applied-index",
+        area=Area.READS,
+        mistake="A read is served at what the leader had applied when it came, not at what was"
+        " committed.",
+        seen="dissertation 6.4, step 2",
+        path=_LEADER,
+        old="""\
+            self._reads.begin_round(log.commit)
+""",
+        new="""\
+            self._reads.begin_round(log.applied)
+""",
+    ),
+    Mutation(
+        name="any-answer-confirms-reads",
+        area=Area.READS,
+        mistake="The answer to a heartbeat of before confirms the round that is open now.",
+        seen="etcd-io/etcd#20418: a retry confirmed by an answer from before a pause",
+        path=_LEADER,
+        old="""\
+        if response.read_round > progress.read_round:
+            progress.read_round = response.read_round
+            self._confirm_reads()
+""",
+        new="""\
+        if self._reads.open_round > progress.read_round:
+            progress.read_round = self._reads.open_round
+            self._confirm_reads()
+""",
+    ),
+    Mutation(
+        name="reads-join-a-round-under-way",
+        area=Area.READS,
+        mistake="A read that comes while a round is under way is served with it, at its index.",
+        seen="etcd-io/etcd#20418: a context used again",
+        path=_READS,
+        old="""\
+        self.round += 1
+        self._rounds.append((self.round, commit, self._waiting))
+        self._waiting = []
+""",
+        new="""\
+        if self._rounds:
+            self._rounds[-1][2].extend(self._waiting)
+        else:
+            self.round += 1
+            self._rounds.append((self.round, commit, self._waiting))
+        self._waiting = []
+""",
+    ),
+    Mutation(
+        name="reads-in-flight-leak",
+        area=Area.READS,
+        mistake="Of reads confirmed together one is counted off: in time none is taken any more.",
+        seen="in-flight accounting",
+        path=_READS,
+        old="""\
+            self._count -= len(contexts)
+""",
+        new="""\
+            self._count -= 1
+""",
+    ),
+    Mutation(
+        name="read-falls-asleep",
+        area=Area.READS,
+        mistake="A leader falls quiet while reads wait: nobody answers its last heartbeat.",
+        seen="quiet groups: CockroachDB, TiKV",
+        path=_LEADER,
+        old="""\
+        if self._reads or self._read_states or self.transfer_to is not None:
+""",
+        new="""\
+        if self.transfer_to is not None:
+""",
+    ),
+    Mutation(
+        name="read-does-not-wake",
+        area=Area.READS,
+        mistake="A quiet leader takes a read and stays quiet.",
+        seen="quiet groups: CockroachDB, TiKV",
+        path="cluster/raft/core.py",
+        old="""\
+        self._require_leader().read_index(context)
+        if self._state.quiet:
+            self.wake()
+""",
+        new="""\
+        self._require_leader().read_index(context)
+""",
+    ),
+    Mutation(
+        name="half-confirms-reads",
+        area=Area.READS,
+        mistake="A leader counts itself for a round that it has not begun yet.",
+        seen="dissertation 6.4, step 3",
+        path=_LEADER,
+        old="""\
+        confirmed = agreed(self._state.configuration, self._confirmed_by)
+""",
+        new="""\
+        confirmed = max(map(self._confirmed_by, self._progress), default=self._reads.round)
+""",
+    ),
+    Mutation(
+        name="read-context-used-twice",
+        area=Area.READS,
+        mistake="The host asks for all reads under one context: the answer to an old question"
+        " serves the reads of the next.",
+        seen="etcd-io/etcd#20418",
+        path="kvstore/replica/host.py",
+        old="""\
+                replica.ask_waiting_reads(self._next_context)
+                self._next_context += 1
+""",
+        new="""\
+                replica.ask_waiting_reads(self._next_context)
+""",
+    ),
+    Mutation(
+        name="confirmed-read-does-not-wait-for-apply",
+        area=Area.READS,
+        mistake="A read is served once it is confirmed, whether or not its index is applied.",
+        seen="dissertation 6.4, step 4",
+        path=_REPLICA,
+        old="""\
+            self._confirmed_reads.append((state.index, requests))
+""",
+        new="""\
+            self._confirmed_reads.append((self.core.applied, requests))
+""",
+    ),
+    Mutation(
+        name="unconfirmed-reads-forgotten",
+        area=Area.READS,
+        mistake="Reads that wait for their confirmation are not refused when leadership is lost.",
+        seen="etcd-io/etcd#11483, restatedev/restate#2950: reads that the core drops in silence",
+        path=_REPLICA,
+        old="""\
+        for asked in self._asked_reads.values():
+            reads.extend(asked)
+        self._asked_reads.clear()
+""",
+        new="""\
+        self._asked_reads.clear()
+""",
+    ),
+)
