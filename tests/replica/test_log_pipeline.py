@@ -11,7 +11,7 @@ from cluster.raft.messages import Entry, EntryKind
 from cluster.raft.ready import HardState, Ready, Role
 from kvstore.commitlog.commit_log import Position, Record
 from kvstore.replica.log_pipeline import RECORD_BYTES_AIM, WRITE_BYTES_AIM, LogPipeline, Pending
-from kvstore.replica.log_records import RecordKind, decode_entries
+from kvstore.replica.log_records import RecordKind, decode_entries, decode_hard_state
 
 T = TypeVar("T")
 ONE, TWO = GroupId(1), GroupId(2)
@@ -136,6 +136,18 @@ def test_term_and_vote_stand_before_the_entries_of_their_bundle_and_only_when_th
     hard, entries = RecordKind.HARD_STATE, RecordKind.ENTRIES
     kinds = [[record.kind for record in write] for write in bench.log.writes]
     assert kinds == [[hard, entries], [entries], [hard, entries]]
+
+
+def test_a_vote_given_in_a_known_term_is_written() -> None:
+    bench = Bench()
+    bench.pipeline.add(ONE, ready(1, term=4))
+    vote = ready(2)
+    vote.hard_state, vote.must_sync = HardState(Term(4), ReplicaId(2)), True
+    bench.pipeline.add(ONE, vote)
+    bench.pipeline.flush()
+    bench.disk()
+    (records,) = bench.log.writes
+    assert [decode_hard_state(record.payload).vote for record in records] == [1, 2]
 
 
 def test_many_entries_become_records_of_bounded_size_and_none_is_lost() -> None:

@@ -302,14 +302,14 @@ STORAGE: Final = (
     Mutation(
         name="vote-forgotten-at-start",
         area=Area.STORAGE,
-        mistake="A hard state is read back without the vote when it is this term's only change.",
-        seen="mgodave/barge#5, datatechnology/cornerstone#65",
-        path="kvstore/replica/log_records.py",
+        mistake="A replica that starts knows its term and not whom it voted for in it.",
+        seen="mgodave/barge#5, ktoso/akka-raft#56",
+        path="cluster/raft/state.py",
         old="""\
-    return HardState(Term(term), ReplicaId(vote) if vote else None, Index(commit))
+        self.vote = hard_state.vote
 """,
         new="""\
-    return HardState(Term(term), ReplicaId(vote) if vote and commit else None, Index(commit))
+        self.vote: ReplicaId | None = None
 """,
     ),
     Mutation(
