@@ -7,7 +7,7 @@ from cluster.raft.ready import Ready
 from kvstore.replica.log_store import LogStore
 from kvstore.replica.replica import Replica
 from kvstore.replica.requests import ReadRequest, Status
-from tests.raft.solo import Solo
+from tests.raft.solo import ME, Solo
 from tests.replica.world import Answers, World
 
 KEY = b"key"
@@ -32,7 +32,7 @@ class Alone:
     def __init__(self) -> None:
         self.solo = Solo(size=1)
         self.solo.tick()
-        self.replica = Replica(GroupId(1), frozenset({1}), self.solo.raft, LogStore(1), None)
+        self.replica = Replica(GroupId(1), frozenset({ME}), self.solo.raft, LogStore(1), None)
 
     def take(self) -> Ready:
         ready = self.solo.take()
@@ -51,7 +51,6 @@ def test_a_confirmed_read_waits_until_what_was_committed_before_it_is_applied() 
     ready = alone.take()
     assert [entry.index for entry in ready.committed] == [written]
     assert [read.context for read in ready.read_states] == [1]
-    assert not replica.has_readable
+    assert list(replica.readable()) == []
     raft.on_applied(written)
-    assert replica.has_readable
     assert list(replica.readable()) == [request]

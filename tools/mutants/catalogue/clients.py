@@ -140,16 +140,16 @@ CLIENTS: Final = (
 """,
     ),
     Mutation(
-        name="old-map-replaces-new",
+        name="hint-of-another-epoch-followed",
         area=Area.CLIENTS,
-        mistake="A map of the same epoch replaces the one that is known, with what was learned.",
+        mistake="A hint of who leads is followed although that node holds no replica by the map.",
         seen="stale metadata",
-        path="kvstore/client/switchboard.py",
+        path="kvstore/client/routing.py",
         old="""\
-        if routes is None or message.epoch > routes.map.epoch:
+            if route.leader != leader and leader in route.replicas:
 """,
         new="""\
-        if routes is None or message.epoch >= routes.map.epoch:
+            if route.leader != leader:
 """,
     ),
 )

@@ -56,6 +56,19 @@ ELECTIONS: Final = (
 """,
     ),
     Mutation(
+        name="vote-forgotten-at-start",
+        area=Area.ELECTIONS,
+        mistake="A replica that starts knows its term and not whom it voted for in it.",
+        seen="mgodave/barge#5, ktoso/akka-raft#56",
+        path=_STATE,
+        old="""\
+        self.vote = hard_state.vote
+""",
+        new="""\
+        self.vote: ReplicaId | None = None
+""",
+    ),
+    Mutation(
         name="step-down-clears-vote",
         area=Area.ELECTIONS,
         mistake="Who becomes a follower in the same term forgets its vote, and may give another.",

@@ -68,6 +68,21 @@ PARTITIONING: Final = (
 """,
     ),
     Mutation(
+        name="second-bootstrap-counts",
+        area=Area.PARTITIONING,
+        mistake="A second first map of the same cluster replaces the one it began with.",
+        seen="several nodes propose the same: the first one counts",
+        path="cluster/partition/meta.py",
+        old="""\
+    if state is not None:
+        reason = f"cluster {state.cluster_id} has already begun"
+""",
+        new="""\
+    if state is not None and state.cluster_id != command.map.cluster_id:
+        reason = f"cluster {state.cluster_id} has already begun"
+""",
+    ),
+    Mutation(
         name="identity-of-a-wiped-node-kept",
         area=Area.PARTITIONING,
         mistake="A data directory takes over another replica id: who lost its log votes again"

@@ -300,19 +300,6 @@ STORAGE: Final = (
 """,
     ),
     Mutation(
-        name="vote-forgotten-at-start",
-        area=Area.STORAGE,
-        mistake="A replica that starts knows its term and not whom it voted for in it.",
-        seen="mgodave/barge#5, ktoso/akka-raft#56",
-        path="cluster/raft/state.py",
-        old="""\
-        self.vote = hard_state.vote
-""",
-        new="""\
-        self.vote: ReplicaId | None = None
-""",
-    ),
-    Mutation(
         name="replaced-entries-recovered",
         area=Area.STORAGE,
         mistake="A start keeps the end of a log that a later record replaced by fewer entries.",

@@ -1,0 +1,73 @@
+"""`Batch` calls on a real host: what is taken, and what is left of a call whose caller is gone."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import cast
+
+import pytest
+
+from cluster.ids import NodeId, PartitionId, ReplicaId
+from kvstore.codec.command import OperationKind, encode_command
+from kvstore.generated.kvstore.v1 import kv_pb2 as pb
+from kvstore.replica.admission import AdmissionLimits
+from kvstore.replica.requests import Status
+from kvstore.rpc.batch import BatchReply, Sections
+from kvstore.rpc.kv_service import Context, KVService, Router
+from kvstore.rpc.node_view import NodeView
+from tests.replica.world import LONG_TICKS, World
+
+ME = ReplicaId(1)
+KEY = b"key"
+
+
+class Call:
+    """As much of a gRPC context as an answer needs."""
+
+    def time_remaining(self) -> float:
+        return 30.0
+
+
+@pytest.fixture
+def world() -> World:
+    """A node alone, which leads everything."""
+    world = World(size=1)
+    world.until(world.serves)
+    return world
+
+
+def view_of(world: World) -> NodeView:
+    return NodeView(world.members[ME].host, NodeId("n1"), ME, "1", lambda: 0.0, lambda: 0)
+
+
+def write_to(partition: PartitionId) -> pb.BatchRequest:
+    command = encode_command(bytes((OperationKind.PUT,)), [KEY], [b"value"])
+    return pb.BatchRequest(
+        partition_ids=[partition], kinds=[pb.SECTION_KIND_WRITE], bodies=[command]
+    )
+
+
+async def test_a_key_is_taken_only_by_its_own_partition(world: World) -> None:
+    sections = Sections(view_of(world))
+    for partition in map(PartitionId, range(world.partitions)):
+        reply = BatchReply(asyncio.get_running_loop().create_future(), 1)
+        sections.enter(write_to(partition), reply, LONG_TICKS)
+        world.run()
+        (answer,) = reply.answers
+        assert answer is not None
+        own = partition == world.partition_of(KEY)
+        assert answer.status is (Status.OK if own else Status.INVALID)
+
+
+async def test_a_call_whose_caller_is_gone_does_not_stay_counted(world: World) -> None:
+    service = KVService(view_of(world), cast("Router", None), tick_ms=50)
+    request = write_to(world.partition_of(KEY))
+    call = asyncio.create_task(service.batch(request, cast("Context", Call())))
+    await asyncio.sleep(0)
+    admission = world.members[ME].host.admission
+    everything = AdmissionLimits().requests_max
+    assert admission.enter(everything, 0) is not None, "the call is under way"
+    call.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await call
+    assert admission.enter(everything, 0) is None
