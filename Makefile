@@ -12,8 +12,11 @@ FROM ?= 0
 JOBS ?= 2
 PROFILE ?= everything
 
+# Fewer mutants or checks: make mutants MUTANTS='--only commit-moves-back --units'
+MUTANTS ?=
+
 .DEFAULT_GOAL := help
-.PHONY: help environment demo test chaos simulate check format proto clean
+.PHONY: help environment demo test chaos simulate mutants check format proto clean
 
 help: ## Say what there is to make
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,6 +48,9 @@ chaos: $(READY_DEV) ## Kill real nodes for many rounds, and print what that took
 
 simulate: $(READY) ## Run clusters in simulation, with faults (SEEDS=, FROM=, PROFILE=, JOBS=)
 	$(BIN)/kvstore simulate --seeds $(SEEDS) --from $(FROM) --profile $(PROFILE) --jobs $(JOBS)
+
+mutants: $(READY_DEV) ## Plant known mistakes and say which check finds each (an hour)
+	$(BIN)/python -m tools.mutants $(MUTANTS)
 
 check: $(READY_DEV) ## Lint, types, import rules, generated code (seconds)
 	$(BIN)/ruff check .

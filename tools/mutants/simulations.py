@@ -62,6 +62,7 @@ class SeededTest:
 
 SIMULATIONS: Final[dict[str, Callable[[], Simulation]]] = {
     "group": lambda: SeededTest("tests.raft.test_simulation", "check"),
+    "adversary": lambda: SeededTest("tests.raft.test_adversary", "check"),
     "host": lambda: SeededTest(
         "tests.replica.test_host_under_faults",
         "test_acknowledged_writes_stay_and_reads_are_linearizable",

@@ -37,11 +37,11 @@ UNIT_SUITES: Final[dict[Area, tuple[str, ...]]] = {
 """The rooms concerned. The simulations among them are tried by themselves."""
 
 SEEDED: Final[dict[Area, tuple[str, ...]]] = {
-    Area.ELECTIONS: ("group", "host"),
-    Area.REPLICATION: ("group", "host"),
-    Area.READS: ("group", "host"),
-    Area.MEMBERSHIP: ("group", "host"),
-    Area.SNAPSHOTS: ("group", "host"),
+    Area.ELECTIONS: ("group", "adversary", "host"),
+    Area.REPLICATION: ("group", "adversary", "host"),
+    Area.READS: ("group", "adversary", "host"),
+    Area.MEMBERSHIP: ("group", "adversary", "host"),
+    Area.SNAPSHOTS: ("group", "adversary", "host"),
     Area.STORAGE: ("host",),
     Area.STATE_MACHINE: ("host",),
     Area.HOST: ("host",),
@@ -52,6 +52,7 @@ SEEDED: Final[dict[Area, tuple[str, ...]]] = {
 
 SIMULATION_TESTS: Final = (
     "tests/raft/test_simulation.py",
+    "tests/raft/test_adversary.py",
     "tests/replica/test_host_under_faults.py",
 )
 TEST_S_MAX: Final = 60
