@@ -7,7 +7,7 @@ import pytest
 from cluster.ids import Index
 from cluster.raft import AppendResponse, MemoryLogStorage, RaftConfig, TimeoutNow, TooManyReads
 from cluster.raft.log import RaftLog
-from tests.raft.solo import ME, THREE, TWO, Solo, entry, indexes, log_of, only
+from tests.raft.solo import ME, THREE, TWO, Solo, configuration, entry, indexes, log_of, only
 
 
 def leader(config: RaftConfig | None = None) -> Solo:
@@ -67,7 +67,7 @@ def test_entries_that_a_bound_cuts_short_are_not_followed_by_later_ones(
     """Three of two bytes are with the host, two that are empty are not yet handed out."""
     storage = MemoryLogStorage()
     storage.append(log_of([1, 1, 1], data=b"xx"))
-    log = RaftLog(storage, commit=Index(0), applied=Index(0))
+    log = RaftLog(storage, commit=Index(0), applied=Index(0), configuration=configuration(3))
     for index in (4, 5):
         log.append(entry(index, 1))
     assert indexes(log.entries(1, bytes_max)) == expected

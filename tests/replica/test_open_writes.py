@@ -7,7 +7,7 @@ from cluster.raft.messages import Message
 from kvstore.replica.log_store import LogStore
 from kvstore.replica.replica import Replica
 from kvstore.replica.requests import Status, WriteRequest
-from tests.raft.solo import ME, THREE, TWO, Solo
+from tests.raft.solo import THREE, TWO, Solo
 from tests.replica.world import RAFT, Answers, World
 
 KEY = b"key"
@@ -32,9 +32,7 @@ class Leader:
 
     def __init__(self) -> None:
         self.solo = Solo()
-        self.replica = Replica(
-            GroupId(1), frozenset({ME, TWO, THREE}), self.solo.raft, LogStore(1), None
-        )
+        self.replica = Replica(GroupId(1), self.solo.raft, LogStore(1), None)
         self.lead()
 
     def lead(self) -> None:

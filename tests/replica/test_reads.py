@@ -7,7 +7,7 @@ from cluster.raft.ready import Ready
 from kvstore.replica.log_store import LogStore
 from kvstore.replica.replica import Replica
 from kvstore.replica.requests import ReadRequest, Status
-from tests.raft.solo import ME, Solo
+from tests.raft.solo import Solo
 from tests.replica.world import Answers, World
 
 KEY = b"key"
@@ -32,7 +32,7 @@ class Alone:
     def __init__(self) -> None:
         self.solo = Solo(size=1)
         self.solo.tick()
-        self.replica = Replica(GroupId(1), frozenset({ME}), self.solo.raft, LogStore(1), None)
+        self.replica = Replica(GroupId(1), self.solo.raft, LogStore(1), None)
 
     def take(self) -> Ready:
         ready = self.solo.take()

@@ -6,19 +6,33 @@ from typing import Final
 
 from tools.mutants.catalogue.clients import CLIENTS
 from tools.mutants.catalogue.elections import ELECTIONS
+from tools.mutants.catalogue.flow import FLOW
 from tools.mutants.catalogue.host import HOST
+from tools.mutants.catalogue.joint import JOINT
+from tools.mutants.catalogue.leases import LEASES
+from tools.mutants.catalogue.log_store import LOG_STORE
+from tools.mutants.catalogue.membership import MEMBERSHIP
 from tools.mutants.catalogue.partitioning import PARTITIONING
+from tools.mutants.catalogue.quiet import QUIET
 from tools.mutants.catalogue.reads import READS
 from tools.mutants.catalogue.replication import REPLICATION
+from tools.mutants.catalogue.snapshots import SNAPSHOTS
 from tools.mutants.catalogue.state_machine import STATE_MACHINE
 from tools.mutants.catalogue.storage import STORAGE
 from tools.mutants.mutation import Mutation, PlantingError
 
 CATALOGUE: Final[tuple[Mutation, ...]] = (
     *ELECTIONS,
+    *QUIET,
     *REPLICATION,
+    *FLOW,
     *READS,
+    *LEASES,
+    *MEMBERSHIP,
+    *JOINT,
+    *SNAPSHOTS,
     *STORAGE,
+    *LOG_STORE,
     *STATE_MACHINE,
     *HOST,
     *CLIENTS,

@@ -7,6 +7,7 @@ from typing import Final
 from tools.mutants.mutation import Area, Mutation
 
 _CORE: Final = "cluster/raft/core.py"
+_ROLES: Final = "cluster/raft/roles.py"
 _VOTER: Final = "cluster/raft/voter.py"
 _STATE: Final = "cluster/raft/state.py"
 
@@ -16,7 +17,7 @@ ELECTIONS: Final = (
         area=Area.ELECTIONS,
         mistake="A candidate counts a vote that was given to it in an earlier term.",
         seen="eliben/raft#27: a reply is compared with a term remembered from before",
-        path=_CORE,
+        path=_ROLES,
         old="""\
             current = response.term == state.term and response.pre_vote == is_pre_vote
 """,
@@ -29,7 +30,7 @@ ELECTIONS: Final = (
         area=Area.ELECTIONS,
         mistake="A pre-candidate counts an answer to a pre-vote of a campaign that is over.",
         seen="dissertation 9.6; a grant repeats the term it was asked for, so that it can be told",
-        path=_CORE,
+        path=_ROLES,
         old="""\
             current = is_pre_vote and response.term == state.term + 1
 """,
@@ -73,7 +74,7 @@ ELECTIONS: Final = (
         area=Area.ELECTIONS,
         mistake="Who becomes a follower in the same term forgets its vote, and may give another.",
         seen="microsoft/CCF#8094",
-        path=_CORE,
+        path=_ROLES,
         old="""\
         if term > state.term:
             state.set_vote(term, None)
@@ -103,7 +104,7 @@ ELECTIONS: Final = (
         area=Area.ELECTIONS,
         mistake="A pre-candidate still names the leader it gave up, and so votes for nobody.",
         seen="etcd-io/etcd#8334",
-        path=_CORE,
+        path=_ROLES,
         old="""\
         state.set_leader(Role.PRE_CANDIDATE, None)
 """,
@@ -116,7 +117,7 @@ ELECTIONS: Final = (
         area=Area.ELECTIONS,
         mistake="A candidate goes on with the votes of its pre-candidacy and leads without any.",
         seen="etcd-io/etcd#8346: votes of one campaign counted in the next",
-        path=_CORE,
+        path=_ROLES,
         old="""\
         self._candidate = Candidate(state)
         self._settle(self._candidate.ask(handover=handover))
@@ -161,12 +162,10 @@ ELECTIONS: Final = (
         seen="dissertation 6.4.1, 9.6: disruptive servers",
         path=_VOTER,
         old="""\
-    if state.role is Role.LEADER:
-        return True
+    if state.role is Role.LEADER or state.is_bound_against(request.sender):
 """,
         new="""\
-    if state.role is Role.LEADER:
-        return False
+    if state.is_bound_against(request.sender):
 """,
     ),
     Mutation(
@@ -175,13 +174,13 @@ ELECTIONS: Final = (
         mistake="A follower counts from its own campaign, not from its leader's last word, for how"
         " long it protects that leader.",
         seen="dissertation 9.6",
-        path=_CORE,
+        path=_ROLES,
         old="""\
-            self._become_follower(term, leader)
+            self.become_follower(term, leader)
         state.timer.restart()
 """,
         new="""\
-            self._become_follower(term, leader)
+            self.become_follower(term, leader)
             state.timer.restart()
 """,
     ),
@@ -207,10 +206,10 @@ ELECTIONS: Final = (
         seen="etcd-io/raft, TestFreeStuckCandidateWithCheckQuorum: terms do not fall",
         path=_CORE,
         old="""\
-        if isinstance(message, (AppendRequest, HeartbeatRequest)):
+        if isinstance(message, (AppendRequest, HeartbeatRequest, SnapshotRequest)):
 """,
         new="""\
-        if isinstance(message, AppendRequest):
+        if isinstance(message, (AppendRequest, SnapshotRequest)):
 """,
     ),
     Mutation(
@@ -245,7 +244,7 @@ ELECTIONS: Final = (
         mistake="Campaigns begin with the timeout of the last one: who split a vote once splits"
         " every vote.",
         seen="dissertation 3.4: each candidate restarts its randomized timeout",
-        path=_CORE,
+        path=_ROLES,
         old="""\
         state = self._state
         state.timer.redraw()
@@ -262,69 +261,13 @@ ELECTIONS: Final = (
         area=Area.ELECTIONS,
         mistake="Who has just voted may campaign right away against the candidate it voted for.",
         seen="dissertation 3.4: election timeout without granting a vote",
-        path=_CORE,
+        path=_ROLES,
         old="""\
                 state.set_vote(state.term, request.sender)
             state.timer.restart()
 """,
         new="""\
                 state.set_vote(state.term, request.sender)
-""",
-    ),
-    Mutation(
-        name="vote-request-does-not-wake",
-        area=Area.ELECTIONS,
-        mistake="Only appends wake a quiet replica: a follower that missed the last heartbeat"
-        " campaigns at a quiet leader, is refused, and stays without a leader.",
-        seen="quiet groups: CockroachDB, TiKV",
-        path=_CORE,
-        old="""\
-        if state.quiet and not (term == state.term and isinstance(message, HeartbeatResponse)):
-""",
-        new="""\
-        if state.quiet and isinstance(message, AppendRequest):
-""",
-    ),
-    Mutation(
-        name="quiet-leader-trusts-old-contacts",
-        area=Area.ELECTIONS,
-        mistake="A leader that wakes counts what it heard before it fell quiet as heard lately.",
-        seen="dissertation 6.2; a pause is not a sign of life",
-        path="cluster/raft/leader.py",
-        old="""\
-        self._now += self._state.config.election_ticks_min
-        self._grace_until = self._now + self._state.config.election_ticks_min
-""",
-        new="""\
-        self._grace_until = self._now + self._state.config.election_ticks_min
-""",
-    ),
-    Mutation(
-        name="follower-falls-quiet-behind",
-        area=Area.ELECTIONS,
-        mistake="A follower falls quiet on its leader's word, though it lacks what was committed.",
-        seen="quiet groups: CockroachDB, TiKV",
-        path="cluster/raft/follower.py",
-        old="""\
-        if request.fall_quiet and log.commit == log.last_index == request.commit:
-""",
-        new="""\
-        if request.fall_quiet:
-""",
-    ),
-    Mutation(
-        name="leader-falls-quiet-alone",
-        area=Area.ELECTIONS,
-        mistake="A leader falls quiet although a peer that has all entries was not heard of late.",
-        seen="quiet groups: CockroachDB, TiKV",
-        path="cluster/raft/leader.py",
-        old="""\
-            progress.match == last and self.is_active(peer)
-            for peer, progress in self._progress.items()
-""",
-        new="""\
-            progress.match == last
-            for progress in self._progress.values()
 """,
     ),
 )

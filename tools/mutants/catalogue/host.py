@@ -102,14 +102,15 @@ HOST: Final = (
     Mutation(
         name="proposed-without-a-majority",
         area=Area.HOST,
-        mistake="Writes are proposed with nobody within reach: their outcome becomes unknown.",
+        mistake="Writes are proposed long after a majority was last heard: their outcome becomes"
+        " unknown.",
         seen="a minority refuses clearly",
         path=_HOST,
         old="""\
-            if 2 * self.admission.reachable_voters(replica, within) > voters:
+            if self.admission.reaches_majority(replica, within):
 """,
         new="""\
-            if 2 * self.admission.reachable_voters(replica, within) >= min(voters, 2):
+            if self.admission.reaches_majority(replica, 2 * within):
 """,
     ),
     Mutation(
@@ -120,11 +121,11 @@ HOST: Final = (
         seen="quiet groups: TiKV's hibernate regions",
         path=_HOST,
         old="""\
-            if peer in replica.voters:
+            if peer in replica.members:
                 # Only silence of its own leader is a follower's reason to campaign soon.
 """,
         new="""\
-            if peer in replica.voters and replica.is_leader:
+            if peer in replica.members and replica.is_leader:
                 # Only silence of its own leader is a follower's reason to campaign soon.
 """,
     ),
@@ -135,14 +136,10 @@ HOST: Final = (
         seen="quiet groups",
         path=_HOST,
         old="""\
-                if replica.is_leader and peer in replica.voters:
-                    replica.core.wake()
-                    self._awake[replica.group] = replica
+                if replica.is_leader and peer in replica.members:
 """,
         new="""\
-                if replica.is_leader and peer in replica.voters and not replica.core.is_quiet:
-                    replica.core.wake()
-                    self._awake[replica.group] = replica
+                if replica.is_leader and peer in replica.members and not replica.core.is_quiet:
 """,
     ),
     Mutation(

@@ -8,6 +8,7 @@ from tools.mutants.mutation import Area, Mutation
 
 _LEADER: Final = "cluster/raft/leader.py"
 _READS: Final = "cluster/raft/reads.py"
+_SERVICE: Final = "cluster/raft/read_service.py"
 _REPLICA: Final = "kvstore/replica/replica.py"
 
 READS: Final = (
@@ -17,14 +18,12 @@ READS: Final = (
         mistake="A new leader serves reads at its commit index before an entry of its term is"
         " committed: until then it does not know what others committed.",
         seen="etcd-io/etcd#7331",
-        path=_LEADER,
+        path=_SERVICE,
         old="""\
-        if self._reads.has_waiting and log.commit >= self._term_start:
-            self._reads.begin_round(log.commit)
+        return self._reads.has_waiting and self._state.log.commit >= self._term_start
 """,
         new="""\
-        if self._reads.has_waiting:
-            self._reads.begin_round(log.commit)
+        return self._reads.has_waiting
 """,
     ),
     Mutation(
@@ -33,12 +32,12 @@ READS: Final = (
         mistake="A read is served at what the leader had applied when it came, not at what was"
         " committed.",
         seen="dissertation 6.4, step 2",
-        path=_LEADER,
+        path=_SERVICE,
         old="""\
-            self._reads.begin_round(log.commit)
+        self._reads.begin_round(self._state.log.commit)
 """,
         new="""\
-            self._reads.begin_round(log.applied)
+        self._reads.begin_round(self._state.log.applied)
 """,
     ),
     Mutation(
@@ -46,16 +45,14 @@ READS: Final = (
         area=Area.READS,
         mistake="The answer to a heartbeat of before confirms the round that is open now.",
         seen="etcd-io/etcd#20418: a retry confirmed by an answer from before a pause",
-        path=_LEADER,
+        path=_SERVICE,
         old="""\
-        if response.read_round > progress.read_round:
-            progress.read_round = response.read_round
-            self._confirm_reads()
+        if read_round > progress.read_round:
+            progress.read_round = read_round
 """,
         new="""\
-        if self._reads.open_round > progress.read_round:
-            progress.read_round = self._reads.open_round
-            self._confirm_reads()
+        if read_round > progress.read_round or self._reads.open_round > progress.read_round:
+            progress.read_round = self._reads.round
 """,
     ),
     Mutation(
@@ -98,10 +95,10 @@ READS: Final = (
         seen="quiet groups: CockroachDB, TiKV",
         path=_LEADER,
         old="""\
-        if self._reads or self._read_states or self.transfer_to is not None:
+        if not self._reads.is_idle() or self._transfer.to is not None:
 """,
         new="""\
-        if self.transfer_to is not None:
+        if self._transfer.to is not None:
 """,
     ),
     Mutation(
@@ -111,12 +108,12 @@ READS: Final = (
         seen="quiet groups: CockroachDB, TiKV",
         path="cluster/raft/core.py",
         old="""\
-        self._require_leader().read_index(context)
+        self._require_leader().read_index(context, now_us)
         if self._state.quiet:
             self.wake()
 """,
         new="""\
-        self._require_leader().read_index(context)
+        self._require_leader().read_index(context, now_us)
 """,
     ),
     Mutation(
@@ -124,7 +121,7 @@ READS: Final = (
         area=Area.READS,
         mistake="A leader counts itself for a round that it has not begun yet.",
         seen="dissertation 6.4, step 3",
-        path=_LEADER,
+        path=_SERVICE,
         old="""\
         confirmed = agreed(self._state.configuration, self._confirmed_by)
 """,

@@ -88,7 +88,7 @@ REPLICATION: Final = (
         area=Area.REPLICATION,
         mistake="A heartbeat carries the leader's commit index whatever the follower has.",
         seen="cockroachdb/cockroach#122100: capped at match, lest the follower stop",
-        path=_LEADER,
+        path="cluster/raft/replication.py",
         old="""\
             known = Index(min(commit, progress.match))
 """,
@@ -202,145 +202,18 @@ REPLICATION: Final = (
         new="",
     ),
     Mutation(
-        name="entries-with-a-gap",
-        area=Area.REPLICATION,
-        mistake="Entries not yet handed out are appended to stored ones that a bound cut short.",
-        seen="etcd-io/etcd#10063: pages of entries that were cut in two places",
-        path=_LOG,
-        old="""\
-        if not self._unstable or stored[-1].index + 1 < self._offset:
-""",
-        new="""\
-        if not self._unstable:
-""",
-    ),
-    Mutation(
-        name="window-keeps-last-message",
-        area=Area.REPLICATION,
-        mistake="An acknowledgement frees the requests below it and not its own: the window fills.",
-        seen="in-flight accounting of etcd-io/raft (Inflights.FreeLE)",
-        path=_PROGRESS,
-        old="""\
-        while window and window[0][0] <= index:
-""",
-        new="""\
-        while window and window[0][0] < index:
-""",
-    ),
-    Mutation(
-        name="window-keeps-rejected-bytes",
-        area=Area.REPLICATION,
-        mistake="After a rejection the window is empty and its bytes are not: it leaks away.",
-        seen="in-flight accounting",
-        path=_PROGRESS,
-        old="""\
-        self._window.clear()
-        self._window_bytes = 0
-        return True
-""",
-        new="""\
-        self._window.clear()
-        return True
-""",
-    ),
-    Mutation(
-        name="uncommitted-bytes-leak",
-        area=Area.REPLICATION,
-        mistake="Of entries committed at once only the last is taken off the uncommitted bytes.",
-        seen="in-flight accounting of etcd-io/raft (uncommittedSize)",
-        path=_LEADER,
-        old="""\
-                [len(entry.data) for entry in committed if entry.index >= term_start]
-""",
-        new="""\
-                [len(entry.data) for entry in committed[-1:] if entry.index >= term_start]
-""",
-    ),
-    Mutation(
-        name="lost-appends-not-found",
-        area=Area.REPLICATION,
-        mistake="A follower that answers heartbeats is not asked again for what was lost on its"
-        " way, once entries flow to it.",
-        seen="etcd-io/etcd#7042, etcd-io/raft#52",
-        path=_PROGRESS,
-        old="""\
-        if self.match < last_index:  # always so while probing
-""",
-        new="""\
-        if self.match < last_index and self.state is ProgressState.PROBE:
-""",
-    ),
-    Mutation(
         name="half-commits",
         area=Area.REPLICATION,
         mistake="In a group of even size an entry is committed that half of it has.",
         seen="dissertation 3.5",
         path="cluster/raft/quorum.py",
         old="""\
-    return values[(len(values) - 1) // 2]
+    values = sorted(map(reached, electorate.voters))
+    value = values[(len(values) - 1) // 2]
 """,
         new="""\
-    return values[len(values) // 2]
-""",
-    ),
-    Mutation(
-        name="transfer-before-caught-up",
-        area=Area.REPLICATION,
-        mistake="Leadership is handed over as soon as the target has what is committed.",
-        seen="dissertation 3.10: the prior leader sends all it has",
-        path=_LEADER,
-        old="""\
-        if self._progress[to].match == state.log.last_index:
-""",
-        new="""\
-        if self._progress[to].match >= state.log.commit:
-""",
-    ),
-    Mutation(
-        name="second-transfer-never-begins",
-        area=Area.REPLICATION,
-        mistake="After a transfer that was given up the next one is thought to be under way.",
-        seen="dissertation 3.10: after an election timeout the prior leader resumes",
-        path=_LEADER,
-        old="""\
-        self._transfer_elapsed = 0
-        self._transfer_sent = False
-        self._continue_transfer()
-""",
-        new="""\
-        self._transfer_elapsed = 0
-        self._continue_transfer()
-""",
-    ),
-    Mutation(
-        name="second-transfer-given-up-at-once",
-        area=Area.REPLICATION,
-        mistake="A transfer is given up by the time that passed in the one before it.",
-        seen="dissertation 3.10",
-        path=_LEADER,
-        old="""\
-        self._transfer_elapsed = 0
-        self._transfer_sent = False
-        self._continue_transfer()
-""",
-        new="""\
-        self._transfer_sent = False
-        self._continue_transfer()
-""",
-    ),
-    Mutation(
-        name="proposals-during-transfer",
-        area=Area.REPLICATION,
-        mistake="A leader takes proposals while it hands over: the target may never catch up.",
-        seen="dissertation 3.10: it stops accepting new client requests",
-        path=_LEADER,
-        old="""\
-        if self.transfer_to is not None:
-            raise TransferInProgress(f"leadership is being handed to replica {self.transfer_to}")
-        state = self._state
-""",
-        new="""\
-        state = self._state
+    values = sorted(map(reached, electorate.voters))
+    value = values[len(values) // 2]
 """,
     ),
 )

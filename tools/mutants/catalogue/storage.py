@@ -11,8 +11,6 @@ _LOG: Final = "kvstore/commitlog/commit_log.py"
 _READER: Final = "kvstore/commitlog/log_reader.py"
 _RECOVERY: Final = "kvstore/commitlog/recovery.py"
 _WRITER: Final = "kvstore/commitlog/log_writer.py"
-_PIPELINE: Final = "kvstore/replica/log_pipeline.py"
-_STORE: Final = "kvstore/replica/log_store.py"
 
 _FSYNC: Final = "Rebello et al., Can Applications Recover from fsync Failures?, ATC '20"
 _RECOVER: Final = "Alagappan et al., Protocol-Aware Recovery, FAST '18"
@@ -56,11 +54,11 @@ STORAGE: Final = (
         seen=_FSYNC,
         path=_LOG,
         old="""\
-            self._failure = problem
-            raise CommitLogFailed(
+        self._failure = problem
+        return CommitLogFailed(f"a write to the commit log in {self._folder} failed: {problem}")
 """,
         new="""\
-            raise CommitLogFailed(
+        return CommitLogFailed(f"a write to the commit log in {self._folder} failed: {problem}")
 """,
     ),
     Mutation(
@@ -84,11 +82,10 @@ STORAGE: Final = (
         seen="LevelDB, RocksDB: what a crash left behind the end comes back after the next one",
         path=_LOG,
         old="""\
-            writer.cut()
-            self._bytes_on_disk -= size - writer.end
+        if not recovered.tail.is_blank:
 """,
         new="""\
-            self._bytes_on_disk -= 0
+        if recovered.tail.proof is not None:
 """,
     ),
     Mutation(
@@ -103,8 +100,8 @@ STORAGE: Final = (
             remaining = header.remaining
             if remaining:
                 continue
-            for record, position in held:
-                visit(record, position)
+            for record, where in held:
+                visit(record, where)
 """,
         new="""\
             held.append((Record(header.group, header.kind, payload), position))
@@ -136,10 +133,10 @@ STORAGE: Final = (
         seen=_RECOVER,
         path=_READER,
         old="""\
-                if header is not None and header.synced_batch >= missing:
+                if header.synced_batch >= missing:
 """,
         new="""\
-                if header is not None and header.synced_batch > missing:
+                if header.synced_batch > missing:
 """,
     ),
     Mutation(
@@ -203,11 +200,11 @@ STORAGE: Final = (
         seen="ext4 and the rename without fsync; LevelDB's CURRENT file",
         path=_WRITER,
         old="""\
-    file.pwritev((encode_segment_header(header), *parts), 0)
-    file.sync()
+        file.pwritev((encode_segment_header(header), *parts), 0)
+        file.sync()
 """,
         new="""\
-    file.pwritev((encode_segment_header(header), *parts), 0)
+        file.pwritev((encode_segment_header(header), *parts), 0)
 """,
     ),
     Mutation(
@@ -218,11 +215,11 @@ STORAGE: Final = (
         seen="Pillai et al., All File Systems Are Not Created Equal, OSDI '14",
         path=_WRITER,
         old="""\
-        files.rename(unfinished, posixpath.join(folder, segment_name(header.segment)))
-        files.sync_folder(folder)
+    files.rename(spare.path, posixpath.join(folder, segment_name(segment)))
+    files.sync_folder(folder)
 """,
         new="""\
-        files.rename(unfinished, posixpath.join(folder, segment_name(header.segment)))
+    files.rename(spare.path, posixpath.join(folder, segment_name(segment)))
 """,
     ),
     Mutation(
@@ -234,10 +231,12 @@ STORAGE: Final = (
         old="""\
         if self._unsynced:
             self._sync()
-        previous = self._writer
+        try:
+            self._make_segment(needed)
 """,
         new="""\
-        previous = self._writer
+        try:
+            self._make_segment(needed)
 """,
     ),
     Mutation(
@@ -246,14 +245,15 @@ STORAGE: Final = (
         mistake="A segment that found no room on the disk counts as part of the log: the next"
         " start misses it and calls that corruption.",
         seen="disk full corrupts the log",
-        path=_LOG,
+        path="kvstore/commitlog/segment_store.py",
         old="""\
-        self._writer = make_segment(self._files, self._folder, header, capacity, checkpoint)
-        self._headers[number] = header
+        with self._removed_on_failure(spare.path, capacity):
+            writer = fill_spare(self._files, spare, header, checkpoint)
 """,
         new="""\
-        self._headers[number] = header
-        self._writer = make_segment(self._files, self._folder, header, capacity, checkpoint)
+        self.headers = {**self.headers, number: header}
+        with self._removed_on_failure(spare.path, capacity):
+            writer = fill_spare(self._files, spare, header, checkpoint)
 """,
     ),
     Mutation(
@@ -264,109 +264,64 @@ STORAGE: Final = (
         seen=_RECOVER,
         path=_LOG,
         old="""\
-        positions = writer.append(records, self._next_batch, self._unsynced)
+        positions = self._active().append(records, self._next_batch, self._unsynced)
 """,
         new="""\
-        positions = writer.append(records, self._next_batch, 0)
+        positions = self._active().append(records, self._next_batch, 0)
 """,
     ),
     Mutation(
-        name="vote-of-same-term-not-written",
+        name="missing-last-segment-not-missed",
         area=Area.STORAGE,
-        mistake="The pipeline writes a hard state only when the term changed, not for the vote.",
-        seen="hashicorp/raft#661: two steps",
-        path=_PIPELINE,
-        old="""\
-            vote = (hard_state.term, hard_state.vote)
-            if self._votes.get(group) != vote:
-""",
-        new="""\
-            vote = (hard_state.term, hard_state.vote)
-            if self._votes.get(group, (None, None))[0] != hard_state.term:
-""",
-    ),
-    Mutation(
-        name="empty-bundle-overtakes",
-        area=Area.STORAGE,
-        mistake="A bundle with nothing to write counts as persisted before those under way: its"
-        " number confirms them too.",
-        seen="etcd-io/raft#8: answers of the log thread come in order",
-        path=_PIPELINE,
-        old="""\
-        if not ready.must_sync and not self._unsettled.get(group):
-""",
-        new="""\
-        if not ready.must_sync:
-""",
-    ),
-    Mutation(
-        name="replaced-entries-recovered",
-        area=Area.STORAGE,
-        mistake="A start keeps the end of a log that a later record replaced by fewer entries.",
-        seen="dissertation 3.5: delete the existing entry and all that follow it",
-        path=_STORE,
-        old="""\
-        self._cut(first)
-        for offset, term in enumerate(terms):
-""",
-        new="""\
-        for offset, term in enumerate(terms):
-""",
-    ),
-    Mutation(
-        name="gap-in-log-recovered",
-        area=Area.STORAGE,
-        mistake="A start accepts a group's log in which entries are missing.",
+        mistake="A log whose last file is gone ends, in silence, with the file before it.",
         seen=_RECOVER,
-        path=_STORE,
+        path=_RECOVERY,
         old="""\
-        if first > self._last_index + 1:
-            raise CorruptionError(
+        if walk.is_sealed:
 """,
         new="""\
-        if first > self._last_index + 1 and not self._last_index:
-            raise CorruptionError(
+        if walk.is_sealed and not walk.records:
 """,
     ),
     Mutation(
-        name="replaced-run-takes-its-place",
+        name="checkpoint-only-with-releases",
         area=Area.STORAGE,
-        mistake="The end of a write of entries that were replaced meanwhile says where the new"
-        " ones stand.",
-        seen="cockroachdb/cockroach#124440: the ABA problem of asynchronous log writes",
-        path=_STORE,
+        mistake="A segment repeats the hard states only when others go with it; when those go later"
+        " that hold them, term and vote are lost.",
+        seen="dissertation figure 3.1; compaction of what is still needed",
+        path=_LOG,
         old="""\
-        if first <= self._last_index and self.term(first) == entries[0].term:
+        checkpoint = list(self._sticky.values())
 """,
         new="""\
-        if first <= self._last_index:
+        checkpoint = list(self._sticky.values()) if self._store.can_release else []
 """,
     ),
     Mutation(
-        name="forgotten-before-on-disk",
+        name="released-before-the-next-is-named",
         area=Area.STORAGE,
-        mistake="Entries leave the memory when they are applied, before their place on disk is"
-        " known.",
-        seen="cockroachdb/cockroach#122438",
-        path=_STORE,
+        mistake="Segments that were released stay part of the log by the next one's header, though"
+        " their files go: the next start misses them.",
+        seen="compaction that races with recovery",
+        path="kvstore/commitlog/segment_store.py",
         old="""\
-        keep_from = min(applied + 1, self._runs.last_first)
+            oldest_segment=max(self.oldest_needed, min(self.headers, default=number)),
 """,
         new="""\
-        keep_from = applied + 1
+            oldest_segment=min(self.headers, default=number),
 """,
     ),
     Mutation(
-        name="replaced-entries-read-back",
+        name="recycled-file-taken-for-blank",
         area=Area.STORAGE,
-        mistake="The end of a record on disk is read although newer entries in memory replaced it.",
-        seen="dissertation 3.5",
-        path=_STORE,
+        mistake="A segment in the file of an older one claims that nothing stood there before.",
+        seen="RocksDB: recycled logs whose old records were read as new",
+        path="kvstore/commitlog/segment_store.py",
         old="""\
-            end = min(end, cache[0].index)
+            is_recycled=not spare.is_blank,
 """,
         new="""\
-            end = max(end, cache[0].index)
+            is_recycled=False,
 """,
     ),
 )
