@@ -103,6 +103,7 @@ class Follower:
 
         | the snapshot | what becomes of it |
         | --- | --- |
+        | is of a later term than its message | nothing, not even an answer |
         | covers no more than is committed here | nothing; what is here is acknowledged |
         | ends at an entry that is here | all up to it is committed, what follows is kept |
         | else | it is installed, and replaces the whole log |
@@ -111,6 +112,10 @@ class Follower:
         log = state.log
         snapshot = request.snapshot
         index = snapshot.index
+        if snapshot.term > request.term:
+            # Its host attached what it applied when it led no more. This replica would hold entries
+            # of a term that it is not in, and could come to lead that term a second time.
+            return
         if index <= log.commit:
             self._accept(request.sender, log.commit)
             return

@@ -134,7 +134,8 @@ class SnapshotRequest:
     """The applied state, for a follower that needs what was compacted (5.3).
 
     Sender: the host attaches the state that covers exactly `snapshot`, which is what it has applied
-    when it is handed this, or any later state, putting that one's place here. It tells the core by
+    when it is handed this, or a later state, putting that one's place here; but none whose last
+    entry is of a later term than the message, which its receiver would drop. It tells the core by
     `report_snapshot_failed` when it gives up. Receiver: the host hands this to the core once all of
     the state has arrived, and keeps that until it is asked to install it (`Ready.snapshot`), or
     takes another, or restarts. Answered by an accepting AppendResponse.

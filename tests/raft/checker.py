@@ -72,8 +72,8 @@ class Checker:
             self._check_leader(member, bundle)
         if member.led_term == bundle.term:  # also if it has just stepped down with a commit
             self._check_commit(cluster, member, bundle)
-        if len(self.configurations[0][1].voters) > 1:
-            # Alone, a term that nobody saw may come again after a crash.
+        if raft.configuration.electors != {member.replica}:
+            # Alone, it may lead a term again after a crash if nobody had seen that term.
             for entry in bundle.entries:
                 self._check_log_matching(member, entry)
         if bundle.must_sync:

@@ -297,6 +297,15 @@ def test_a_snapshot_of_an_older_term_is_not_installed_and_its_sender_told() -> N
     assert solo.raft.last_index == 0
 
 
+def test_a_state_of_a_later_term_than_its_message_is_not_taken() -> None:
+    """The sender lost its leadership while it streamed, and attached what it applied since. Who
+    took it could be elected in a term of which it holds entries already. Found by simulation."""
+    solo = Solo(terms=[1], term=4)
+    sent = solo.step(snapshot(10, 5, term=4))
+    assert only(AppendResponse, sent) == []
+    assert (solo.raft.last_index, solo.raft.term) == (1, 4)
+
+
 def test_a_snapshot_makes_its_sender_the_leader() -> None:
     solo = Solo(term=3)
     solo.tick_until(Role.PRE_CANDIDATE)
