@@ -284,9 +284,7 @@ class Raft(ReplicaView):
         self._log.on_persisted(number)
         leader = self._roles.leader
         if leader is not None:
-            leader.advance_commit()
-            if leader.has_left:
-                self._roles.step_down()
+            leader.advance_commit()  # never that of its removal: it does not count itself then
 
     def on_applied(self, index: Index) -> None:
         """All committed entries up to `index` were applied. Without effect if a snapshot that
