@@ -11,5 +11,5 @@ from hypothesis import settings
 CASES = settings(derandomize=True, deadline=None, max_examples=200)
 """For functions."""
 
-LIVES = settings(derandomize=True, deadline=None, max_examples=120, stateful_step_count=50)
+LIVES = settings(derandomize=True, deadline=None, max_examples=80, stateful_step_count=50)
 """For state machines: so many lives of so many steps."""
