@@ -131,7 +131,8 @@ FLOW: Final = (
         seen="dissertation 3.10: it stops accepting new client requests",
         path=_LEADER,
         old="""\
-        self._transfer.require_none()
+        if self._transfer.to is not None:
+            self._transfer.require_none()
         state = self._state
 """,
         new="""\

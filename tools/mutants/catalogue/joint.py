@@ -75,12 +75,12 @@ JOINT: Final = (
         seen="camunda/camunda#57388; a change is never abandoned half-way",
         path=_MEMBERSHIP,
         old="""\
-        self._is_open = True
-        self.has_left = False
+        self._term_start = term_start
+        self.is_open = True
 """,
         new="""\
-        self._is_open = False
-        self.has_left = False
+        self._term_start = term_start
+        self.is_open = False
 """,
     ),
     Mutation(

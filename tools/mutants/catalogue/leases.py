@@ -71,13 +71,13 @@ LEASES: Final = (
         area=Area.READS,
         mistake="A lease of the old voters outlives a change of the configuration.",
         seen="dissertation 4.3, 6.4.1",
-        path=_LEADER,
+        path=_SERVICE,
         old="""\
-        self._membership.on_appended()
-        self._reads.drop_lease()
+        self.drop_lease()
+        self._confirm()
 """,
         new="""\
-        self._membership.on_appended()
+        self._confirm()
 """,
     ),
     Mutation(

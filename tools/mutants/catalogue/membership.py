@@ -189,10 +189,12 @@ MEMBERSHIP: Final = (
         path=_LEADER,
         old="""\
         self._replication.follow_configuration(self._now - state.config.election_ticks_min)
+        self._reads.on_configuration()
         self.uncommitted_bytes += len(entry.data)
 """,
         new="""\
         self._replication.follow_configuration(self._now)
+        self._reads.on_configuration()
         self.uncommitted_bytes += len(entry.data)
 """,
     ),

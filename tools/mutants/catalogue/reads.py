@@ -20,10 +20,10 @@ READS: Final = (
         seen="etcd-io/etcd#7331",
         path=_SERVICE,
         old="""\
-        return self._reads.has_waiting and self._state.log.commit >= self._term_start
+        if not self._reads.waiting or commit < self._term_start:
 """,
         new="""\
-        return self._reads.has_waiting
+        if not self._reads.waiting:
 """,
     ),
     Mutation(
@@ -34,7 +34,7 @@ READS: Final = (
         seen="dissertation 6.4, step 2",
         path=_SERVICE,
         old="""\
-        self._reads.begin_round(self._state.log.commit)
+        self._reads.begin_round(commit)
 """,
         new="""\
         self._reads.begin_round(self._state.log.applied)
@@ -63,16 +63,16 @@ READS: Final = (
         path=_READS,
         old="""\
         self.round += 1
-        self._rounds.append((self.round, commit, self._waiting))
-        self._waiting = []
+        self._rounds.append((self.round, commit, self.waiting))
+        self.waiting = []
 """,
         new="""\
         if self._rounds:
-            self._rounds[-1][2].extend(self._waiting)
+            self._rounds[-1][2].extend(self.waiting)
         else:
             self.round += 1
-            self._rounds.append((self.round, commit, self._waiting))
-        self._waiting = []
+            self._rounds.append((self.round, commit, self.waiting))
+        self.waiting = []
 """,
     ),
     Mutation(
