@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable
+from collections.abc import Coroutine
 from functools import partial
 from random import Random
 from typing import TYPE_CHECKING, Any, Final
@@ -80,6 +80,16 @@ class SimulatedClient(Machine):
             raise ValueError(f"{self.name} was not started")
         return self._library
 
+    def hurry(self, within_s: float) -> None:
+        """Begins some operations more within that time, beside what its workers do."""
+        if self.loop is not None:
+            for _ in range(self._random.randint(0, self._load.burst_max)):
+                self.loop.call_later(self._random.uniform(0, within_s), self._begin_one)
+
+    def _begin_one(self) -> None:
+        if self.loop is not None and not self.is_stopping:
+            self.loop.spawn(self._limited(self._operate()))
+
     # What its workers do
 
     async def _work(self) -> None:
@@ -90,7 +100,7 @@ class SimulatedClient(Machine):
                 return
             await self._limited(self.scan() if random.random() < load.scans else self._operate())
 
-    async def _limited(self, operation: Any) -> None:
+    async def _limited(self, operation: Coroutine[Any, Any, object]) -> None:
         """Runs an operation; some callers lose patience, and cancel it."""
         if self._random.random() >= _GIVE_UP:
             await operation
@@ -143,7 +153,7 @@ class SimulatedClient(Machine):
     def witness(self, key: bytes) -> None:
         """Reads `key` now, beside what its workers do."""
         if self.loop is not None and not self.is_stopping:
-            self.loop.spawn(_ended(self.operate("get", key)))
+            self.loop.spawn(self._limited(self.operate("get", key)))
 
     async def operate_plainly(self, op: Op, key: bytes, address: str) -> None:
         """One operation by the plain service of some node, as a caller without the library has."""
@@ -212,8 +222,3 @@ class SimulatedClient(Machine):
     def _end(self, number: int, *args: Any, **named: Any) -> None:
         del self._open[number]
         self._recorder.end(number, *args, **named)
-
-
-async def _ended(operation: Awaitable[bool]) -> None:
-    """Waits for the end of `operation`, whatever it is."""
-    await operation

@@ -25,6 +25,7 @@ _RESEND_S_MAX: Final = 1.0
 """How much later a packet of a stream arrives that was lost on its first way."""
 DELAY_S_MAX: Final = 3.0
 """Of one packet, however slow its link is."""
+_LONG_DETOURS: Final = 0.2
 _LOOPBACK_S: Final = 0.00002
 
 
@@ -112,7 +113,7 @@ class Network:
         fate = ""
         arrival_s = self._now_s + self._delay_s(state)
         if conditions.overtake and random.random() < conditions.overtake:
-            arrival_s += self._delay_s(state) * 10
+            arrival_s += self._detour_s(state)
             fate = "held back"
         else:
             # In the order of sending, as on the connection that there is between real nodes.
@@ -120,7 +121,7 @@ class Network:
             state.last_arrival_s = arrival_s
         self._kernel.after(arrival_s - self._now_s, deliver)
         if conditions.repeat and random.random() < conditions.repeat:
-            self._kernel.after(arrival_s - self._now_s + self._delay_s(state) * 5, deliver)
+            self._kernel.after(arrival_s - self._now_s + self._detour_s(state), deliver)
             fate = "repeated"
         return fate
 
@@ -169,6 +170,12 @@ class Network:
     @property
     def _now_s(self) -> float:
         return self._kernel.now_ns / 1e9
+
+    def _detour_s(self, state: LinkState) -> float:
+        """How much later than usual: a little, or so much that others have gone on since."""
+        if self._random.random() < _LONG_DETOURS:
+            return self._random.uniform(0, DELAY_S_MAX)
+        return self._delay_s(state) * 10
 
     def _delay_s(self, state: LinkState) -> float:
         conditions = self.conditions

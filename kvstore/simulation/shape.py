@@ -13,7 +13,7 @@ from kvstore.simulation.network import Conditions
 
 _PORT: Final = 7001
 _SAFETY_S: Final = (15.0, 30.0)
-_OPERATIONS_PER_S: Final = (2, 4, 6, 12)
+_OPERATIONS_PER_S: Final = (1, 2, 4, 8)
 """Of all clients. An operation costs far more real time than the ticks while nothing is asked."""
 
 
@@ -29,6 +29,8 @@ class Load:
     """Between two operations of a worker."""
     timeout_s: float
     """Of each operation."""
+    burst_max: int
+    """Operations that a client begins at once around a fault, at most."""
     plain: float
     """Share of operations that go to any node by the plain service, which passes them on."""
     scans: float
@@ -91,7 +93,8 @@ def node_names(nodes: int) -> list[str]:
 
 def _draw_settings(random: Random, nodes: int) -> dict[str, NodeSettings]:
     names = node_names(nodes)
-    election_ms = random.choice((500, 600, 800))
+    tick_ms = random.choice((50, 50, 100))
+    election_ms = tick_ms * random.choice((10, 12, 16))
     # Constructed without validation: segments and queues are far smaller than a user may ask for,
     # so that a short run fills them.
     fields: dict[str, object] = {
@@ -101,6 +104,8 @@ def _draw_settings(random: Random, nodes: int) -> dict[str, NodeSettings]:
         "data_dir": Path("/data"),
         "partitions": random.choice((1, 2, 3, 4, 8, 16)),
         "replicas": random.choice((1, 2, 3, 3, 3, 5)) if nodes > 1 else 1,
+        "tick_ms": tick_ms,
+        "heartbeat_ms": 2 * tick_ms,
         "election_timeout_ms_min": election_ms,
         "election_timeout_ms_max": 2 * election_ms,
         "commit_log_segment_bytes": random.choice((1 << 11, 1 << 13, 1 << 15, 1 << 17)),
@@ -131,9 +136,10 @@ def _draw_load(random: Random) -> Load:
     return Load(
         clients=clients,
         workers=workers,
-        keys=random.choice((1, 2, 4, 8)),
+        keys=random.choice((1, 2, 4, 8, 16)),
         think_s_mean=clients * workers / operations_per_s,
         timeout_s=random.choice((0.5, 2.0, 5.0)),
+        burst_max=random.choice((0, 2, 8, 16)) * 2 // clients,
         plain=random.choice((0.0, 0.2)),
         scans=random.choice((0.0, 0.05)),
         value_bytes_max=random.choice((16, 16, 512)),

@@ -51,7 +51,7 @@ def test_rounds_are_lost() -> None:
 def test_rounds_are_repeated() -> None:
     world = World(repeat=0.2)
     world.send_rounds()
-    world.run_for(1.0)
+    world.run_for(DELAY_S_MAX)
     assert MANY < len(world.arrived) < 2 * MANY
     assert set(world.arrived) == set(range(MANY))
 
@@ -59,7 +59,7 @@ def test_rounds_are_repeated() -> None:
 def test_rounds_are_overtaken() -> None:
     world = World(overtake=0.2)
     world.send_rounds()
-    world.run_for(1.0)
+    world.run_for(DELAY_S_MAX)
     assert sorted(world.arrived) == list(range(MANY))
     assert world.arrived != sorted(world.arrived)
 

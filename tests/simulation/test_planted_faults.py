@@ -37,7 +37,7 @@ def test_reads_that_nobody_confirmed_are_found(monkeypatch: pytest.MonkeyPatch) 
         host._touch(replica)
 
     monkeypatch.setattr(Host, "read", read)
-    assert failure_of("pauses", 4, 5).invariant == "linearizability"
+    assert failure_of("pauses", 2, 11).invariant == "linearizability"
 
 
 def test_replicas_that_differ_are_found(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,6 +16,9 @@ from kvstore.simulation.node import State
 
 _QUIET_S: Final = 1.0
 """On average, before the first."""
+_BUSY: Final = 0.5
+_BUSY_S: Final = 0.5
+"""How long clients are busy around each."""
 
 
 class Injector:
@@ -35,6 +38,7 @@ class Injector:
         self._interval_s = random.choice((0.5, 1.0, 2.0, 4.0))
         self._going: dict[int, Undo] = {}
         self._number = 0
+        self._has_ended = False
         self._next: Timer | None = None
 
     def start(self) -> None:
@@ -47,6 +51,20 @@ class Injector:
         random, kernel = self._random, self._cluster.kernel
         self._next = kernel.after(random.expovariate(1 / self._interval_s), self._draw)
         (name,) = random.choices(self._names, weights=[KINDS[each].weight for each in self._names])
+        self._hurry()
+        kernel.after(random.uniform(0, _BUSY_S), lambda: self._inject(name))
+
+    def _hurry(self) -> None:
+        """Faults show where something is under way: when one begins or ends, clients are busy. Not
+        all: those that were not do not know yet what has changed."""
+        for client in self._scene.clients:
+            if self._random.random() < _BUSY:
+                client.hurry(_BUSY_S)
+
+    def _inject(self, name: str) -> None:
+        random, kernel = self._random, self._cluster.kernel
+        if self._has_ended:
+            return
         kind = KINDS[name]
         lasts_s = random.expovariate(1 / (kind.lasts * self._cluster.shape.election_timeout_s))
         undo = kind.inject(self._scene)
@@ -63,10 +81,13 @@ class Injector:
         undo = self._going.pop(number, None)
         if undo is not None:
             self._cluster.kernel.note("fault over", number)
+            if not self._has_ended:
+                self._hurry()
             undo()
 
     def end(self) -> list[str]:
         """Ends all faults on a majority of the nodes, by names; the others stay without."""
+        self._has_ended = True
         if self._next is not None:
             self._next.cancel()
         for number in list(self._going):
