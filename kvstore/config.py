@@ -77,6 +77,12 @@ class NodeSettings(BaseSettings):
     commit_log_segment_bytes: int = Field(
         64 * _MIB, ge=4 * _MIB, le=1024 * _MIB, description="Size of a file of the commit log."
     )
+    commit_log_kept_segments: int = Field(
+        1,
+        ge=1,
+        le=1024,
+        description="Full files of the commit log kept for nodes that are a little behind.",
+    )
     pending_bytes_max: int = Field(
         64 * _MIB,
         ge=16 * _MIB,

@@ -27,6 +27,8 @@ from kvstore.config import NodeSettings
 from kvstore.data_directory import DataDirectory
 from kvstore.errors import ConfigurationError
 from kvstore.replica.admission import AdmissionLimits
+from kvstore.replica.compaction import CompactionPolicy
+from kvstore.replica.compactor import Compactor
 from kvstore.replica.host import Host, HostHooks
 from kvstore.replica.log_records import STICKY_KINDS
 from kvstore.replica.meta_machine import MetaMachine
@@ -116,7 +118,7 @@ class Node:
                 f" {self._directory.replica_id}, and initial-nodes makes this node replica"
                 f" {self._me}: start it with the initial-nodes that it was first started with"
             )
-        recovered = RecoveredLogs()
+        recovered = self._recovered = RecoveredLogs()
         options = CommitLogOptions(
             segment_bytes=settings.commit_log_segment_bytes,
             sticky_kinds=STICKY_KINDS,
@@ -162,6 +164,7 @@ class Node:
         self._async_cleanup.push_async_callback(self._transport.close)
         self._host = self._make_host()
         self._stewardship = Stewardship(self._host, self._me, self._first_map)
+        self._compactor = self._make_compactor()
         self._view = NodeView(
             host=self._host,
             node_id=NodeId(self._settings.node_id),
@@ -170,9 +173,7 @@ class Node:
             uptime_s=lambda: self._seams.clock.monotonic_s() - self._started_s,
             log_bytes=lambda: self._commit_log.bytes_on_disk,
         )
-        self._host.add_replica(
-            self._maker.make(META_GROUP, frozenset(self._addresses), self._host.meta.applied_index)
-        )
+        self._host.add_replica(self._maker.make(META_GROUP, frozenset(self._addresses)))
         if self._host.meta.map is not None:
             self._on_map()
         router = AsyncClient(
@@ -205,6 +206,19 @@ class Node:
             meta=MetaMachine(self._engine),
             contacts=PeerContacts(self._me, self._addresses, self._raft.election_ticks_min),
             hooks=HostHooks(self._seams.call_soon, self._on_map, self._on_failure),
+        )
+
+    def _make_compactor(self) -> Compactor:
+        flush_worker = self._seams.start_flush_worker()
+        self._cleanup.callback(flush_worker.close)
+        return Compactor(
+            self._host,
+            policy=CompactionPolicy(self._settings.commit_log_kept_segments),
+            log=self._commit_log,
+            log_worker=self._log_worker,
+            flush=self._engine.flush,
+            flush_worker=flush_worker,
+            unclaimed=lambda: self._recovered.first_segment,
         )
 
     def _endpoints(self) -> list[str]:
@@ -271,6 +285,7 @@ class Node:
         self._host.tick()
         with self._host.guard:
             self._stewardship.tick()
+            self._compactor.tick()
         if self._host.ticks % _READY_CHECK_TICKS == 0:
             serving = not self._stopping and self._view.serves()
             if serving != self._serving:

@@ -39,6 +39,7 @@ def real_seams(loop: asyncio.AbstractEventLoop) -> Seams:
         bind=NodeServer,
         open_engine=RocksEngine,
         start_log_worker=lambda: ThreadWorker(loop, name="kvstore-log"),
+        start_flush_worker=lambda: ThreadWorker(loop, name="kvstore-flush"),
         open_peer_links=PeerTransport,
         open_channel=GrpcChannel,
         call_soon=loop.call_soon,

@@ -75,6 +75,8 @@ class Seams:
     """Opens the engine in a folder."""
     start_log_worker: Callable[[], Worker]
     """Who writes the commit log."""
+    start_flush_worker: Callable[[], Worker]
+    """Who flushes the engine."""
     open_peer_links: OpenPeerLinks
     open_channel: OpenChannel
     """For the node's own client."""

@@ -25,12 +25,14 @@ from kvstore.data_directory import (
 )
 from kvstore.errors import ConfigurationError, CorruptionError, KVStoreError
 from kvstore.replica.log_records import (
+    Bounds,
     RecordKind,
+    decode_bounds,
     decode_entries,
     decode_hard_state,
     entry_range,
 )
-from kvstore.replica.log_store import RunIndex
+from kvstore.replica.run_index import RunIndex
 from kvstore.storage.position import load_position
 from kvstore.storage.read_only import open_read_only
 from kvstore.system import ReadOnlyFileSystem
@@ -43,6 +45,8 @@ class GroupSurvey:
     group: GroupId
     hard_state: HardState = field(default_factory=HardState)
     """As last written: the commit index is a hint."""
+    bounds: Bounds = field(default_factory=Bounds)
+    """What is before the log: its last entry that was compacted."""
     first_index: int | None = None
     """None: the log has no entry of it."""
     last_index: int = 0
@@ -112,6 +116,7 @@ class StoppedNode:
         if not log.segments:
             self._miss_log()
         self._read_engine()
+        self._check_beginnings()
         groups = dict(sorted(self._groups.items()))
         findings = [*log.findings, *self._findings]
         return NodeSurvey(self._path, self._identity, log, groups, findings, self._notes)
@@ -163,6 +168,8 @@ class StoppedNode:
                 self._take_entries(group, record.payload, position)
             elif record.kind == RecordKind.HARD_STATE:
                 group.hard_state = decode_hard_state(record.payload)
+            elif record.kind == RecordKind.BOUNDS:
+                self._take_bounds(group, decode_bounds(record.payload))
             else:
                 group.other_kinds[record.kind] += 1
         except CodecError as problem:
@@ -171,8 +178,10 @@ class StoppedNode:
     def _take_entries(self, group: GroupSurvey, payload: bytes, position: Position) -> None:
         """An entries record replaces what its group holds from its first index on."""
         first, last = entry_range(payload)
+        if last <= group.bounds.index:
+            return
         if group.first_index is None or first < group.first_index:
-            group.first_index = first
+            group.first_index = max(first, group.bounds.index + 1)
         elif first > group.last_index + 1:
             missing = f"entries {group.last_index + 1} to {first - 1} of group {group.group}"
             self._find_at(position, f"{missing} are missing before it")
@@ -180,6 +189,24 @@ class StoppedNode:
         group.last_index = last
         if group.group == self._wanted:
             self._runs.add(first, position)
+
+    def _check_beginnings(self) -> None:
+        for group in self._groups.values():
+            before = group.bounds.index
+            if group.first_index is not None and group.first_index > before + 1:
+                missing = f"entries {before + 1} to {group.first_index - 1} of group {group.group}"
+                problem = f"{missing} are missing"
+                self._findings.append(Finding(self._log_folder, 0, problem, is_damage=True))
+
+    def _take_bounds(self, group: GroupSurvey, bounds: Bounds) -> None:
+        """Entries up to the bounds are not part of the log any more."""
+        if bounds.index <= group.bounds.index:
+            return
+        group.bounds = bounds
+        if bounds.index >= group.last_index:
+            group.first_index, group.last_index = None, bounds.index
+        elif group.first_index is not None:
+            group.first_index = max(group.first_index, bounds.index + 1)
 
     def _find_at(self, position: Position, problem: str) -> None:
         path = posixpath.join(self._log_folder, segment_name(position.segment))

@@ -20,7 +20,7 @@ from cluster.errors import InvariantViolation, ProposalRefused
 from cluster.ids import META_GROUP, GroupId, Index, ReplicaId
 from cluster.membership import PeerContacts
 from cluster.raft.config import RaftConfig
-from cluster.raft.messages import Entry, EntryKind, Message
+from cluster.raft.messages import Entry, Message, SnapshotRequest
 from cluster.raft.ready import Ready
 from kvstore.codec.byteslist import encode_optional_list
 from kvstore.codec.scan import encode_page
@@ -178,6 +178,11 @@ class Host:
         """Takes no further part: what was under way ends as if the node had crashed here."""
         self._stopped = True
 
+    @property
+    def is_stopped(self) -> bool:
+        """Whether it takes no further part."""
+        return self._stopped
+
     def fail(self, problem: BaseException) -> None:
         """Stops for a reason, and says so once."""
         if not self._stopped:
@@ -243,7 +248,7 @@ class Host:
     def _collect(self, replica: Replica, ready: Ready) -> None:
         group = replica.group
         if ready.snapshot is not None:
-            raise InvariantViolation(f"group {group} is sent a snapshot, but no log is compacted")
+            raise InvariantViolation(f"group {group} was handed a snapshot that nobody sent")
         if ready.entries:
             replica.log.append(ready.entries)
         for message in ready.messages:
@@ -257,6 +262,11 @@ class Host:
             self._to_apply.append((replica, ready.committed))
 
     def _address(self, group: GroupId, message: Message) -> None:
+        if isinstance(message, SnapshotRequest):
+            # Nothing carries a state from node to node: the follower waits for a leader whose log
+            # still has what it lacks.
+            self.replicas[group].core.report_snapshot_failed(message)
+            return
         outgoing = self._outgoing.get(message.to)
         if outgoing is None:
             self._outgoing[message.to] = [(group, message)]
@@ -324,7 +334,7 @@ class Host:
         replicas = [self.replicas[group] for group in work]
         results = self._apply_round(
             [
-                (replica.state, [(entry.index, _command(entry)) for entry in entries])
+                (replica.state, entries)
                 for replica, entries in zip(replicas, work.values(), strict=True)
                 if replica.state is not None
             ]
@@ -363,11 +373,6 @@ class Host:
                 result = encode_optional_list(records[position:end])
                 position = end
             request.settle(Answer(Status.OK, result))
-
-
-def _command(entry: Entry) -> bytes:
-    """What the state machine applies of `entry`: a change of configuration is not its business."""
-    return entry.data if entry.kind is EntryKind.NORMAL else b""
 
 
 class Guard:

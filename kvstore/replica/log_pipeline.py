@@ -15,7 +15,13 @@ from cluster.raft.messages import Entry, Message
 from cluster.raft.ready import Ready
 from kvstore.commitlog.commit_log import Position, Record
 from kvstore.environment import Worker
-from kvstore.replica.log_records import RecordKind, encode_entries, encode_hard_state
+from kvstore.replica.log_records import (
+    Bounds,
+    RecordKind,
+    encode_bounds,
+    encode_entries,
+    encode_hard_state,
+)
 
 
 class AppendLog(Protocol):
@@ -47,6 +53,15 @@ class Pending:
     """Parallel to `records`, once it is persisted."""
 
 
+@dataclass(slots=True)
+class PendingBounds:
+    """Where logs begin by now, on its way to the disk."""
+
+    records: list[Record]
+    on_persisted: Callable[[], None]
+    positions: Sequence[Position] = ()
+
+
 class LogPipeline:
     """See the module. `on_persisted` gets bundles in the order in which they were added."""
 
@@ -73,8 +88,8 @@ class LogPipeline:
         self._worker = worker
         self._on_persisted = on_persisted
         self._on_failure = on_failure
-        self._pending: list[Pending] = []
-        self._writing: list[Pending] = []
+        self._pending: list[Pending | PendingBounds] = []
+        self._writing: list[Pending | PendingBounds] = []
         # How many bundles of each group are on their way: an empty one must not overtake them.
         self._unsettled: dict[GroupId, int] = {}
         # Term and vote as last handed to the log: else only the commit index changed.
@@ -114,6 +129,14 @@ class LogPipeline:
             pending.runs.append(run)
         return None
 
+    def add_bounds(
+        self, bounds: Sequence[tuple[GroupId, Bounds]], on_persisted: Callable[[], None]
+    ) -> None:
+        """Takes where the logs of some groups begin by now; calls `on_persisted` once that is on
+        stable storage."""
+        records = [Record(group, RecordKind.BOUNDS, encode_bounds(each)) for group, each in bounds]
+        self._pending.append(PendingBounds(records, on_persisted))
+
     def flush(self) -> None:
         """Starts the next write, if there is something to write and none is under way."""
         if self._writing or not self._pending:
@@ -137,8 +160,8 @@ class LogPipeline:
 
         self._worker.submit(lambda: self._log.append(records), done)
 
-    def _take(self) -> list[Pending]:
-        """The bundles of the next write, in order: all of them, as a rule."""
+    def _take(self) -> list[Pending | PendingBounds]:
+        """What goes out with the next write, in order: all of them, as a rule."""
         size = 0
         for count, pending in enumerate(self._pending):
             if size > WRITE_BYTES_AIM:
@@ -149,7 +172,8 @@ class LogPipeline:
         return taken
 
     def _settle(self) -> None:
-        settled, self._writing = self._writing, []
+        written, self._writing = self._writing, []
+        settled = [pending for pending in written if isinstance(pending, Pending)]
         for pending in settled:
             left = self._unsettled[pending.group] - 1
             if left:
@@ -157,6 +181,9 @@ class LogPipeline:
             else:
                 del self._unsettled[pending.group]
         self._on_persisted(settled)
+        for bounds in written:
+            if isinstance(bounds, PendingBounds):
+                bounds.on_persisted()
 
 
 def _runs(entries: tuple[Entry, ...]) -> Iterator[tuple[Entry, ...]]:

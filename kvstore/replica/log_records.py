@@ -1,16 +1,19 @@
-"""What the commit log's records hold: entries and hard state (docs/format-raft-records.md).
+"""What the commit log's records hold: entries, hard state, bounds (docs/format-raft-records.md).
 
 ```
 kind 1, entries      u64 first index | u32 n | n × u64 term | n × u8 kind | list of n payloads
 kind 2, hard state   u64 term | u64 vote (0: none) | u64 commit                           sticky
+kind 3, bounds       u64 index | u64 term                                                 sticky
 ```
 
-All little-endian. An entries record replaces whatever its group's log holds from `first index` on.
+All little-endian. An entries record replaces whatever its group's log holds from `first index` on;
+bounds say what the last entry is that the log does not hold any more.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from enum import IntEnum, unique
 from struct import Struct
 from typing import Final
@@ -27,13 +30,24 @@ class RecordKind(IntEnum):
 
     ENTRIES = 1
     HARD_STATE = 2
+    BOUNDS = 3
 
 
-STICKY_KINDS: Final = frozenset({int(RecordKind.HARD_STATE)})
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What is before a group's log: the last entry that was compacted, or that a snapshot covers.
+    Both 0: nothing."""
+
+    index: Index = Index(0)
+    term: Term = Term(0)
+
+
+STICKY_KINDS: Final = frozenset({int(RecordKind.HARD_STATE), int(RecordKind.BOUNDS)})
 """Kinds of which the latest per group is all that counts."""
 
 _ENTRIES: Final = Struct("<QI")
 _HARD_STATE: Final = Struct("<QQQ")
+_BOUNDS: Final = Struct("<QQ")
 _ENTRY_KINDS: Final = {int(kind): kind for kind in EntryKind}
 
 
@@ -90,6 +104,19 @@ def decode_hard_state(payload: bytes) -> HardState:
         raise CodecError(f"a hard state has {_HARD_STATE.size} bytes, not {len(payload)}")
     term, vote, commit = _HARD_STATE.unpack(payload)
     return HardState(Term(term), ReplicaId(vote) if vote else None, Index(commit))
+
+
+def encode_bounds(bounds: Bounds) -> bytes:
+    """A record's payload for `bounds`."""
+    return _BOUNDS.pack(bounds.index, bounds.term)
+
+
+def decode_bounds(payload: bytes) -> Bounds:
+    """The bounds in a record's payload."""
+    if len(payload) != _BOUNDS.size:
+        raise CodecError(f"bounds have {_BOUNDS.size} bytes, not {len(payload)}")
+    index, term = _BOUNDS.unpack(payload)
+    return Bounds(Index(index), Term(term))
 
 
 def _header(payload: bytes) -> tuple[int, int]:

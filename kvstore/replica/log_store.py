@@ -1,12 +1,14 @@
 """One group's Raft log: recent entries in memory, all of it in the commit log.
 
+It begins after its *bounds*: what is below was compacted (dissertation 5.1), or a snapshot stands
+for it. Of the last entry below, index and term are kept.
+
 The core reads through it (`LogStorage`). Entries are visible as soon as the host has taken them,
 before they are persisted; until their place on disk is known they stay in memory.
 """
 
 from __future__ import annotations
 
-from array import array
 from bisect import bisect_right
 from collections import deque
 from collections.abc import Sequence
@@ -16,7 +18,8 @@ from cluster.ids import Index, Term
 from cluster.raft.messages import Entry, EntryKind
 from kvstore.commitlog.commit_log import Position
 from kvstore.errors import CorruptionError, InvariantViolation
-from kvstore.replica.log_records import decode_entries, decode_entry_heads
+from kvstore.replica.log_records import Bounds, decode_entries, decode_entry_heads
+from kvstore.replica.run_index import RunIndex
 
 
 class RecordReader(Protocol):
@@ -27,52 +30,15 @@ class RecordReader(Protocol):
         ...
 
 
-class RunIndex:
-    """Where runs of entries stand on disk: 32 bytes a record, however many entries it holds."""
-
-    __slots__ = ("_firsts", "_lengths", "_offsets", "_segments")
-
-    def __init__(self) -> None:
-        self._firsts = array("Q")
-        self._segments = array("Q")
-        self._offsets = array("Q")
-        self._lengths = array("Q")
-
-    @property
-    def last_first(self) -> int:
-        """The first index of the last run; 0 when there is none."""
-        return self._firsts[-1] if self._firsts else 0
-
-    def add(self, first: Index, position: Position) -> None:
-        """Adds the run that begins at `first`; it replaces all runs from there on."""
-        self.cut(first)
-        self._firsts.append(first)
-        self._segments.append(position.segment)
-        self._offsets.append(position.offset)
-        self._lengths.append(position.length)
-
-    def cut(self, first: int) -> None:
-        """Forgets the runs that begin at or after `first`."""
-        while self._firsts and self._firsts[-1] >= first:
-            for column in (self._firsts, self._segments, self._offsets, self._lengths):
-                column.pop()
-
-    def find(self, index: int) -> tuple[Position, int | None] | None:
-        """The run that holds `index`, and where the next one begins; None where there is none."""
-        run = bisect_right(self._firsts, index) - 1
-        if run < 0:
-            return None
-        position = Position(self._segments[run], self._offsets[run], self._lengths[run])
-        return position, self._firsts[run + 1] if run + 1 < len(self._firsts) else None
-
-
 class LogStore:
-    """See the module. Indexes begin at 1: nothing is compacted yet."""
+    """See the module."""
 
     __slots__ = (
+        "_bounds",
         "_cache",
         "_cache_bytes",
         "_cache_bytes_max",
+        "_first_index",
         "_last_index",
         "_memberships",
         "_reader",
@@ -84,6 +50,8 @@ class LogStore:
     def __init__(self, cache_bytes_max: int) -> None:
         self._reader: RecordReader | None = None
         self._cache_bytes_max = cache_bytes_max
+        self._bounds = Bounds()
+        self._first_index = Index(1)
         self._last_index = Index(0)
         # Runs of entries of one term: the index where each begins, and its term.
         self._term_firsts: list[int] = []
@@ -109,32 +77,83 @@ class LogStore:
         """Says where records that are not in memory are read from."""
         self._reader = reader
 
+    @property
+    def bounds(self) -> Bounds:
+        """What is before it."""
+        return self._bounds
+
+    @property
+    def first_segment(self) -> int | None:
+        """The first segment that holds an entry of it, as far as it is known where they stand."""
+        return self._runs.first_segment
+
+    def last_before(self, segment: int) -> Index:
+        """The last entry that stands before `segment`, and all before it do too; at least the one
+        in the bounds. All that are held, if none is known to stand there or later."""
+        first = self._runs.first_from(segment)
+        if first is None:
+            return self._last_index
+        return Index(max(first - 1, self._bounds.index))
+
     # Recovery
 
     def recover(self, payload: bytes, position: Position) -> None:
-        """Takes an entries record found in the commit log, in the order of writing."""
+        """Takes an entries record found in the commit log, in the order of writing.
+
+        The first may stand far above the bounds that are known by then: later ones may have let
+        those in between go (`end_recovery`).
+        """
         first, terms, kinds = decode_entry_heads(payload)
+        last = Index(first + len(terms) - 1)
+        first = Index(max(first, self._bounds.index + 1))
+        if last < first:
+            return
+        if self._last_index < self._first_index or first < self._first_index:
+            self._begin_at(first)
         if first > self._last_index + 1:
             raise CorruptionError(
                 f"the commit log goes from index {self._last_index} to {first} of one group:"
                 " records between them are missing"
             )
         self._cut(first)
-        for offset, term in enumerate(terms):
-            self._note_term(first + offset, Term(term))
-            if kinds[offset] == EntryKind.MEMBERSHIP:
-                self._memberships.append(Index(first + offset))
-        self._last_index = Index(first + len(terms) - 1)
+        kept = last - first + 1  # what is at or below the bounds is passed over
+        for index, term, kind in zip(
+            range(first, last + 1), terms[-kept:], kinds[-kept:], strict=True
+        ):
+            self._note_term(index, Term(term))
+            if kind == EntryKind.MEMBERSHIP:
+                self._memberships.append(Index(index))
+        self._last_index = last
         self._runs.add(first, position)
+
+    def recover_bounds(self, bounds: Bounds) -> None:
+        """Takes a bounds record found in the commit log, in the order of writing; what was seen
+        before may come again."""
+        if bounds.index <= self._bounds.index:
+            return
+        if bounds.index < self._first_index - 1:
+            self._bounds = bounds  # not the last, or the log has a gap
+        elif bounds.index == self._first_index - 1 or self._holds(bounds):
+            self._drop_through(bounds)
+        else:
+            self.install(bounds)
+
+    def end_recovery(self) -> None:
+        """Raises CorruptionError when there is a gap between the bounds and the first entry."""
+        if self._first_index != self._bounds.index + 1:
+            raise CorruptionError(
+                f"the commit log's entries begin at {self._first_index}, but it was compacted only"
+                f" up to {self._bounds.index}: records between them are missing"
+            )
 
     # What the host writes
 
     def append(self, entries: Sequence[Entry]) -> None:
         """Puts `entries` at their indexes, replacing what stood there and after."""
         first = entries[0].index
-        if not 1 <= first <= self._last_index + 1:
+        if not self._first_index <= first <= self._last_index + 1:
             raise InvariantViolation(
-                f"entries appended at {first} to a log that ends at {self._last_index}"
+                f"entries appended at {first} to a log of [{self._first_index}, {self._last_index}]"
             )
         self._cut(first)
         for entry in entries:
@@ -152,7 +171,7 @@ class LogStore:
         was replaced too. Where only its end was replaced, the run that replaced it follows.
         """
         first = entries[0].index
-        if first <= self._last_index and self.term(first) == entries[0].term:
+        if self._first_index <= first <= self._last_index and self.term(first) == entries[0].term:
             self._runs.add(first, position)
 
     def trim(self, applied: Index) -> None:
@@ -165,11 +184,24 @@ class LogStore:
         while cache and self._cache_bytes > self._cache_bytes_max and cache[0].index < keep_from:
             self._cache_bytes -= len(cache.popleft().data)
 
+    def compact(self, through: Index) -> None:
+        """Drops the entries up to `through`, which is held, applied and on disk."""
+        if not self._first_index <= through <= self._last_index:
+            raise InvariantViolation(
+                f"a log of [{self._first_index}, {self._last_index}] compacted through {through}"
+            )
+        self._drop_through(Bounds(through, self.term(through)))
+
+    def install(self, bounds: Bounds) -> None:
+        """Begins anew after `bounds`, the last entry that a snapshot covers (5.3)."""
+        self._begin_at(Index(bounds.index + 1))
+        self._bounds = bounds
+
     # LogStorage
 
     def first_index(self) -> Index:
         """See LogStorage."""
-        return Index(1)
+        return self._first_index
 
     def last_index(self) -> Index:
         """See LogStorage."""
@@ -177,16 +209,16 @@ class LogStore:
 
     def term(self, index: Index) -> Term:
         """See LogStorage."""
-        if index == 0:
-            return Term(0)
-        if not 0 < index <= self._last_index:
-            raise IndexError(f"index {index} is not in [1, {self._last_index}]")
+        if index == self._bounds.index:
+            return self._bounds.term
+        if not self._first_index <= index <= self._last_index:
+            raise IndexError(f"index {index} is not in [{self._first_index}, {self._last_index}]")
         return self._terms[bisect_right(self._term_firsts, index) - 1]
 
     def entries(self, low: Index, high: Index, bytes_max: int) -> Sequence[Entry]:
         """See LogStorage."""
-        if not 0 < low < high <= self._last_index + 1:
-            raise IndexError(f"[{low}, {high}) is not in [1, {self._last_index}]")
+        if not self._first_index <= low < high <= self._last_index + 1:
+            raise IndexError(f"[{low}, {high}) is not in [{self._first_index}, {self._last_index}]")
         taken: list[Entry] = []
         size = 0
         index = int(low)
@@ -240,6 +272,32 @@ class LogStore:
         while self._cache and self._cache[-1].index >= first:
             self._cache_bytes -= len(self._cache.pop().data)
         self._last_index = Index(first - 1)
+
+    def _holds(self, bounds: Bounds) -> bool:
+        held = self._first_index <= bounds.index <= self._last_index
+        return held and self.term(bounds.index) == bounds.term
+
+    def _begin_at(self, first: Index) -> None:
+        """Forgets everything; what comes next is `first`."""
+        self._cut(self._first_index)
+        self._runs.clear()
+        self._first_index = first
+        self._last_index = Index(first - 1)
+
+    def _drop_through(self, bounds: Bounds) -> None:
+        """Forgets everything up to `bounds`; all that is held, at the most."""
+        through = bounds.index
+        if through == self._last_index:
+            self.install(bounds)
+            return
+        self._bounds = bounds
+        self._first_index = Index(through + 1)
+        runs = bisect_right(self._term_firsts, through + 1) - 1
+        del self._term_firsts[:runs], self._terms[:runs]
+        del self._memberships[: bisect_right(self._memberships, through)]
+        self._runs.drop(through)
+        while self._cache and self._cache[0].index <= through:
+            self._cache_bytes -= len(self._cache.popleft().data)
 
     def _note_term(self, index: int, term: Term) -> None:
         if not self._terms or self._terms[-1] != term:

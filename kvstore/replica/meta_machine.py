@@ -11,6 +11,7 @@ from cluster.partition.meta import apply
 from cluster.raft.messages import Entry, EntryKind
 from kvstore.codec.byteslist import CodecError
 from kvstore.codec.meta import decode_map, decode_meta_command, encode_map
+from kvstore.storage.applier import latest_configuration
 from kvstore.storage.engine import Engine
 from kvstore.storage.meta_state import MetaState
 
@@ -38,7 +39,9 @@ class MetaMachine:
             if entry.data and entry.kind is EntryKind.NORMAL:
                 cluster_map = self._apply_command(cluster_map, entry)
         # Empty: applied, but the cluster has not begun.
-        self._state.save(self.applied_index, encode_map(cluster_map) if cluster_map else b"")
+        blob = encode_map(cluster_map) if cluster_map else b""
+        configuration = latest_configuration(entries)
+        self._state.save(self.applied_index, entries[-1].term, blob, configuration)
         changed = cluster_map is not self.map
         self.map = cluster_map
         return changed

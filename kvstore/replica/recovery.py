@@ -10,11 +10,12 @@ from cluster.raft import Configuration, Raft, RaftConfig, decode_configuration
 from cluster.raft.ready import HardState
 from kvstore.commitlog.commit_log import Position, Record
 from kvstore.errors import CorruptionError
-from kvstore.replica.log_records import RecordKind, decode_hard_state
+from kvstore.replica.log_records import RecordKind, decode_bounds, decode_hard_state
 from kvstore.replica.log_store import LogStore, RecordReader
 from kvstore.replica.replica import Replica
 from kvstore.storage.engine import Engine
 from kvstore.storage.partition_state import PartitionState
+from kvstore.storage.position import load_position
 
 LOG_CACHE_BYTES_PER_GROUP: Final = 1 << 20
 """Of entries kept in memory after they are applied, for followers a little behind."""
@@ -33,10 +34,9 @@ class RecoveredLogs:
         """Takes one record; raises CorruptionError when it does not fit the ones before."""
         group = GroupId(record.group)
         if record.kind == RecordKind.ENTRIES:
-            log = self._logs.get(group)
-            if log is None:
-                log = self._logs[group] = LogStore(LOG_CACHE_BYTES_PER_GROUP)
-            log.recover(record.payload, position)
+            self._log_of(group).recover(record.payload, position)
+        elif record.kind == RecordKind.BOUNDS:
+            self._log_of(group).recover_bounds(decode_bounds(record.payload))
         elif record.kind == RecordKind.HARD_STATE:
             self._hard_states[group] = decode_hard_state(record.payload)
         else:
@@ -46,9 +46,30 @@ class RecoveredLogs:
             )
 
     def take(self, group: GroupId) -> tuple[LogStore, HardState]:
-        """Hands over what is known of `group`; an empty log when nothing is."""
-        log = self._logs.pop(group, None) or LogStore(LOG_CACHE_BYTES_PER_GROUP)
+        """Hands over what is known of `group`; an empty log when nothing is.
+
+        Raises CorruptionError when the beginning of its log is missing.
+        """
+        log = self._log_of(group)
+        try:
+            log.end_recovery()
+        except CorruptionError as problem:
+            raise CorruptionError(f"group {group}: {problem}") from None
+        del self._logs[group]
         return log, self._hard_states.pop(group, HardState())
+
+    @property
+    def first_segment(self) -> int | None:
+        """The first segment that holds an entry of a group that was not handed over; None when
+        none does."""
+        firsts = [log.first_segment for log in self._logs.values()]
+        return min((first for first in firsts if first is not None), default=None)
+
+    def _log_of(self, group: GroupId) -> LogStore:
+        log = self._logs.get(group)
+        if log is None:
+            log = self._logs[group] = LogStore(LOG_CACHE_BYTES_PER_GROUP)
+        return log
 
 
 class ReplicaMaker:
@@ -73,19 +94,22 @@ class ReplicaMaker:
         self._recovered = recovered
         self._random = random
 
-    def make(
-        self, group: GroupId, voters: frozenset[ReplicaId], meta_applied: Index | None = None
-    ) -> Replica:
+    def make(self, group: GroupId, voters: frozenset[ReplicaId]) -> Replica:
         """The replica of `group`, as it was persisted or new; `voters` are those it began with.
 
-        `meta_applied`, for the meta group only: what its own state machine has applied.
-
-        Raises CorruptionError when the state is ahead of the log it was made from.
+        Raises CorruptionError when the state is ahead of the log it was made from, or so far behind
+        that the entries it needs next were compacted.
         """
         log, hard_state = self._recovered.take(group)
         log.attach(self._reader)
         state = None if group == META_GROUP else PartitionState(self._engine, group)
-        applied = (meta_applied or 0) if state is None else state.applied_index
+        position = load_position(self._engine, group)
+        applied = position.applied_index
+        if applied < log.first_index() - 1:
+            raise CorruptionError(
+                f"group {group} has applied {applied} entries, but its log begins at"
+                f" {log.first_index()}: part of the engine's data is missing"
+            )
         if applied > log.last_index():
             raise CorruptionError(
                 f"group {group} has applied {applied} entries, but its log ends at"
@@ -94,16 +118,17 @@ class ReplicaMaker:
         core = Raft(
             replica=self._me,
             config=self._config,
-            configuration=_configuration_at(Index(applied), log, voters),
+            configuration=position.configuration or _configuration_at(applied, log, voters),
             hard_state=hard_state,
             storage=log,
-            applied=Index(applied),
+            applied=applied,
             random=self._random,
         )
         return Replica(group, core, log, state)
 
 
 def _configuration_at(applied: Index, log: LogStore, voters: frozenset[ReplicaId]) -> Configuration:
-    """The configuration as of `applied`, of a log that still has its beginning."""
+    """The configuration as of `applied` where the state does not have it: it never changed, or a
+    version that did not keep it has written state and log, which then has its beginning."""
     changes = log.membership_entries(log.first_index(), Index(applied + 1))
     return decode_configuration(changes[-1].data) if changes else Configuration(voters)

@@ -1,8 +1,8 @@
 """Applies committed entries: a whole round, over all groups, as one engine write.
 
 Apply is a function of the log and the state alone, so that every replica comes to the same bytes.
-Data and applied index are in the same batch: after a crash they fit together, and replay goes on
-after the applied index.
+Data, applied index and the group's configuration as of it are in the same batch: after a crash they
+fit together, and replay goes on after the applied index.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from cluster.ids import Index
+from cluster.ids import Index, Term
+from cluster.raft.messages import Entry, EntryKind
 from kvstore.codec.byteslist import CodecError
 from kvstore.codec.command import OperationKind, decode_command
 from kvstore.codec.record import HEADER, HEADER_BYTES, RECORD_FORMAT
@@ -21,14 +22,15 @@ from kvstore.storage.heads import ABSENT, Head, HeadCache
 from kvstore.storage.partition_state import PartitionState
 from kvstore.storage.position import encode_position
 
-RoundWork = Sequence[tuple[PartitionState, Sequence[tuple[int, bytes]]]]
-"""Each partition at most once, with its committed entries in order: (index, command)."""
+RoundWork = Sequence[tuple[PartitionState, Sequence[Entry]]]
+"""Each partition at most once, with its committed entries in order."""
 
 _PUT: Final = int(OperationKind.PUT)
 
 _Operations = tuple[bytes, list[bytes], Sequence[bytes]]
 """Parallel: kinds, whole engine keys, arguments."""
 _Plan = list[tuple[PartitionState, list[_Operations | None]]]
+"""Parallel to the work."""
 
 
 def apply_round(
@@ -36,9 +38,9 @@ def apply_round(
 ) -> list[list[bytes]]:
     """Applies `work` with one read and one write; returns the results, entry by entry.
 
-    A result is what codec/results.py encodes, or empty for an empty command, which changes nothing
-    but the applied index. `heads` saves reads: one cache per engine, handed in with every call or
-    with none.
+    A result is what codec/results.py encodes, or empty for an empty command or a change of
+    membership, which change nothing in the data. `heads` saves reads: one cache per engine, handed
+    in with every call or with none.
 
     Raises InvariantViolation when an index does not follow the applied one or a command does not
     decode (the leader proposes none such), and what the engine raises. Then nothing was applied:
@@ -51,25 +53,38 @@ def apply_round(
         known, created = _read_heads(engine, plan, heads)
         batch = engine.new_batch()
         results: list[list[bytes]] = []
-        positions: list[tuple[PartitionState, Index, int]] = []
-        for state, entries in plan:
-            answers, revision = _apply_entries(batch, entries, known, state.revision)
+        positions: list[tuple[PartitionState, Index, int, Term]] = []
+        for (state, entries), (_, operations) in zip(work, plan, strict=True):
+            answers, revision = _apply_entries(batch, operations, known, state.revision)
             applied = Index(state.applied_index + len(entries))
-            batch.put(state.state_key, encode_position(applied, revision))
-            positions.append((state, applied, revision))
+            term = entries[-1].term if entries else state.term
+            batch.put(state.state_key, encode_position(applied, revision, term))
+            configuration = latest_configuration(entries)
+            if configuration is not None:
+                batch.put(state.configuration_key, configuration)
+            positions.append((state, applied, revision, term))
             results.append(answers)
         engine.write(batch)
     except BaseException:
         heads.clear()
         raise
     heads.remember(known, created)
-    for state, applied, revision in positions:
-        state.applied_index, state.revision = applied, revision
+    for state, applied, revision, term in positions:
+        state.applied_index, state.revision, state.term = applied, revision, term
     return results
 
 
+def latest_configuration(entries: Sequence[Entry]) -> bytes | None:
+    """The last configuration among `entries`, as it is stored; None where there is none."""
+    configuration = None
+    for entry in entries:
+        if entry.kind is EntryKind.MEMBERSHIP:
+            configuration = entry.data
+    return configuration
+
+
 def _plan(work: RoundWork) -> _Plan:
-    """The operations of every entry, decoded; None for an empty command."""
+    """The operations of every entry, decoded; None for one without a command."""
     if len({state.group for state, _ in work}) != len(work):
         raise InvariantViolation("a partition has two places in one round")
     plan: _Plan = []
@@ -77,13 +92,14 @@ def _plan(work: RoundWork) -> _Plan:
         prefix = state.data_prefix
         expected = state.applied_index
         decoded: list[_Operations | None] = []
-        for index, data in entries:
+        for entry in entries:
+            index, data = entry.index, entry.data
             expected = Index(expected + 1)
             if index != expected:
                 raise InvariantViolation(
                     f"group {state.group}: entry {index} to be applied where {expected} is next"
                 )
-            if not data:
+            if not data or entry.kind is not EntryKind.NORMAL:
                 decoded.append(None)
                 continue
             try:

@@ -38,9 +38,9 @@ class Section(IntEnum):
     """What there is under the prefix of one generation of a group."""
 
     STATE = 1
-    """One record: applied index and revision."""
+    """One record: applied index, its term, and revision."""
     CONFIGURATION = 2
-    """Kept for the group's members as of the applied index."""
+    """One record: the group's members as of the applied index."""
     DATA = 3
     """One record per user key; the meta group has one, the cluster's state."""
     SESSIONS = 4

@@ -24,20 +24,22 @@ _LENGTHS: Final = Struct("<QQ")
 class PartitionState:
     """Reads of one partition, and how far it is applied.
 
-    `applied_index` and `revision` are what the engine holds beside the data; only the applier
-    moves them, after the engine took the write. Opening raises CorruptionError when they are
-    unreadable.
+    `applied_index`, `revision` and `term` are what the engine holds beside the data; only the
+    applier moves them, after the engine took the write. Opening raises CorruptionError when they
+    are unreadable.
     """
 
     __slots__ = (
         "_data_end",
         "_engine",
         "applied_index",
+        "configuration_key",
         "data_prefix",
         "generation",
         "group",
         "revision",
         "state_key",
+        "term",
     )
 
     def __init__(self, engine: Engine, group: GroupId) -> None:
@@ -49,7 +51,10 @@ class PartitionState:
         """The last log entry whose effects are in the engine; 0: none."""
         self.revision = position.revision
         """Of the last write that changed something; 0: none."""
+        self.term = position.term
+        """Of the entry at `applied_index`; 0: not known (Position)."""
         self.state_key = section_prefix(group, position.generation, Section.STATE)
+        self.configuration_key = section_prefix(group, position.generation, Section.CONFIGURATION)
         self.data_prefix = section_prefix(group, position.generation, Section.DATA)
         self._data_end = section_end(group, position.generation, Section.DATA)
 

@@ -1,8 +1,10 @@
-"""How far a group's state has come: the record beside its data, and the group's generation.
+"""How far a group's state has come: the records beside its data, and the group's generation.
 
 ```
-position     u8 format = 1 | u64 applied index | u64 revision        little-endian
-generation   u32                                                     little-endian
+position       u8 format = 2 | u64 applied index | u64 revision | u64 term      little-endian
+               u8 format = 1 | u64 applied index | u64 revision                 read, not written
+configuration  cluster/raft/configuration_format.py
+generation     u32                                                              little-endian
 ```
 """
 
@@ -12,13 +14,17 @@ from dataclasses import dataclass
 from struct import Struct, error
 from typing import Final
 
-from cluster.ids import GroupId, Index
+from cluster.ids import GroupId, Index, Term
+from cluster.raft.configuration import Configuration
+from cluster.raft.configuration_format import decode_configuration
 from kvstore.errors import CorruptionError
 from kvstore.storage.engine import Engine
 from kvstore.storage.keys import Section, generation_key, section_prefix
 
-_POSITION_FORMAT: Final = 1
-_POSITION: Final = Struct("<BQQ")
+_POSITION_FORMAT: Final = 2
+_POSITION: Final = Struct("<BQQQ")
+_POSITION_FORMAT_1: Final = 1
+_POSITION_1: Final = Struct("<BQQ")
 _GENERATION: Final = Struct("<I")
 
 
@@ -29,11 +35,21 @@ class Position:
     generation: int
     applied_index: Index
     revision: int
+    term: Term
+    """Of the entry at the applied index; 0 where the state was written by a version that did not
+    keep it."""
+    configuration: Configuration | None
+    """As of the applied index; None: the one that the group began with, or that version again."""
 
 
-def encode_position(applied_index: int, revision: int) -> bytes:
+def encode_position(applied_index: int, revision: int, term: int) -> bytes:
     """The value of the STATE section."""
-    return _POSITION.pack(_POSITION_FORMAT, applied_index, revision)
+    return _POSITION.pack(_POSITION_FORMAT, applied_index, revision, term)
+
+
+def encode_generation(generation: int) -> bytes:
+    """The value of the record that says which generation is the current one."""
+    return _GENERATION.pack(generation)
 
 
 def load_position(engine: Engine, group: GroupId) -> Position:
@@ -41,12 +57,30 @@ def load_position(engine: Engine, group: GroupId) -> Position:
     try:
         (stored,) = engine.get_many([generation_key(group)])
         generation = 0 if stored is None else int(_GENERATION.unpack(stored)[0])
-        (stored,) = engine.get_many([section_prefix(group, generation, Section.STATE)])
-        if stored is None:
-            return Position(generation, Index(0), 0)
-        position_format, applied_index, revision = _POSITION.unpack(stored)
-    except error as problem:
-        raise CorruptionError(f"the position of group {group} is unreadable") from problem
+        state, configuration = engine.get_many(
+            [
+                section_prefix(group, generation, Section.STATE),
+                section_prefix(group, generation, Section.CONFIGURATION),
+            ]
+        )
+        applied_index, revision, term = (0, 0, 0) if state is None else _decode(state)
+        return Position(
+            generation,
+            Index(applied_index),
+            revision,
+            Term(term),
+            None if configuration is None else decode_configuration(configuration),
+        )
+    except (error, ValueError) as problem:
+        raise CorruptionError(f"the position of group {group} is unreadable: {problem}") from None
+
+
+def _decode(stored: bytes) -> tuple[int, int, int]:
+    """Applied index, revision and term; raises struct.error or ValueError."""
+    if stored[:1] == bytes([_POSITION_FORMAT_1]):
+        _, applied_index, revision = _POSITION_1.unpack(stored)
+        return applied_index, revision, 0
+    position_format, applied_index, revision, term = _POSITION.unpack(stored)
     if position_format != _POSITION_FORMAT:
-        raise CorruptionError(f"the position of group {group} has format {position_format}")
-    return Position(generation, Index(applied_index), revision)
+        raise ValueError(f"it has format {position_format}")
+    return applied_index, revision, term

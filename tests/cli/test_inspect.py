@@ -19,7 +19,9 @@ from kvstore.commitlog.commit_log import CommitLog, CommitLogOptions, Position, 
 from kvstore.data_directory import DataDirectory
 from kvstore.replica.log_records import (
     STICKY_KINDS,
+    Bounds,
     RecordKind,
+    encode_bounds,
     encode_entries,
     encode_hard_state,
 )
@@ -49,6 +51,11 @@ def entries(group: GroupId, *some: Entry) -> Record:
 def hard_state(group: GroupId, term: int, commit: int) -> Record:
     state = HardState(Term(term), ReplicaId(2), Index(commit))
     return Record(group, RecordKind.HARD_STATE, encode_hard_state(state))
+
+
+def bounds(group: GroupId, index: int, term: int) -> Record:
+    payload = encode_bounds(Bounds(Index(index), Term(term)))
+    return Record(group, RecordKind.BOUNDS, payload)
 
 
 def first(group: GroupId) -> Record:
@@ -81,7 +88,7 @@ def make(path: Path) -> list[list[Position]]:
     engine = RocksEngine(directory.engine_folder)
     batch = engine.new_batch()
     for group, applied in ((META_GROUP, 2), (PARTITION, 4)):
-        batch.put(section_prefix(group, 0, Section.STATE), encode_position(applied, 0))
+        batch.put(section_prefix(group, 0, Section.STATE), encode_position(applied, 0, 1))
     engine.write(batch)
     engine.flush()
     engine.close()
@@ -150,6 +157,15 @@ def damage(path: Path, byte: int) -> None:
     path.write_bytes(bytes(content))
 
 
+def append(data: Path, *records: Record) -> None:
+    """Goes on with the log as a node would."""
+    log = CommitLog.open(
+        SystemFileSystem(), str(data / "log"), OPTIONS, lambda record, position: None
+    )
+    log.append(records)
+    log.close()
+
+
 # Whole
 
 
@@ -185,6 +201,32 @@ def test_json_has_all_of_it(inspect: Inspect) -> None:
         "records": 9,
         "other_records": {},
     }
+
+
+def test_a_compacted_log_begins_after_its_bounds(inspect: Inspect) -> None:
+    append(
+        inspect.path, Record(PARTITION, RecordKind.BOUNDS, encode_bounds(Bounds(Index(4), Term(3))))
+    )
+    assert inspect().splitlines()[-1].startswith("group 3 term=3 vote=2 commit=2 first=5 last=6")
+    rows = [line.split("\t") for line in inspect("--entries", "3").splitlines()]
+    assert [int(row[0]) for row in rows] == [5, 6]
+
+
+def test_a_log_that_was_compacted_whole_has_no_entries(inspect: Inspect) -> None:
+    append(
+        inspect.path,
+        bounds(PARTITION, 6, 3),
+        bounds(META_GROUP, 2, 1),
+    )
+    found = inspect.json()
+    assert [each["first_index"] for each in found["groups"]] == [None, None]
+    assert found["damaged"] is False
+
+
+def test_a_log_that_begins_above_its_bounds_is_damaged(inspect: Inspect) -> None:
+    append(inspect.path, entries(GroupId(9), put(5, 3, "k")))
+    found = inspect.json(code=1)
+    assert "entries 1 to 4 of group 9 are missing" in str(found["findings"])
 
 
 def test_a_table_has_the_same_cells(inspect: Inspect) -> None:
@@ -348,7 +390,7 @@ def test_a_damaged_or_missing_identity_is_damage_and_the_rest_is_shown(
 def test_state_ahead_of_its_log_is_damage(inspect: Inspect) -> None:
     engine = RocksEngine(str(inspect.path / "engine"))
     batch = engine.new_batch()
-    batch.put(section_prefix(PARTITION, 0, Section.STATE), encode_position(7, 0))
+    batch.put(section_prefix(PARTITION, 0, Section.STATE), encode_position(7, 0, 1))
     engine.write(batch)
     engine.flush()
     engine.close()

@@ -236,7 +236,7 @@ def test_a_restart_replays_a_long_log_in_small_pieces(world: World) -> None:
     apply_round = host._apply_round
 
     def watch(work: RoundWork) -> list[list[bytes]]:
-        pieces.append(sum(len(command) for _state, entries in work for _, command in entries))
+        pieces.append(sum(len(entry.data) for _state, entries in work for entry in entries))
         return apply_round(work)
 
     host._apply_round = watch
@@ -292,6 +292,7 @@ def test_a_quiet_group_gets_a_new_leader_when_its_leader_dies(world: World) -> N
 def test_a_node_that_comes_back_hears_of_its_quiet_groups_leader_at_once(world: World) -> None:
     world.tick(LONG_TICKS)
     me = follower(world)
+    world.members[me].engine.flush()
     crashed = world.crash(me)
     world.start(me, crashed.files, crashed.engine)
     group = group_of_key(world)

@@ -11,7 +11,7 @@ from cluster.raft.messages import Entry, EntryKind
 from cluster.raft.ready import HardState, Ready, Role
 from kvstore.commitlog.commit_log import Position, Record
 from kvstore.replica.log_pipeline import RECORD_BYTES_AIM, WRITE_BYTES_AIM, LogPipeline, Pending
-from kvstore.replica.log_records import RecordKind, decode_entries, decode_hard_state
+from kvstore.replica.log_records import Bounds, RecordKind, decode_entries, decode_hard_state
 
 T = TypeVar("T")
 ONE, TWO = GroupId(1), GroupId(2)
@@ -180,6 +180,34 @@ def test_a_write_is_bounded_and_bundles_are_not_torn_apart() -> None:
         bench.disk()
     assert [len(records) for records in bench.log.writes] == [2, 2, 1]
     assert [p.number for p in bench.persisted] == [1, 2, 3, 4, 5]
+
+
+def test_bounds_go_out_in_their_turn_and_are_told_of_after_the_bundles() -> None:
+    bench = Bench()
+    told: list[int] = []
+    bench.pipeline.add(ONE, ready(1, sizes=[1]))
+    bench.pipeline.flush()
+    bench.pipeline.add_bounds(
+        [(ONE, Bounds(Index(1), Term(1))), (TWO, Bounds(Index(5), Term(2)))],
+        lambda: told.append(len(bench.persisted)),
+    )
+    bench.pipeline.add(ONE, ready(2, first=2, sizes=[1]))
+    bench.pipeline.flush()
+    bench.disk()
+    assert told == []
+    bench.disk()
+    assert told == [2]
+    bounds, entries = RecordKind.BOUNDS, RecordKind.ENTRIES
+    kinds = [[(record.group, record.kind) for record in write] for write in bench.log.writes]
+    assert kinds == [[(ONE, entries)], [(ONE, bounds), (TWO, bounds), (ONE, entries)]]
+
+
+def test_no_bounds_cost_no_write() -> None:
+    bench = Bench()
+    told: list[bool] = []
+    bench.pipeline.add_bounds([], lambda: told.append(True))
+    bench.pipeline.flush()
+    assert (told, bench.log.writes) == ([True], [])
 
 
 def test_a_failed_write_is_reported_and_nothing_of_it_is_called_persisted() -> None:

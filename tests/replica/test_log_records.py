@@ -11,9 +11,12 @@ from cluster.raft.messages import Entry, EntryKind
 from cluster.raft.ready import HardState
 from kvstore.codec.byteslist import CodecError
 from kvstore.replica.log_records import (
+    Bounds,
+    decode_bounds,
     decode_entries,
     decode_entry_heads,
     decode_hard_state,
+    encode_bounds,
     encode_entries,
     encode_hard_state,
 )
@@ -51,6 +54,12 @@ def test_hard_state_comes_back_as_it_was(term: int, vote: int | None, commit: in
     assert decode_hard_state(encode_hard_state(state)) == state
 
 
+@given(U64, U64)
+def test_bounds_come_back_as_they_were(index: int, term: int) -> None:
+    bounds = Bounds(Index(index), Term(term))
+    assert decode_bounds(encode_bounds(bounds)) == bounds
+
+
 def test_the_bytes_are_those_of_the_format_page() -> None:
     entry = Entry(Index(7), Term(3), EntryKind.NORMAL, b"abc")
     assert encode_entries([entry]).hex() == (
@@ -59,6 +68,7 @@ def test_the_bytes_are_those_of_the_format_page() -> None:
     assert encode_hard_state(HardState(Term(3), ReplicaId(2), Index(6))).hex() == (
         "030000000000000002000000000000000600000000000000"
     )
+    assert encode_bounds(Bounds(Index(7), Term(3))).hex() == "07000000000000000300000000000000"
 
 
 @given(runs(), st.data())
@@ -73,3 +83,9 @@ def test_a_payload_cut_short_is_refused(run: list[Entry], data: st.DataObject) -
 def test_a_hard_state_of_another_length_is_refused(length: int) -> None:
     with pytest.raises(CodecError, match=f"not {length}"):
         decode_hard_state(bytes(length))
+
+
+@pytest.mark.parametrize("length", [0, 15, 17])
+def test_bounds_of_another_length_are_refused(length: int) -> None:
+    with pytest.raises(CodecError, match=f"not {length}"):
+        decode_bounds(bytes(length))

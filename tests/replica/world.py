@@ -29,6 +29,8 @@ from kvstore.commitlog.commit_log import CommitLog
 from kvstore.commitlog.options import CommitLogOptions
 from kvstore.environment import GroupMessage
 from kvstore.replica.admission import AdmissionLimits
+from kvstore.replica.compaction import CompactionPolicy
+from kvstore.replica.compactor import Compactor
 from kvstore.replica.host import Host, HostHooks
 from kvstore.replica.log_records import STICKY_KINDS
 from kvstore.replica.meta_machine import MetaMachine
@@ -38,7 +40,6 @@ from kvstore.replica.stewardship import Stewardship
 from kvstore.simulation.checkers import Checker
 from kvstore.simulation.disk import MemoryFileSystem
 from kvstore.storage.applier import apply_round
-from kvstore.storage.engine import Engine
 from kvstore.storage.memory_engine import MemoryEngine
 
 T = TypeVar("T")
@@ -62,7 +63,7 @@ class Answers:
 
 
 class HeldWorker:
-    """Runs a job and tells of its end when the world lets it."""
+    """Runs a job when the world lets it, and tells of its end in a later turn."""
 
     def __init__(self, world: World, on_persisted: Callable[[], None]) -> None:
         self._world = world
@@ -110,19 +111,19 @@ class Member:
     """One node's life between a start and a crash."""
 
     def __init__(
-        self, world: World, me: ReplicaId, files: MemoryFileSystem, engine: Engine
+        self, world: World, me: ReplicaId, files: MemoryFileSystem, engine: MemoryEngine
     ) -> None:
         self.files = files
         self.engine = engine
         self.problem: BaseException | None = None
         self._world = world
         self.replica_id = me
-        recovered = RecoveredLogs()
+        self.recovered = recovered = RecoveredLogs()
         files.make_folder("log")
         self.commit_log = log = CommitLog.open(
             files,
             "log",
-            CommitLogOptions(segment_bytes=1 << 16, sticky_kinds=STICKY_KINDS),
+            CommitLogOptions(segment_bytes=world.segment_bytes, sticky_kinds=STICKY_KINDS),
             recovered.visit,
         )
         self.worker = HeldWorker(world, self._on_persisted)
@@ -147,10 +148,25 @@ class Member:
             hooks=HostHooks(self._call_soon, self._on_map, self._on_failure),
         )
         self.stewardship = Stewardship(self.host, me, world.first_map)
-        self.host.add_replica(
-            self.maker.make(META_GROUP, frozenset(world.members_ids), self.host.meta.applied_index)
+        self.flush_worker = HeldWorker(world, lambda: None)
+        self.compactor = Compactor(
+            self.host,
+            policy=world.compaction,
+            log=log,
+            log_worker=self.worker,
+            flush=engine.flush,
+            flush_worker=self.flush_worker,
+            unclaimed=lambda: recovered.first_segment,
         )
+        self.host.add_replica(self.maker.make(META_GROUP, frozenset(world.members_ids)))
         self._on_map()
+
+    def serves(self) -> bool:
+        """Whether it has all its replicas, and each knows its leader."""
+        host = self.host
+        return host.meta.map is not None and all(
+            replica.core.leader is not None for replica in host.replicas.values()
+        )
 
     def _call_soon(self, round_: Callable[[], None]) -> None:
         def run() -> None:
@@ -187,6 +203,8 @@ class World:
     partitions: int = 4
     seed: int = 1
     checkers: Sequence[Checker] = ()
+    segment_bytes: int = 1 << 16
+    compaction: CompactionPolicy = field(default_factory=CompactionPolicy)
     soon: deque[Callable[[], None]] = field(default_factory=deque)
     cut: set[tuple[ReplicaId, ReplicaId]] = field(default_factory=set)
 
@@ -220,6 +238,7 @@ class World:
             for member in list(self.members.values()):
                 member.host.tick()
                 member.stewardship.tick()
+                member.compactor.tick()
             self.run()
 
     def until(self, condition: Callable[[], bool], ticks: int = LONG_TICKS) -> None:
@@ -236,16 +255,19 @@ class World:
 
     # Faults
 
-    def crash(self, me: ReplicaId) -> Member:
-        """Power off: what was not synced is gone, and the engine with it."""
+    def crash(self, me: ReplicaId, random: Random | None = None) -> Member:
+        """Power off: what was not synced is gone, or a part of it that `random` draws; of the
+        engine there is what was flushed."""
         for checker in self.checkers:
             checker.on_crash(self.members[me])
         member = self.members.pop(me)
         member.worker.close()
-        member.files.crash()
+        member.flush_worker.close()
+        member.files.crash(random)
+        member.engine = member.engine.after_crash()
         return member
 
-    def start(self, me: ReplicaId, files: MemoryFileSystem, engine: Engine) -> None:
+    def start(self, me: ReplicaId, files: MemoryFileSystem, engine: MemoryEngine) -> None:
         member = self.members[me] = Member(self, me, files, engine)
         for checker in self.checkers:
             checker.on_start(member)
@@ -276,11 +298,7 @@ class World:
 
     def serves(self) -> bool:
         """Whether every partition has a leader that its replicas know."""
-        return all(
-            member.host.meta.map is not None
-            and all(replica.core.leader is not None for replica in member.host.replicas.values())
-            for member in self.members.values()
-        )
+        return all(member.serves() for member in self.members.values())
 
     def problems(self) -> list[BaseException]:
         return [m.problem for m in self.members.values() if m.problem is not None]

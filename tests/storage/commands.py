@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from hypothesis import strategies as st
 
-from cluster.ids import GroupId
+from cluster.ids import GroupId, Index, Term
+from cluster.raft.messages import Entry, EntryKind
 from kvstore.codec.command import OperationKind, encode_command
 from kvstore.codec.record import Record
+from kvstore.storage.applier import apply_round
+from kvstore.storage.engine import Engine
+from kvstore.storage.heads import HeadCache
+from kvstore.storage.partition_state import PartitionState
 
 PUT, DELETE = OperationKind.PUT, OperationKind.DELETE
 
@@ -61,3 +67,17 @@ class Model:
         else:
             self.records[key] = Record(value, old.version + 1, old.create_revision, self.revision)
         return self.revision
+
+
+def log_entries(pairs: Sequence[tuple[int, bytes]], term: int = 1) -> list[Entry]:
+    """Entries of a log by index and command."""
+    return [Entry(Index(index), Term(term), EntryKind.NORMAL, data) for index, data in pairs]
+
+
+def apply_commands(
+    engine: Engine,
+    work: Sequence[tuple[PartitionState, Sequence[tuple[int, bytes]]]],
+    heads: HeadCache | None = None,
+) -> list[list[bytes]]:
+    """A round of commands by index, all of one term."""
+    return apply_round(engine, [(state, log_entries(pairs)) for state, pairs in work], heads)

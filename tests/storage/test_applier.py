@@ -9,7 +9,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cluster.ids import GroupId
+from cluster.ids import GroupId, Index, ReplicaId, Term
+from cluster.raft.configuration import Configuration
+from cluster.raft.configuration_format import encode_configuration
+from cluster.raft.messages import Entry, EntryKind
 from kvstore.codec.record import Record, decode_record
 from kvstore.codec.results import decode_results
 from kvstore.codec.scan import Scan
@@ -19,8 +22,19 @@ from kvstore.storage.engine import Engine, WriteBatch
 from kvstore.storage.heads import HeadCache
 from kvstore.storage.memory_engine import MemoryEngine
 from kvstore.storage.partition_state import PartitionState
+from kvstore.storage.position import load_position
 from kvstore.storage.rocks_engine import RocksEngine
-from tests.storage.commands import Log, Model, Operation, command, delete, entries, put
+from tests.storage.commands import (
+    Log,
+    Model,
+    Operation,
+    apply_commands,
+    command,
+    delete,
+    entries,
+    log_entries,
+    put,
+)
 from tests.storage.test_engine import everything, put_all
 
 GROUP = GroupId(1)
@@ -32,7 +46,7 @@ def apply(state: PartitionState, engine: Engine, *rounds: list[Operation]) -> li
     """Each list of operations as an entry and a round of its own; returns the revisions."""
     answers: list[list[int]] = []
     for operations in rounds:
-        [[result]] = apply_round(
+        [[result]] = apply_commands(
             engine, [(state, [(state.applied_index + 1, command(operations))])]
         )
         answers.append(list(decode_results(result)) if operations else [])
@@ -89,7 +103,7 @@ def test_operations(
         given_revisions = [revision for [revision] in answers]
     else:
         work = [(index + 1, command([each])) for index, each in enumerate(operations)]
-        [results] = apply_round(engine, [(state, work)])
+        [results] = apply_commands(engine, [(state, work)])
         given_revisions = [decode_results(result)[0] for result in results]
     assert given_revisions == revisions
     assert records(state).get(A) == record
@@ -100,29 +114,29 @@ def test_an_empty_command_moves_only_the_applied_index(engine: Engine) -> None:
     state = PartitionState(engine, GROUP)
     apply(state, engine, [put(A)])
     before = state.fingerprint()
-    assert apply_round(engine, [(state, [(2, b""), (3, b"")])]) == [[b"", b""]]
+    assert apply_commands(engine, [(state, [(2, b""), (3, b"")])]) == [[b"", b""]]
     assert (state.applied_index, state.revision, state.fingerprint()) == (3, 1, before)
 
 
 def test_a_command_without_operations_has_no_results(engine: Engine) -> None:
     state = PartitionState(engine, GROUP)
     empty = command([put(A)])[:4] + bytes(36 + 8)
-    [[result]] = apply_round(engine, [(state, [(1, empty)])])
+    [[result]] = apply_commands(engine, [(state, [(1, empty)])])
     assert decode_results(result) == ()
     assert (state.applied_index, state.revision) == (1, 0)
 
 
 def test_a_round_without_work_does_nothing(engine: Engine) -> None:
     state = PartitionState(engine, GROUP)
-    assert apply_round(engine, []) == []
-    assert apply_round(engine, [(state, [])]) == [[]]
+    assert apply_commands(engine, []) == []
+    assert apply_commands(engine, [(state, [])]) == [[]]
     assert (state.applied_index, state.revision) == (0, 0)
 
 
 def test_partitions_of_a_round_do_not_touch_each_other(engine: Engine) -> None:
     states = [PartitionState(engine, group) for group in GROUPS]
     apply(states[0], engine, [put(A), put(A)])
-    results = apply_round(
+    results = apply_commands(
         engine,
         [
             (states[0], [(2, command([put(A, b"0")]))]),
@@ -169,7 +183,7 @@ def test_an_index_that_does_not_follow_is_a_broken_invariant(
     state = PartitionState(engine, GROUP)
     apply(state, engine, [put(A)], [put(A)])
     with pytest.raises(InvariantViolation, match=rf"group 1: entry {wrong} .* {expected} is next"):
-        apply_round(engine, [(state, [(index, command([put(A)])) for index in indexes])])
+        apply_commands(engine, [(state, [(index, command([put(A)])) for index in indexes])])
     assert (state.applied_index, state.revision) == (2, 2)
     assert records(state)[A].version == 2
 
@@ -179,7 +193,7 @@ def test_a_command_that_does_not_decode_is_a_broken_invariant(engine: Engine, da
     states = [PartitionState(engine, group) for group in GROUPS[:2]]
     before = everything(engine)
     with pytest.raises(InvariantViolation, match="group 2: the command at 2 does not decode"):
-        apply_round(
+        apply_commands(
             engine,
             [(states[0], [(1, command([put(A)]))]), (states[1], [(1, b""), (2, data)])],
         )
@@ -190,7 +204,7 @@ def test_a_command_that_does_not_decode_is_a_broken_invariant(engine: Engine, da
 def test_a_partition_has_one_place_in_a_round(engine: Engine) -> None:
     state = PartitionState(engine, GROUP)
     with pytest.raises(InvariantViolation, match="two places"):
-        apply_round(engine, [(state, [(1, b"")]), (state, [(1, b"")])])
+        apply_commands(engine, [(state, [(1, b"")]), (state, [(1, b"")])])
     assert state.applied_index == 0
 
 
@@ -229,7 +243,7 @@ def test_a_round_is_one_read_of_each_key_once_and_one_write() -> None:
     engine.reads.clear()
     operations = [put(A), put(b"b"), put(A), delete(A), delete(b"c")]
     work = [(state, [(1, command(operations)), (2, command(operations))]) for state in states]
-    apply_round(engine, work)
+    apply_commands(engine, work)
     expected = [state.data_prefix + key for state in states for key in (A, b"b", b"c")]
     assert engine.reads == [expected]
     assert engine.writes == 1
@@ -240,7 +254,7 @@ def test_heads_save_the_read_of_keys_that_were_written_before() -> None:
     state = PartitionState(engine, GROUP)
     engine.reads.clear()
     for index in range(1, 6):
-        apply_round(engine, [(state, [(index, command([put(A), put(b"%d" % index)]))])], heads)
+        apply_commands(engine, [(state, [(index, command([put(A), put(b"%d" % index)]))])], heads)
     prefix = state.data_prefix
     assert engine.reads == [
         [prefix + A, prefix + b"1"],
@@ -256,17 +270,17 @@ def test_a_failed_write_leaves_everything_as_it_was_and_can_be_repeated() -> Non
     engine, heads = CountingEngine(), HeadCache()
     state = PartitionState(engine, GROUP)
     for index in (1, 2):
-        apply_round(engine, [(state, [(index, command([put(A)]))])], heads)
+        apply_commands(engine, [(state, [(index, command([put(A)]))])], heads)
     before = state.fingerprint()
     assert len(heads) == 1
     engine.full = True
     work = [(state, [(3, command([put(A, b"3"), delete(A), put(A, b"4")]))])]
     with pytest.raises(ResourceExhausted):
-        apply_round(engine, work, heads)
+        apply_commands(engine, work, heads)
     assert (state.applied_index, state.revision, state.fingerprint()) == (2, 2, before)
     assert len(heads) == 0
     engine.full = False
-    [[result]] = apply_round(engine, work, heads)
+    [[result]] = apply_commands(engine, work, heads)
     assert decode_results(result) == (3, 4, 5)
     assert records(state) == {A: Record(b"4", 1, 5, 5)}
 
@@ -288,7 +302,9 @@ def apply_log(
     while any(left):
         taken = per_round[turn % len(per_round)]
         turn += 1
-        apply_round(engine, [(s, e[:taken]) for s, e in zip(states, left, strict=True) if e], heads)
+        apply_commands(
+            engine, [(s, e[:taken]) for s, e in zip(states, left, strict=True) if e], heads
+        )
         left = [e[taken:] for e in left]
     return states
 
@@ -305,7 +321,7 @@ def test_apply_does_what_the_model_does(log: Log, per_round: int) -> None:
         state, model = PartitionState(engine, group), Model()
         commands = as_commands(of_group)
         for low in range(0, len(commands), per_round):
-            [results] = apply_round(engine, [(state, commands[low : low + per_round])])
+            [results] = apply_commands(engine, [(state, commands[low : low + per_round])])
             for operations, result in zip(of_group[low : low + per_round], results, strict=True):
                 if operations:
                     assert decode_results(result) == model.apply(operations)
@@ -365,3 +381,32 @@ def test_a_thousand_operations_in_one_command(engine: Engine) -> None:
     found = records(state)
     assert found[b"0000"] == Record(b"700", 2, 1, 701)
     assert found[b"0699"] == Record(b"699", 1, 700, 700)
+
+
+def test_the_term_and_the_members_of_the_group_are_kept_with_the_applied_index(
+    engine: Engine,
+) -> None:
+    state = PartitionState(engine, GROUP)
+    members = [Configuration(frozenset(map(ReplicaId, each))) for each in ((1, 2), (1, 2, 3))]
+    changes = [
+        Entry(Index(2 + n), Term(4), EntryKind.MEMBERSHIP, encode_configuration(each))
+        for n, each in enumerate(members)
+    ]
+    first, last = log_entries([(1, command([put(A)])), (4, command([put(A)]))], term=5)
+    [results] = apply_round(engine, [(state, [first, *changes, last])])
+    assert [bool(result) for result in results] == [True, False, False, True]
+    found = load_position(engine, GROUP)
+    assert (found.applied_index, found.term, found.configuration) == (4, 5, members[1])
+    assert state.term == 5
+    apply_commands(engine, [(state, [(5, b"")])])
+    assert load_position(engine, GROUP).configuration == members[1]
+
+
+def test_members_and_applied_index_are_of_one_batch() -> None:
+    engine = MemoryEngine()
+    state = PartitionState(engine, GROUP)
+    members = Configuration(frozenset({ReplicaId(1)}))
+    change = Entry(Index(1), Term(1), EntryKind.MEMBERSHIP, encode_configuration(members))
+    apply_round(engine, [(state, [change])])
+    found = load_position(engine.after_crash(), GROUP)
+    assert (found.applied_index, found.configuration) == (0, None)

@@ -14,11 +14,11 @@ from rocksdict import Options, Rdict
 from cluster.ids import GroupId
 from kvstore.codec.command import OperationKind, encode_command
 from kvstore.errors import ConfigurationError, CorruptionError
-from kvstore.storage.applier import apply_round
 from kvstore.storage.heads import HeadCache
 from kvstore.storage.memory_engine import MemoryEngine
 from kvstore.storage.partition_state import PartitionState
 from kvstore.storage.rocks_engine import BLOCK_CACHE_BYTES, MEMTABLE_BYTES, RocksEngine
+from tests.storage.commands import apply_commands
 from tests.storage.test_engine import HUGE, everything, put_all
 
 PAIRS = {b"key-%06d" % number: os.urandom(100) for number in range(2000)}
@@ -209,7 +209,7 @@ def apply_until_killed(path: str) -> None:
     heads = HeadCache()
     for index in range(1, CRASH_ENTRIES + 1):
         work = [(state, [(index, crash_command(state.group, index))]) for state in states]
-        apply_round(engine, work, heads)
+        apply_commands(engine, work, heads)
         if index == CRASH_FLUSHED:
             engine.flush()
     os._exit(0)
@@ -230,7 +230,7 @@ def test_a_killed_process_leaves_data_and_applied_index_that_fit_together(tmp_pa
     for state in states:
         expected = PartitionState(replayed, state.group)
         entries = [(i, crash_command(state.group, i)) for i in range(1, applied + 1)]
-        apply_round(replayed, [(expected, entries)])
+        apply_commands(replayed, [(expected, entries)])
         assert (state.applied_index, state.revision) == (applied, expected.revision)
         assert state.fingerprint() == expected.fingerprint()
     engine.close()

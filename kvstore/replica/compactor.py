@@ -1,0 +1,167 @@
+"""Keeps the commit log from growing for ever.
+
+```
+ engine.flush ──▶ logs compacted in memory, their bounds appended ──▶ release of segments
+ flush worker     event loop, then in order with all else that is     log worker
+                  persisted
+```
+
+One step at a time, each begun when the one before is done: whatever was applied when the flush
+began is on stable storage when it ends, and so are the bounds that say so when the segments go. A
+crash in between leaves more than is needed. What to do is decided in `compaction`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final, Protocol
+
+from cluster.ids import GroupId, Index
+from kvstore.environment import Worker
+from kvstore.errors import ResourceExhausted
+from kvstore.replica.compaction import CompactionPolicy, compact_through, lowest_needed
+from kvstore.replica.host import Host
+from kvstore.replica.log_records import Bounds
+
+_PREPARE_TICKS: Final = 20
+"""How often the log is asked to keep a file ready, while it has none."""
+
+
+class SegmentedLog(Protocol):
+    """The part of the commit log that is used here."""
+
+    @property
+    def oldest_segment(self) -> int:
+        """The lowest that is there."""
+        ...
+
+    @property
+    def active_segment(self) -> int:
+        """The one that is written to."""
+        ...
+
+    @property
+    def spares(self) -> int:
+        """Files kept ready for segments to come."""
+        ...
+
+    def release(self, before: int) -> None:
+        """The segments before that one are not needed any more."""
+        ...
+
+    def prepare(self) -> None:
+        """Keeps a file ready, once there will be need of one."""
+        ...
+
+
+class Compactor:
+    """See the module. Works by ticks."""
+
+    __slots__ = (
+        "_durable",
+        "_flush",
+        "_flush_worker",
+        "_host",
+        "_is_busy",
+        "_last_active",
+        "_log",
+        "_log_worker",
+        "_policy",
+        "_released",
+        "_unclaimed",
+        "_waited_ticks",
+    )
+
+    def __init__(
+        self,
+        host: Host,
+        *,
+        policy: CompactionPolicy,
+        log: SegmentedLog,
+        log_worker: Worker,
+        flush: Callable[[], None],
+        flush_worker: Worker,
+        unclaimed: Callable[[], int | None],
+    ) -> None:
+        """`flush` is the engine's. `unclaimed` says what the first segment is that holds something
+        of a group that the host does not have yet; None: nothing."""
+        self._host = host
+        self._policy = policy
+        self._log = log
+        self._log_worker = log_worker
+        self._flush = flush
+        self._flush_worker = flush_worker
+        self._unclaimed = unclaimed
+        self._is_busy = False
+        self._durable: dict[GroupId, Index] = {}
+        self._released = log.oldest_segment
+        self._last_active = 0
+        self._waited_ticks = 0
+
+    def tick(self) -> None:
+        """To be called after the host's own tick."""
+        if self._is_busy or self._host.is_stopped:
+            return
+        self._waited_ticks += 1
+        active = self._log.active_segment
+        if self._policy.is_due(
+            active=active,
+            released=self._released,
+            last_active=self._last_active,
+            waited_ticks=self._waited_ticks,
+        ):
+            self._begin(active)
+        elif not self._log.spares and self._host.ticks % _PREPARE_TICKS == 0:
+            self._log_worker.submit(self._log.prepare, self._on_prepared)
+
+    def _begin(self, active: int) -> None:
+        self._is_busy = True
+        self._last_active = active
+        self._waited_ticks = 0
+        self._durable = {g: replica.core.applied for g, replica in self._host.replicas.items()}
+        self._flush_worker.submit(self._flush, self._on_flushed)
+
+    def _on_flushed(self, outcome: BaseException | None) -> None:
+        if isinstance(outcome, ResourceExhausted):
+            # A full disk: the log is not needed less for it. There may be room later.
+            self._is_busy = False
+        elif self._check(outcome):
+            with self._host.guard:
+                self._compact()
+
+    def _compact(self) -> None:
+        kept = self._policy.lowest_kept(self._last_active)
+        bounds: list[tuple[GroupId, Bounds]] = []
+        for group, durable in self._durable.items():
+            replica = self._host.replicas[group]
+            log = replica.log
+            through = compact_through(durable, log.last_before(kept), replica.core.status().peers)
+            if through > log.bounds.index:
+                log.compact(through)
+                bounds.append((group, log.bounds))
+        pipeline = self._host.pipeline
+        pipeline.add_bounds(bounds, self._release)
+        pipeline.flush()
+
+    def _release(self) -> None:
+        """The bounds are persisted."""
+        if self._host.is_stopped:
+            return
+        firsts = [replica.log.first_segment for replica in self._host.replicas.values()]
+        active = self._log.active_segment
+        self._released = lowest_needed(active, [*firsts, self._unclaimed()])
+        before = self._released
+        self._log_worker.submit(lambda: self._log.release(before), self._on_released)
+
+    def _on_released(self, outcome: BaseException | None) -> None:
+        self._is_busy = False
+        self._check(outcome)
+
+    def _on_prepared(self, outcome: BaseException | None) -> None:
+        self._check(outcome)
+
+    def _check(self, outcome: BaseException | None) -> bool:
+        """Whether to go on; a failure stops the node."""
+        if isinstance(outcome, BaseException):
+            self._host.fail(outcome)
+        return not self._host.is_stopped
