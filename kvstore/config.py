@@ -78,10 +78,11 @@ class NodeSettings(BaseSettings):
         64 * _MIB, ge=4 * _MIB, le=1024 * _MIB, description="Size of a file of the commit log."
     )
     commit_log_kept_segments: int = Field(
-        1,
+        1024,
         ge=1,
-        le=1024,
-        description="Full files of the commit log kept for nodes that are a little behind.",
+        le=1 << 20,
+        description="Full files of the commit log kept for nodes that are behind. One that lacks"
+        " what others have let go cannot catch up from them.",
     )
     pending_bytes_max: int = Field(
         64 * _MIB,

@@ -22,6 +22,7 @@ from kvstore.replica.host import Host
 from kvstore.seams import Seams
 from kvstore.simulation.checkers.violation import Violation
 from kvstore.simulation.disk import MemoryFileSystem
+from kvstore.simulation.flush_worker import FlushWorker
 from kvstore.simulation.log_worker import DiskSpeed, LogWorker
 from kvstore.simulation.machine import Machine
 from kvstore.simulation.peers import SimulatedLinks
@@ -244,6 +245,7 @@ class SimulatedNode(Machine):
             bind=partial(self._bind, loop),
             open_engine=lambda _folder: self.engine,
             start_log_worker=partial(self._start_log_worker, loop),
+            start_flush_worker=lambda: FlushWorker(loop, self._disk_random),
             open_peer_links=partial(self._open_links, loop),
             open_channel=partial(self.open_channel, cluster),
             call_soon=partial(self._run_soon, loop),

@@ -111,6 +111,8 @@ def _draw_settings(random: Random, nodes: int) -> dict[str, NodeSettings]:
         "commit_log_segment_bytes": random.choice((1 << 11, 1 << 13, 1 << 15, 1 << 17)),
         "pending_requests_max": random.choice((4, 64, 4096)),
         "inflight_messages_max": random.choice((1, 4, 128)),
+        # With others, one that is away for long would find nobody who still has what it lacks.
+        "commit_log_kept_segments": random.choice((1, 4)) if nodes == 1 else 1024,
     }
     return {
         name: NodeSettings.model_construct(

@@ -48,10 +48,10 @@ LOG_STORE: Final = (
         path=_STORE,
         old="""\
         self._cut(first)
-        for offset, term in enumerate(terms):
+        kept = last - first + 1  # what is at or below the bounds is passed over
 """,
         new="""\
-        for offset, term in enumerate(terms):
+        kept = last - first + 1  # what is at or below the bounds is passed over
 """,
     ),
     Mutation(
@@ -77,10 +77,10 @@ LOG_STORE: Final = (
         seen="cockroachdb/cockroach#124440: the ABA problem of asynchronous log writes",
         path=_STORE,
         old="""\
-        if first <= self._last_index and self.term(first) == entries[0].term:
+        if self._first_index <= first <= self._last_index and self.term(first) == entries[0].term:
 """,
         new="""\
-        if first <= self._last_index:
+        if self._first_index <= first <= self._last_index:
 """,
     ),
     Mutation(

@@ -18,11 +18,11 @@ STATE_MACHINE: Final = (
         seen="etcd-io/etcd#13766, the inconsistency of 3.5",
         path=_APPLIER,
         old="""\
-            batch.put(state.state_key, encode_position(applied, revision))
+            batch.put(state.state_key, encode_position(applied, revision, term))
 """,
         new="""\
             position = engine.new_batch()
-            position.put(state.state_key, encode_position(applied, revision))
+            position.put(state.state_key, encode_position(applied, revision, term))
             engine.write(position)
 """,
     ),
@@ -91,12 +91,12 @@ STATE_MACHINE: Final = (
         seen="etcd-io/etcd#13766",
         path=_APPLIER,
         old="""\
-            positions.append((state, applied, revision))
+            positions.append((state, applied, revision, term))
             results.append(answers)
 """,
         new="""\
             state.applied_index, state.revision = applied, revision
-            positions.append((state, applied, revision))
+            positions.append((state, applied, revision, term))
             results.append(answers)
 """,
     ),
