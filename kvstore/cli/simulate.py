@@ -172,5 +172,7 @@ def _explain(report: Report) -> None:
         say(f"  {event}")
     say(f"seed {report.seed} breaks: {failure.invariant}")
     say(failure.detail)
+    if failure.cause:
+        say(failure.cause.rstrip())
     command = ["kvstore", "simulate", "--profile", report.profile, "--seed", str(report.seed)]
     say(f"to see it again: {shlex.join(command)} --trace events.jsonl")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import traceback
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -38,8 +39,20 @@ class Failure:
 
     invariant: str
     detail: str
+    cause: str
+    """Where an error that nobody handled came from: its traceback; empty where there was none."""
     recent: tuple[Event, ...]
     """The last events before."""
+
+    @classmethod
+    def of(cls, problem: Exception, recent: Iterable[Event]) -> Failure:
+        """What `problem`, a Violation as a rule, has ended the run with."""
+        cause: BaseException | None = problem
+        invariant, detail = "the simulation runs", repr(problem)
+        if isinstance(problem, Violation):
+            cause, invariant, detail = problem.__cause__, problem.invariant, problem.detail
+        lines = [] if cause is None else traceback.format_exception(cause)
+        return cls(invariant, detail, "".join(lines), tuple(recent))
 
     def readable(self, count: int) -> list[Event]:
         """The last events that people want to see first: rounds and messages are left out."""
@@ -142,14 +155,6 @@ class Run:
         operations: dict[str, int] = {}
         for record in self.recorder.records:
             operations[record.outcome] = operations.get(record.outcome, 0) + 1
-        failure = None
-        if violation is not None:
-            known = isinstance(violation, Violation)
-            failure = Failure(
-                violation.invariant if known else "the simulation runs",  # type: ignore[attr-defined]
-                violation.detail if known else repr(violation),  # type: ignore[attr-defined]
-                tuple(trace.recent),
-            )
         return Report(
             seed=seed,
             profile=profile.name,
@@ -160,7 +165,7 @@ class Run:
             operations=operations,
             faults=dict(self.injector.counts),
             undecided=self._undecided,
-            failure=failure,
+            failure=None if violation is None else Failure.of(violation, trace.recent),
         )
 
 
@@ -177,7 +182,7 @@ def run_seed(
     with _logs_into(run.kernel), _collected():
         try:
             run.run()
-        except Violation as problem:
+        except Exception as problem:  # a checker or a part of the simulation may fail, too
             violation = problem
         finally:
             run.kernel.end()
