@@ -487,3 +487,26 @@ def test_an_answer_to_a_closed_loop_is_dropped() -> None:
     worker.close()
     assert ran == [1, 2]
     assert answered == []
+
+
+def test_a_rotten_byte_is_read_wrong_until_it_is_written_again() -> None:
+    files, file = crashable(b"abcd")
+    files.rot("/file", 1, 0b10)
+    assert file.pread(4, 0) == b"a" + bytes((ord("b") ^ 0b10,)) + b"cd"
+    assert file.pread(2, 2) == b"cd"
+    files.crash()
+    file = files.open("/file")
+    assert file.pread(1, 1) != b"b"
+    file.pwritev((b"xyz",), 0)
+    assert file.pread(4, 0) == b"xyzd"
+
+
+def test_a_disk_that_is_watched_does_not_fail_nor_count() -> None:
+    files, file = crashable(b"abcd")
+    files.rot("/file", 1, 0b10)
+    files.fail("read")
+    files.is_watched = True
+    assert file.pread(4, 0) == b"abcd"
+    files.is_watched = False
+    with pytest.raises(OSError, match="Input/output error"):
+        file.pread(4, 0)

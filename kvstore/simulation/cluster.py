@@ -38,7 +38,7 @@ class Cluster:
 
     @property
     def nodes(self) -> list[SimulatedNode]:
-        """Those that are up and run; one that is paused has not come to rest."""
+        """Those that are up and run; one that is paused is not at rest."""
         return [node for node in self._up if node.state is State.RUNNING]
 
     @property

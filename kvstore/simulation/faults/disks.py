@@ -69,8 +69,7 @@ def bit_rot(scene: Scene) -> Undo | None:
     if len(segments) < 2:
         return None
     path = f"{folder}/{scene.random.choice(segments[:-1])}"
-    content = bytearray(node.files.contents(path))
-    content[scene.random.randrange(len(content))] ^= 1 << scene.random.randrange(8)
-    node.files.replace(path, bytes(content))
+    offset = scene.random.randrange(len(node.files.contents(path)))
+    node.files.rot(path, offset, 1 << scene.random.randrange(8))
     node.is_rotten = True
     return no_end
