@@ -6,7 +6,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from multiprocessing import get_context
+from multiprocessing import get_context, resource_tracker
 from multiprocessing.pool import Pool
 from pathlib import Path
 
@@ -97,6 +97,8 @@ def _start_processes(jobs: int) -> Pool:
     Ctrl-C goes to all processes of a terminal. These inherit that it is held back from them: this
     one hears it, and ends them.
     """
+    # The library's helper process comes first: starting it would let Ctrl-C through again.
+    resource_tracker.ensure_running()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         return get_context("spawn").Pool(jobs)
