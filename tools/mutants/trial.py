@@ -37,16 +37,16 @@ UNIT_SUITES: Final[dict[Area, tuple[str, ...]]] = {
 """The rooms concerned. The simulations among them are tried by themselves."""
 
 SEEDED: Final[dict[Area, tuple[str, ...]]] = {
-    Area.ELECTIONS: ("group", "adversary", "host"),
-    Area.REPLICATION: ("group", "adversary", "host"),
-    Area.READS: ("group", "adversary", "host"),
-    Area.MEMBERSHIP: ("group", "adversary", "host"),
-    Area.SNAPSHOTS: ("group", "adversary", "host"),
-    Area.STORAGE: ("host",),
-    Area.STATE_MACHINE: ("host",),
-    Area.HOST: ("host",),
-    Area.CLIENTS: (),
-    Area.PARTITIONING: (),
+    Area.ELECTIONS: ("group", "adversary", "host", "cluster"),
+    Area.REPLICATION: ("group", "adversary", "host", "cluster"),
+    Area.READS: ("group", "adversary", "host", "cluster"),
+    Area.MEMBERSHIP: ("group", "adversary", "host", "cluster"),
+    Area.SNAPSHOTS: ("group", "adversary", "host", "cluster"),
+    Area.STORAGE: ("host", "cluster"),
+    Area.STATE_MACHINE: ("host", "cluster"),
+    Area.HOST: ("host", "cluster"),
+    Area.CLIENTS: ("cluster",),
+    Area.PARTITIONING: ("cluster",),
 }
 """The simulations that run the area's code, in the order in which they are tried."""
 

@@ -91,6 +91,8 @@ LEASES: Final = (
             self._reads.drop_lease()
 """,
         new="",
+        cannot_matter="A quiet leader reads by no lease, and one that wakes may: whoever answered"
+        " its round protects it for the whole lease by the clock, whether it ticks or not.",
     ),
     Mutation(
         name="protection-forgotten-at-start",
@@ -112,11 +114,10 @@ LEASES: Final = (
         seen="dissertation 6.4.1",
         path="cluster/raft/voter.py",
         old="""\
-    if state.role is Role.LEADER or state.is_bound_against(request.sender):
+    if not request.handover and state.is_bound_against(request.sender):
+        return False
 """,
-        new="""\
-    if state.role is Role.LEADER:
-""",
+        new="",
     ),
     Mutation(
         name="campaign-in-spite-of-protection",
