@@ -14,6 +14,7 @@ from tools.mutants.bootstrap import VARIABLE
 from tools.mutants.catalogue import CATALOGUE, find
 from tools.mutants.mutation import Mutation, PlantingError
 from tools.mutants.report import Result, json_of, summary_of, table_of
+from tools.mutants.simulations import SEEDS
 from tools.mutants.trial import (
     SEEDED,
     UNIT_SUITES,
@@ -21,8 +22,6 @@ from tools.mutants.trial import (
     try_simulations,
     try_units,
 )
-
-SEEDS_MAX = 200
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -138,7 +137,10 @@ def _parser() -> argparse.ArgumentParser:
         checks.add_argument(f"--{name}", dest="checks", action="store_const", const=name, help=text)
     parser.set_defaults(checks="both")
     parser.add_argument(
-        "--seeds", type=int, default=SEEDS_MAX, help="at most so many of each simulation"
+        "--seeds",
+        type=int,
+        default=max(SEEDS.values()),
+        help="at most so many of each simulation, and at most so many as it is given anyway",
     )
     parser.add_argument("--jobs", type=int, default=2, help="how many at a time")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the results there, too")

@@ -19,6 +19,7 @@ class Area(Enum):
     READS = "reads"
     MEMBERSHIP = "membership"
     SNAPSHOTS = "snapshots"
+    COMPACTION = "compaction"
     STORAGE = "storage"
     STATE_MACHINE = "state machine"
     HOST = "host"

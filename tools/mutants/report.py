@@ -37,7 +37,8 @@ class Result:
     def line(self) -> str:
         """In short: what each kind of check made of it."""
         found = [_found(verdict) for verdict in (self.units, self.simulations) if verdict]
-        return f"{self.mutation.name}: {'; '.join(found)}"
+        seeds = f" ({self.simulations.seeds} seeds)" if self.simulations is not None else ""
+        return f"{self.mutation.name}: {'; '.join(found)}{seeds}"
 
     def as_json(self) -> dict[str, object]:
         """For machines."""

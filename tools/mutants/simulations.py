@@ -85,6 +85,8 @@ SIMULATIONS: Final[dict[str, Callable[[], Simulation]]] = {
     "cluster": ClusterSimulation,
 }
 """By name, in the order in which they are tried: the cheap ones first."""
+SEEDS: Final = {"group": 200, "adversary": 200, "host": 60, "cluster": 60}
+"""How many of each are tried, at most: what takes less than a minute of a free core."""
 
 
 def _observed(check: Callable[[], Finding | None]) -> Finding | None:

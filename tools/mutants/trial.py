@@ -15,7 +15,7 @@ from typing import Final
 
 from tools.mutants.bootstrap import VARIABLE
 from tools.mutants.mutation import Area, Mutation
-from tools.mutants.simulations import ROOT
+from tools.mutants.simulations import ROOT, SEEDS
 
 UNIT_SUITES: Final[dict[Area, tuple[str, ...]]] = {
     Area.ELECTIONS: ("tests/raft",),
@@ -23,6 +23,7 @@ UNIT_SUITES: Final[dict[Area, tuple[str, ...]]] = {
     Area.READS: ("tests/raft", "tests/replica"),
     Area.MEMBERSHIP: ("tests/raft",),
     Area.SNAPSHOTS: ("tests/raft",),
+    Area.COMPACTION: ("tests/replica", "tests/storage", "tests/commitlog"),
     Area.STORAGE: ("tests/commitlog", "tests/replica"),
     Area.STATE_MACHINE: ("tests/storage",),
     Area.HOST: ("tests/replica", "tests/rpc"),
@@ -37,11 +38,12 @@ UNIT_SUITES: Final[dict[Area, tuple[str, ...]]] = {
 """The rooms concerned. The simulations among them are tried by themselves."""
 
 SEEDED: Final[dict[Area, tuple[str, ...]]] = {
-    Area.ELECTIONS: ("group", "adversary", "host", "cluster"),
-    Area.REPLICATION: ("group", "adversary", "host", "cluster"),
-    Area.READS: ("group", "adversary", "host", "cluster"),
-    Area.MEMBERSHIP: ("group", "adversary", "host", "cluster"),
-    Area.SNAPSHOTS: ("group", "adversary", "host", "cluster"),
+    Area.ELECTIONS: ("group", "adversary", "cluster"),
+    Area.REPLICATION: ("group", "adversary", "cluster"),
+    Area.READS: ("group", "adversary", "cluster"),
+    Area.MEMBERSHIP: ("group", "adversary", "cluster"),
+    Area.SNAPSHOTS: ("group", "adversary", "cluster"),
+    Area.COMPACTION: ("host", "cluster"),
     Area.STORAGE: ("host", "cluster"),
     Area.STATE_MACHINE: ("host", "cluster"),
     Area.HOST: ("host", "cluster"),
@@ -110,7 +112,7 @@ def try_simulations(mutation: Mutation | None, names: Sequence[str], seeds: int)
     started_s = time.monotonic()
     count = 0
     for name in names:
-        code, output = _run(mutation, "tools.mutants.sweep", name, str(seeds))
+        code, output = _run(mutation, "tools.mutants.sweep", name, str(min(seeds, SEEDS[name])))
         if code == _KILLED:
             took_s = time.monotonic() - started_s
             return Verdict(f"{name}: hang", f"killed after {CHILD_S_MAX} s", count, took_s)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from tools.mutants.catalogue.clients import CLIENTS
+from tools.mutants.catalogue.compaction import COMPACTION
 from tools.mutants.catalogue.elections import ELECTIONS
 from tools.mutants.catalogue.flow import FLOW
 from tools.mutants.catalogue.host import HOST
@@ -31,6 +32,7 @@ CATALOGUE: Final[tuple[Mutation, ...]] = (
     *MEMBERSHIP,
     *JOINT,
     *SNAPSHOTS,
+    *COMPACTION,
     *STORAGE,
     *LOG_STORE,
     *STATE_MACHINE,

@@ -283,45 +283,4 @@ STORAGE: Final = (
         if walk.is_sealed and not walk.records:
 """,
     ),
-    Mutation(
-        name="checkpoint-only-with-releases",
-        area=Area.STORAGE,
-        mistake="A segment repeats the hard states only when others go with it; when those go later"
-        " that hold them, term and vote are lost.",
-        seen="dissertation figure 3.1; compaction of what is still needed",
-        path=_LOG,
-        old="""\
-        checkpoint = list(self._sticky.values())
-""",
-        new="""\
-        checkpoint = list(self._sticky.values()) if self._store.can_release else []
-""",
-    ),
-    Mutation(
-        name="released-before-the-next-is-named",
-        area=Area.STORAGE,
-        mistake="Segments that were released stay part of the log by the next one's header, though"
-        " their files go: the next start misses them.",
-        seen="compaction that races with recovery",
-        path="kvstore/commitlog/segment_store.py",
-        old="""\
-            oldest_segment=max(self.oldest_needed, min(self.headers, default=number)),
-""",
-        new="""\
-            oldest_segment=min(self.headers, default=number),
-""",
-    ),
-    Mutation(
-        name="recycled-file-taken-for-blank",
-        area=Area.STORAGE,
-        mistake="A segment in the file of an older one claims that nothing stood there before.",
-        seen="RocksDB: recycled logs whose old records were read as new",
-        path="kvstore/commitlog/segment_store.py",
-        old="""\
-            is_recycled=not spare.is_blank,
-""",
-        new="""\
-            is_recycled=False,
-""",
-    ),
 )
