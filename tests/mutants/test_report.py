@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from tools.mutants.mutation import Area, Mutation
-from tools.mutants.report import Result, json_of, summary_of, table_of
+from tools.mutants.report import Result, areas_of, json_of, summary_of, table_of
 from tools.mutants.trial import Verdict
 
 
@@ -32,6 +32,13 @@ def test_the_table_has_a_row_for_each() -> None:
         ["b", "survived", "30", "group:", "AssertionError", "in", "checker", "7", "2"],
         ["c", "survived", "30", "survived", "200", "30"],
         ["d", "survived", "200", "30"],
+    ]
+
+
+def test_the_areas_have_a_row_each() -> None:
+    assert [line.split() for line in areas_of(RESULTS).splitlines()] == [
+        ["area", "mutants", "by", "unit", "suites", "by", "simulations", "median", "most", "seeds"],
+        ["host", "4", "1", "1", "7", "7"],
     ]
 
 

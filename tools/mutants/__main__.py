@@ -13,7 +13,7 @@ from pathlib import Path
 from tools.mutants.bootstrap import VARIABLE
 from tools.mutants.catalogue import CATALOGUE, find
 from tools.mutants.mutation import Mutation, PlantingError
-from tools.mutants.report import Result, json_of, summary_of, table_of
+from tools.mutants.report import Result, areas_of, json_of, summary_of, table_of
 from tools.mutants.simulations import SEEDS
 from tools.mutants.trial import (
     SEEDED,
@@ -80,6 +80,8 @@ def run(mutations: Sequence[Mutation], options: argparse.Namespace) -> int:
     if sys.stderr.isatty():
         print(file=sys.stderr)
     print(table_of(results))
+    print()
+    print(areas_of(results))
     print()
     print(summary_of(results))
     if options.json is not None:

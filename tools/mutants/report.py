@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from statistics import median_low
 
-from tools.mutants.mutation import Mutation
+from tools.mutants.mutation import Area, Mutation
 from tools.mutants.trial import Verdict
 
 _SURVIVED = "survived"
@@ -73,6 +74,36 @@ def table_of(results: Sequence[Result]) -> str:
                 "" if simulations is None else f"{simulations.took_s:.0f}",
             )
         )
+    return _aligned(rows)
+
+
+def areas_of(results: Sequence[Result]) -> str:
+    """A row for each area: how many mutants, how many of them each kind of check found, and the
+    number of seeds that half of those that simulations found needed, and that all did."""
+    rows = [("area", "mutants", "by unit suites", "by simulations", "median", "most seeds")]
+    for area in Area:
+        ours = [result for result in results if result.mutation.area is area]
+        if not ours:
+            continue
+        seeds = sorted(
+            verdict.seeds
+            for result in ours
+            if (verdict := result.simulations) is not None and verdict.caught_by is not None
+        )
+        rows.append(
+            (
+                area.value,
+                str(len(ours)),
+                str(sum(_catches(result.units) for result in ours)),
+                str(len(seeds)),
+                str(median_low(seeds)) if seeds else "",
+                str(seeds[-1]) if seeds else "",
+            )
+        )
+    return _aligned(rows)
+
+
+def _aligned(rows: Sequence[Sequence[str]]) -> str:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join(
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()

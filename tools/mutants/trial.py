@@ -76,7 +76,7 @@ class Verdict:
     """The test, or the simulation's check; None: nothing was noticed."""
     detail: str
     seeds: int
-    """Run by simulations, the one that noticed included."""
+    """Of the simulation that noticed, up to the one in which it did; else of all."""
     took_s: float
 
 
@@ -125,7 +125,7 @@ def try_simulations(mutation: Mutation | None, names: Sequence[str], seeds: int)
             return Verdict(
                 f"{name}: {found['check']}",
                 f"seed {found['seed']}: {found['detail']}",
-                count,
+                found["seeds"],
                 took_s,
             )
     return Verdict(None, "", count, time.monotonic() - started_s)
