@@ -46,7 +46,7 @@ class SeededTest:
     """A simulation that is a test: a function of a seed that raises what it notices."""
 
     def __init__(self, module: str, function: str) -> None:
-        self._check: Callable[[int], None] = getattr(import_module(module), function)
+        self._check: Callable[[int], object] = getattr(import_module(module), function)
 
     def run(self, seed: int) -> Finding | None:
         """See Simulation."""
@@ -78,6 +78,7 @@ class ClusterSimulation:
 SIMULATIONS: Final[dict[str, Callable[[], Simulation]]] = {
     "group": lambda: SeededTest("tests.raft.test_simulation", "check"),
     "adversary": lambda: SeededTest("tests.raft.test_adversary", "check"),
+    "leases": lambda: SeededTest("tests.raft.test_lease_simulation", "run_leases"),
     "host": lambda: SeededTest(
         "tests.replica.test_host_under_faults",
         "test_acknowledged_writes_stay_and_reads_are_linearizable",
@@ -85,7 +86,7 @@ SIMULATIONS: Final[dict[str, Callable[[], Simulation]]] = {
     "cluster": ClusterSimulation,
 }
 """By name, in the order in which they are tried: the cheap ones first."""
-SEEDS: Final = {"group": 200, "adversary": 200, "host": 60, "cluster": 60}
+SEEDS: Final = {"group": 200, "adversary": 200, "leases": 200, "host": 60, "cluster": 60}
 """How many of each are tried, at most: what takes less than a minute of a free core."""
 
 

@@ -40,7 +40,7 @@ UNIT_SUITES: Final[dict[Area, tuple[str, ...]]] = {
 SEEDED: Final[dict[Area, tuple[str, ...]]] = {
     Area.ELECTIONS: ("group", "adversary", "cluster"),
     Area.REPLICATION: ("group", "adversary", "cluster"),
-    Area.READS: ("group", "adversary", "cluster"),
+    Area.READS: ("group", "adversary", "leases", "cluster"),
     Area.MEMBERSHIP: ("group", "adversary", "cluster"),
     Area.SNAPSHOTS: ("group", "adversary", "cluster"),
     Area.COMPACTION: ("host", "cluster"),
@@ -55,6 +55,7 @@ SEEDED: Final[dict[Area, tuple[str, ...]]] = {
 SIMULATION_TESTS: Final = (
     "tests/raft/test_simulation.py",
     "tests/raft/test_adversary.py",
+    "tests/raft/test_lease_simulation.py",
     "tests/replica/test_host_under_faults.py",
 )
 TEST_S_MAX: Final = 60
