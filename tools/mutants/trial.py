@@ -38,11 +38,11 @@ UNIT_SUITES: Final[dict[Area, tuple[str, ...]]] = {
 """The rooms concerned. The simulations among them are tried by themselves."""
 
 SEEDED: Final[dict[Area, tuple[str, ...]]] = {
-    Area.ELECTIONS: ("group", "adversary", "cluster"),
-    Area.REPLICATION: ("group", "adversary", "cluster"),
+    Area.ELECTIONS: ("group", "adversary"),
+    Area.REPLICATION: ("group", "adversary"),
     Area.READS: ("group", "adversary", "leases", "cluster"),
-    Area.MEMBERSHIP: ("group", "adversary", "cluster"),
-    Area.SNAPSHOTS: ("group", "adversary", "cluster"),
+    Area.MEMBERSHIP: ("group", "adversary"),
+    Area.SNAPSHOTS: ("group", "adversary"),
     Area.COMPACTION: ("host", "cluster"),
     Area.STORAGE: ("host", "cluster"),
     Area.STATE_MACHINE: ("host", "cluster"),
@@ -50,7 +50,8 @@ SEEDED: Final[dict[Area, tuple[str, ...]]] = {
     Area.CLIENTS: ("cluster",),
     Area.PARTITIONING: ("cluster",),
 }
-"""The simulations that run the area's code, in the order in which they are tried."""
+"""The simulations that run the area's code, in the order in which they are tried. Whole clusters
+run all of it, much more slowly: what is in the core alone is left to groups of cores."""
 
 SIMULATION_TESTS: Final = (
     "tests/raft/test_simulation.py",
