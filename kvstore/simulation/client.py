@@ -27,6 +27,7 @@ _PUT_UNTIL: Final = 0.45
 _DELETE_UNTIL: Final = 0.55
 _WITNESSED: Final = 0.5
 """Share of writes that another client reads as soon as they are acknowledged."""
+_MOMENTS_MAX: Final = 4
 _GIVE_UP: Final = 0.02
 """Share of operations whose caller is cancelled in the middle."""
 
@@ -81,10 +82,13 @@ class SimulatedClient(Machine):
         return self._library
 
     def hurry(self, within_s: float) -> None:
-        """Begins some operations more within that time, beside what its workers do."""
+        """Begins some operations more within that time, beside what its workers do; several at the
+        same moment, so that they travel together."""
+        random = self._random
+        moments_s = [random.uniform(0, within_s) for _ in range(random.randint(1, _MOMENTS_MAX))]
         if self.loop is not None:
-            for _ in range(self._random.randint(0, self._load.burst_max)):
-                self.loop.call_later(self._random.uniform(0, within_s), self._begin_one)
+            for _ in range(random.randint(0, self._load.burst_max)):
+                self.loop.call_later(random.choice(moments_s), self._begin_one)
 
     def _begin_one(self) -> None:
         if self.loop is not None and not self.is_stopping:
