@@ -12,6 +12,7 @@ from random import Random
 from typing import TYPE_CHECKING, Final
 
 from cluster.ids import GroupId, ReplicaId
+from cluster.raft.ready import Role
 from kvstore.commitlog.commit_log import CommitLog, CommitLogFailed
 from kvstore.config import NodeSettings
 from kvstore.environment import GroupMessage
@@ -73,7 +74,7 @@ class SimulatedNode(Machine):
         self._disk_random: Random = cluster.kernel.random(f"disk {name}")
         self._node: Node | None = None
         self._worker: LogWorker | None = None
-        self._roles: dict[GroupId, tuple[object, int]] = {}
+        self._roles: dict[GroupId, Role] = {}
         self._streams = 0
 
     def __repr__(self) -> str:
@@ -297,11 +298,10 @@ class SimulatedNode(Machine):
     def _on_round(self, host: Host) -> None:
         self.note("round", host.rounds, host.messages_sent, host.pipeline.syncs)
         for group, replica in host.replicas.items():
-            core = replica.core
-            role = (core.role, core.term)
-            if self._roles.get(group) != role:
+            role = replica.core.role
+            if self._roles.get(group) is not role:
                 self._roles[group] = role
-                self.note("role", group, core.role.name, core.term)
+                self.note("role", group, role.name, replica.core.term)
         self._cluster.observers.on_round(self)
 
     def _on_send(self, to: ReplicaId, messages: Sequence[GroupMessage]) -> None:

@@ -93,7 +93,7 @@ def node_names(nodes: int) -> list[str]:
 
 def _draw_settings(random: Random, nodes: int) -> dict[str, NodeSettings]:
     names = node_names(nodes)
-    tick_ms = random.choice((50, 50, 100))
+    tick_ms = random.choice((50, 100))
     election_ms = tick_ms * random.choice((10, 12, 16))
     # Constructed without validation: segments and queues are far smaller than a user may ask for,
     # so that a short run fills them.
@@ -141,7 +141,7 @@ def _draw_load(random: Random) -> Load:
         keys=random.choice((1, 2, 4, 8, 16)),
         think_s_mean=clients * workers / operations_per_s,
         timeout_s=random.choice((0.5, 2.0, 5.0)),
-        burst_max=random.choice((0, 2, 8, 16)) * 2 // clients,
+        burst_max=random.choice((0, 2, 6, 12)) * 2 // clients,
         plain=random.choice((0.0, 0.2)),
         scans=random.choice((0.0, 0.05)),
         value_bytes_max=random.choice((16, 16, 512)),
