@@ -78,11 +78,17 @@ class NodeSettings(BaseSettings):
         64 * _MIB, ge=4 * _MIB, le=1024 * _MIB, description="Size of a file of the commit log."
     )
     commit_log_kept_segments: int = Field(
-        1024,
+        1,
         ge=1,
         le=1 << 20,
-        description="Full files of the commit log kept for nodes that are behind. One that lacks"
-        " what others have let go cannot catch up from them.",
+        description="Full files of the commit log kept for nodes that are a little behind.",
+    )
+    commit_log_lagging_segments: int = Field(
+        8,
+        ge=1,
+        le=1 << 20,
+        description="Full files of the commit log kept, if need be, for a node that is far behind."
+        " One that needs older ones gets a snapshot instead.",
     )
     pending_bytes_max: int = Field(
         64 * _MIB,

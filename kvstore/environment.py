@@ -11,10 +11,12 @@ from typing import Protocol, TypeVar
 
 from cluster.ids import GroupId, ReplicaId
 from cluster.raft.messages import Message
+from kvstore.codec.state_transfer import StateAck, StateChunk
 
 T = TypeVar("T")
 
-GroupMessage = tuple[GroupId, Message]
+PeerMessage = Message | StateChunk | StateAck
+GroupMessage = tuple[GroupId, PeerMessage]
 
 
 class Clock(Protocol):

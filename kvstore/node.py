@@ -152,6 +152,8 @@ class Node:
         """Host, peers and services: from here on the node takes part."""
         self._log_worker = self._seams.start_log_worker()
         self._cleanup.callback(self._log_worker.close)
+        self._flush_worker = self._seams.start_flush_worker()
+        self._cleanup.callback(self._flush_worker.close)
         introductions = Introductions(
             self._me,
             self._addresses,
@@ -202,6 +204,9 @@ class Node:
             transport=self._transport,
             log=self._commit_log,
             log_worker=self._log_worker,
+            engine=self._engine,
+            flush_worker=self._flush_worker,
+            random=self._random,
             apply_round=partial(apply_round, self._engine, heads=HeadCache()),
             meta=MetaMachine(self._engine),
             contacts=PeerContacts(self._me, self._addresses, self._raft.election_ticks_min),
@@ -209,15 +214,16 @@ class Node:
         )
 
     def _make_compactor(self) -> Compactor:
-        flush_worker = self._seams.start_flush_worker()
-        self._cleanup.callback(flush_worker.close)
         return Compactor(
             self._host,
-            policy=CompactionPolicy(self._settings.commit_log_kept_segments),
+            policy=CompactionPolicy(
+                self._settings.commit_log_kept_segments,
+                self._settings.commit_log_lagging_segments,
+            ),
             log=self._commit_log,
             log_worker=self._log_worker,
             flush=self._engine.flush,
-            flush_worker=flush_worker,
+            flush_worker=self._flush_worker,
             unclaimed=lambda: self._recovered.first_segment,
         )
 

@@ -30,6 +30,9 @@ class CompactionPolicy:
     kept_segments: int = 1
     """Before the active one. There are at most so many and two more, unless a group needs older
     ones or the engine's flush takes longer than a segment to fill."""
+    lagging_segments: int = 8
+    """Before the active one. A leader that has a follower so far behind that it lacks entries below
+    them does not wait for it: it will get a snapshot."""
     retry_ticks: int = 200
     """How long to wait for what holds segments back, before it is looked at again. A new segment
     is a reason to look at once."""
@@ -42,6 +45,10 @@ class CompactionPolicy:
         """The lowest segment that is kept for followers that are a little behind."""
         return active - self.kept_segments
 
+    def lowest_waited_for(self, active: int) -> int:
+        """The lowest segment that is kept for followers that are far behind."""
+        return active - max(self.lagging_segments, self.kept_segments)
+
     def is_due(self, *, active: int, released: int, last_active: int, waited_ticks: int) -> bool:
         """Whether to begin, given that the segments before `released` are let go already, and that
         when this began last, `waited_ticks` ago, the active segment was `last_active`."""
@@ -50,15 +57,22 @@ class CompactionPolicy:
         return active > last_active or waited_ticks >= self.retry_ticks
 
 
-def compact_through(durable: Index, last_old: Index, peers: Iterable[PeerStatus]) -> Index:
+def compact_through(
+    durable: Index, last_old: Index, last_lost: Index, peers: Iterable[PeerStatus]
+) -> Index:
     """The last entry that one group's log need not hold any more.
 
     `durable`: the state is on stable storage up to here. `last_old`: the last entry before the
-    segments that are kept. `peers`: of a leader; each must get the entries that it lacks.
+    segments that are kept; `last_lost`: before those that a follower far behind is waited for.
+    `peers`: of a leader; each must get the entries that it lacks, or a snapshot, and after one that
+    is under way what follows it.
     """
     through = min(durable, last_old)
     for peer in peers:
-        through = min(through, peer.match)
+        if peer.snapshot_index is not None:
+            through = min(through, peer.snapshot_index)
+        elif peer.match >= last_lost:
+            through = min(through, peer.match)
     return through
 
 

@@ -131,11 +131,14 @@ class Compactor:
 
     def _compact(self) -> None:
         kept = self._policy.lowest_kept(self._last_active)
+        waited_for = self._policy.lowest_waited_for(self._last_active)
         bounds: list[tuple[GroupId, Bounds]] = []
         for group, durable in self._durable.items():
             replica = self._host.replicas[group]
             log = replica.log
-            through = compact_through(durable, log.last_before(kept), replica.core.status().peers)
+            peers = replica.core.status().peers
+            last_lost = log.last_before(waited_for)
+            through = compact_through(durable, log.last_before(kept), last_lost, peers)
             if through > log.bounds.index:
                 log.compact(through)
                 bounds.append((group, log.bounds))
@@ -146,6 +149,10 @@ class Compactor:
     def _release(self) -> None:
         """The bounds are persisted."""
         if self._host.is_stopped:
+            return
+        if self._host.states.are_installing:
+            # Their logs are empty in memory, and on disk they are not.
+            self._is_busy = False
             return
         firsts = [replica.log.first_segment for replica in self._host.replicas.values()]
         active = self._log.active_segment

@@ -13,24 +13,28 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from random import Random
 from types import TracebackType
 from typing import Final
 
-from cluster.errors import InvariantViolation, ProposalRefused
+from cluster.errors import ProposalRefused
 from cluster.ids import META_GROUP, GroupId, Index, ReplicaId
 from cluster.membership import PeerContacts
 from cluster.raft.config import RaftConfig
-from cluster.raft.messages import Entry, Message, SnapshotRequest
+from cluster.raft.messages import Entry, SnapshotRequest
 from cluster.raft.ready import Ready
 from kvstore.codec.byteslist import encode_optional_list
 from kvstore.codec.scan import encode_page
-from kvstore.environment import GroupMessage, Transport, Worker
+from kvstore.codec.state_transfer import StateAck, StateChunk
+from kvstore.environment import GroupMessage, PeerMessage, Transport, Worker
 from kvstore.replica.admission import Admission, AdmissionLimits
 from kvstore.replica.log_pipeline import AppendLog, LogPipeline, Pending
 from kvstore.replica.meta_machine import MetaMachine
 from kvstore.replica.replica import Replica
 from kvstore.replica.requests import Answer, ReadRequest, Status, WriteRequest
+from kvstore.replica.state_transfers import StateTransfers
 from kvstore.storage.applier import RoundWork
+from kvstore.storage.engine import Engine
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +61,9 @@ class Host:
         transport: Transport,
         log: AppendLog,
         log_worker: Worker,
+        engine: Engine,
+        flush_worker: Worker,
+        random: Random,
         apply_round: Callable[[RoundWork], list[list[bytes]]],
         meta: MetaMachine,
         contacts: PeerContacts,
@@ -67,13 +74,26 @@ class Host:
         self.meta: Final = meta
         self.contacts: Final = contacts
         self.replicas: Final[dict[GroupId, Replica]] = {}
+        self.guard: Final = Guard(self.fail)
+        """For work on the host that is done elsewhere: an exception in it stops the node, too."""
         self.admission: Final = Admission(me, contacts, limits, config.election_ticks_min)
         self.pipeline: Final = LogPipeline(log, log_worker, self._on_persisted, self.fail)
+        self.states: Final = StateTransfers(
+            me=me,
+            engine=engine,
+            flush_worker=flush_worker,
+            random=random,
+            replicas=self.replicas,
+            pipeline=self.pipeline,
+            send=self._send_soon,
+            arrived=self._on_state_arrived,
+            switched=self._on_state_switched,
+            guard=self.guard,
+            fail=self.fail,
+        )
         self._transport = transport
         self._apply_round = apply_round
         self._hooks = hooks
-        self.guard: Final = Guard(self.fail)
-        """For work on the host that is done elsewhere: an exception in it stops the node, too."""
         self._stopped = False
         self._scheduled = False
         # Ordered sets: the order of work must not depend on hashes.
@@ -93,6 +113,9 @@ class Host:
     def add_replica(self, replica: Replica) -> None:
         """Takes over `replica`, whose group is new here."""
         self.replicas[replica.group] = replica
+        if replica.completes_installation:
+            self.pipeline.add_bounds([(replica.group, replica.log.bounds)], lambda: None)
+            self.pipeline.flush()
         self._touch(replica)
 
     def receive(self, sender: ReplicaId, messages: Iterable[GroupMessage]) -> None:
@@ -102,7 +125,9 @@ class Host:
         with self.guard:
             for group, message in messages:
                 replica = self.replicas.get(group)
-                if replica is not None:
+                if isinstance(message, (StateChunk, StateAck)):
+                    self.states.receive(group, message)
+                elif replica is not None:
                     replica.core.step(message)
                     self._touch(replica)
 
@@ -110,6 +135,7 @@ class Host:
         """`peer` has connected: it started, or was cut off. The groups led here that it belongs to
         may be quiet, and it may not know that they have a leader: they speak up."""
         with self.guard:
+            self.states.meet(peer)
             for replica in self.replicas.values():
                 if replica.is_leader and peer in replica.members:
                     replica.core.wake()
@@ -153,6 +179,7 @@ class Host:
                 self._greet()
             if self._writers:
                 self._schedule()
+            self.states.tick()
 
     def transfer(self, group: GroupId, to: ReplicaId) -> None:
         """Starts to hand the leadership of `group` over; nothing happens where we do not lead, or
@@ -177,6 +204,7 @@ class Host:
     def stop(self) -> None:
         """Takes no further part: what was under way ends as if the node had crashed here."""
         self._stopped = True
+        self.states.close()
 
     @property
     def is_stopped(self) -> bool:
@@ -186,7 +214,7 @@ class Host:
     def fail(self, problem: BaseException) -> None:
         """Stops for a reason, and says so once."""
         if not self._stopped:
-            self._stopped = True
+            self.stop()
             self._hooks.on_failure(problem)
 
     # Rounds
@@ -248,7 +276,9 @@ class Host:
     def _collect(self, replica: Replica, ready: Ready) -> None:
         group = replica.group
         if ready.snapshot is not None:
-            raise InvariantViolation(f"group {group} was handed a snapshot that nobody sent")
+            self.states.install(replica, ready)
+        elif self.states.are_arriving:
+            self.states.not_asked_for(group)
         if ready.entries:
             replica.log.append(ready.entries)
         for message in ready.messages:
@@ -261,11 +291,13 @@ class Host:
         if ready.committed:
             self._to_apply.append((replica, ready.committed))
 
-    def _address(self, group: GroupId, message: Message) -> None:
+    def _send_soon(self, group: GroupId, message: StateChunk | StateAck) -> None:
+        self._address(group, message)
+        self._schedule()
+
+    def _address(self, group: GroupId, message: PeerMessage) -> None:
         if isinstance(message, SnapshotRequest):
-            # Nothing carries a state from node to node: the follower waits for a leader whose log
-            # still has what it lacks.
-            self.replicas[group].core.report_snapshot_failed(message)
+            self.states.send(self.replicas[group], message)
             return
         outgoing = self._outgoing.get(message.to)
         if outgoing is None:
@@ -355,6 +387,17 @@ class Host:
         replica.log.trim(index)
         if replica.core.has_ready:
             self._touch(replica)
+
+    def _on_state_arrived(self, replica: Replica, request: SnapshotRequest) -> None:
+        replica.core.step(request)
+        self._touch(replica)
+
+    def _on_state_switched(self, replica: Replica) -> None:
+        if replica.group == META_GROUP:
+            before = self.meta.map
+            self.meta.reload()
+            if self.meta.map != before:
+                self._hooks.on_map()
 
     def _serve(self, replica: Replica) -> None:
         """Answers the reads that may be served, with one multi-get."""

@@ -48,14 +48,14 @@ class Pending:
     """To be sent once it is persisted."""
     records: list[Record]
     runs: list[tuple[Entry, ...] | None]
-    """Parallel to `records`: the entries that each one holds; None for a hard state."""
+    """Parallel to `records`: the entries that each one holds; None for a hard state or bounds."""
     positions: Sequence[Position] = ()
     """Parallel to `records`, once it is persisted."""
 
 
 @dataclass(slots=True)
-class PendingBounds:
-    """Where logs begin by now, on its way to the disk."""
+class PendingRecords:
+    """What is not of a bundle, on its way to the disk."""
 
     records: list[Record]
     on_persisted: Callable[[], None]
@@ -66,6 +66,7 @@ class LogPipeline:
     """See the module. `on_persisted` gets bundles in the order in which they were added."""
 
     __slots__ = (
+        "_held",
         "_log",
         "_on_failure",
         "_on_persisted",
@@ -88,8 +89,10 @@ class LogPipeline:
         self._worker = worker
         self._on_persisted = on_persisted
         self._on_failure = on_failure
-        self._pending: list[Pending | PendingBounds] = []
-        self._writing: list[Pending | PendingBounds] = []
+        self._pending: list[Pending | PendingRecords] = []
+        self._writing: list[Pending | PendingRecords] = []
+        # The bundles of groups whose turn has to wait.
+        self._held: dict[GroupId, list[Pending | PendingRecords]] = {}
         # How many bundles of each group are on their way: an empty one must not overtake them.
         self._unsettled: dict[GroupId, int] = {}
         # Term and vote as last handed to the log: else only the commit index changed.
@@ -104,7 +107,8 @@ class LogPipeline:
     @property
     def waiting(self) -> int:
         """How many bundles are on their way to the disk."""
-        return len(self._pending) + len(self._writing)
+        held = sum(map(len, self._held.values()))
+        return len(self._pending) + len(self._writing) + held
 
     def add(self, group: GroupId, ready: Ready) -> Pending | None:
         """Takes what `ready` wants persisted; returns the bundle when there is nothing to wait for.
@@ -115,7 +119,12 @@ class LogPipeline:
         if not ready.must_sync and not self._unsettled.get(group):
             return pending
         self._unsettled[group] = self._unsettled.get(group, 0) + 1
-        self._pending.append(pending)
+        self._held.get(group, self._pending).append(pending)
+        snapshot = ready.snapshot
+        if snapshot is not None:
+            payload = encode_bounds(Bounds(snapshot.index, snapshot.term))
+            pending.records.append(Record(group, RecordKind.BOUNDS, payload))
+            pending.runs.append(None)
         hard_state = ready.hard_state
         if hard_state is not None:
             vote = (hard_state.term, hard_state.vote)
@@ -135,7 +144,20 @@ class LogPipeline:
         """Takes where the logs of some groups begin by now; calls `on_persisted` once that is on
         stable storage."""
         records = [Record(group, RecordKind.BOUNDS, encode_bounds(each)) for group, each in bounds]
-        self._pending.append(PendingBounds(records, on_persisted))
+        self.add_records(records, on_persisted)
+
+    def add_records(self, records: list[Record], on_persisted: Callable[[], None]) -> None:
+        """Takes records; calls `on_persisted` once they, and all that was added before and is not
+        held, are on stable storage."""
+        self._pending.append(PendingRecords(records, on_persisted))
+
+    def hold(self, group: GroupId) -> None:
+        """Keeps back the bundles of `group` from now on."""
+        self._held[group] = []
+
+    def resume(self, group: GroupId) -> None:
+        """Lets them go, in order."""
+        self._pending += self._held.pop(group)
 
     def flush(self) -> None:
         """Starts the next write, if there is something to write and none is under way."""
@@ -160,7 +182,7 @@ class LogPipeline:
 
         self._worker.submit(lambda: self._log.append(records), done)
 
-    def _take(self) -> list[Pending | PendingBounds]:
+    def _take(self) -> list[Pending | PendingRecords]:
         """What goes out with the next write, in order: all of them, as a rule."""
         size = 0
         for count, pending in enumerate(self._pending):
@@ -181,9 +203,9 @@ class LogPipeline:
             else:
                 del self._unsettled[pending.group]
         self._on_persisted(settled)
-        for bounds in written:
-            if isinstance(bounds, PendingBounds):
-                bounds.on_persisted()
+        for other in written:
+            if isinstance(other, PendingRecords):
+                other.on_persisted()
 
 
 def _runs(entries: tuple[Entry, ...]) -> Iterator[tuple[Entry, ...]]:

@@ -87,6 +87,11 @@ class LogStore:
         """The first segment that holds an entry of it, as far as it is known where they stand."""
         return self._runs.first_segment
 
+    def holds(self, bounds: Bounds) -> bool:
+        """Whether the entry of that index and term is held."""
+        held = self._first_index <= bounds.index <= self._last_index
+        return held and self.term(bounds.index) == bounds.term
+
     def last_before(self, segment: int) -> Index:
         """The last entry that stands before `segment`, and all before it do too; at least the one
         in the bounds. All that are held, if none is known to stand there or later."""
@@ -133,7 +138,7 @@ class LogStore:
             return
         if bounds.index < self._first_index - 1:
             self._bounds = bounds  # not the last, or the log has a gap
-        elif bounds.index == self._first_index - 1 or self._holds(bounds):
+        elif bounds.index == self._first_index - 1 or self.holds(bounds):
             self._drop_through(bounds)
         else:
             self.install(bounds)
@@ -272,10 +277,6 @@ class LogStore:
         while self._cache and self._cache[-1].index >= first:
             self._cache_bytes -= len(self._cache.pop().data)
         self._last_index = Index(first - 1)
-
-    def _holds(self, bounds: Bounds) -> bool:
-        held = self._first_index <= bounds.index <= self._last_index
-        return held and self.term(bounds.index) == bounds.term
 
     def _begin_at(self, first: Index) -> None:
         """Forgets everything; what comes next is `first`."""

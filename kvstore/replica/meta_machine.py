@@ -19,10 +19,15 @@ from kvstore.storage.meta_state import MetaState
 class MetaMachine:
     """Applies the meta group's entries; `map` is None before the cluster was bootstrapped."""
 
-    __slots__ = ("_state", "applied_index", "map")
+    __slots__ = ("_engine", "_state", "applied_index", "map")
 
     def __init__(self, engine: Engine) -> None:
-        self._state = MetaState(engine)
+        self._engine = engine
+        self.reload()
+
+    def reload(self) -> None:
+        """Reads anew what is there: another generation may have become the current one."""
+        self._state = MetaState(self._engine)
         applied, blob = self._state.load()
         self.applied_index = Index(applied)
         self.map: ClusterMap | None = decode_map(blob) if blob else None

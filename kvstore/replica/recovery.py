@@ -10,12 +10,13 @@ from cluster.raft import Configuration, Raft, RaftConfig, decode_configuration
 from cluster.raft.ready import HardState
 from kvstore.commitlog.commit_log import Position, Record
 from kvstore.errors import CorruptionError
-from kvstore.replica.log_records import RecordKind, decode_bounds, decode_hard_state
+from kvstore.replica.log_records import Bounds, RecordKind, decode_bounds, decode_hard_state
 from kvstore.replica.log_store import LogStore, RecordReader
 from kvstore.replica.replica import Replica
+from kvstore.replica.state_installer import drop_other_generations
 from kvstore.storage.engine import Engine
 from kvstore.storage.partition_state import PartitionState
-from kvstore.storage.position import load_position
+from kvstore.storage.position import load_generation, load_position
 
 LOG_CACHE_BYTES_PER_GROUP: Final = 1 << 20
 """Of entries kept in memory after they are applied, for followers a little behind."""
@@ -103,8 +104,15 @@ class ReplicaMaker:
         log, hard_state = self._recovered.take(group)
         log.attach(self._reader)
         state = None if group == META_GROUP else PartitionState(self._engine, group)
+        generation = load_generation(self._engine, group)
         position = load_position(self._engine, group)
+        drop_other_generations(self._engine, group, generation.number)
         applied = position.applied_index
+        installed = Bounds(generation.index, generation.term)
+        completes = log.bounds.index < applied == installed.index and not log.holds(installed)
+        if completes:
+            # The state was switched, and a crash came before the log was.
+            log.install(installed)
         if applied < log.first_index() - 1:
             raise CorruptionError(
                 f"group {group} has applied {applied} entries, but its log begins at"
@@ -124,7 +132,7 @@ class ReplicaMaker:
             applied=applied,
             random=self._random,
         )
-        return Replica(group, core, log, state)
+        return Replica(group, core, log, state, completes_installation=completes)
 
 
 def _configuration_at(applied: Index, log: LogStore, voters: frozenset[ReplicaId]) -> Configuration:

@@ -28,8 +28,10 @@ class Replica:
         "_confirmed_reads",
         "_proposed",
         "_was_leader_in",
+        "completes_installation",
         "core",
         "group",
+        "is_installing",
         "log",
         "state",
         "waiting_reads",
@@ -42,12 +44,18 @@ class Replica:
         core: Raft,
         log: LogStore,
         state: PartitionState | None,
+        *,
+        completes_installation: bool = False,
     ) -> None:
         self.group = group
         self.core = core
         self.log = log
         self.state = state
         """None for the meta group."""
+        self.completes_installation = completes_installation
+        """The bounds of its log are not yet persisted: a crash came in between."""
+        self.is_installing = False
+        """A state from elsewhere is taking the place of its own."""
         self.waiting_writes: deque[WriteRequest] = deque()
         self.waiting_reads: list[ReadRequest] = []
         self._proposed: dict[Index, tuple[Term, WriteRequest]] = {}
@@ -138,6 +146,14 @@ class Replica:
         else:
             # Another leader's entry committed in its place: ours can never be.
             request.settle(Answer(Status.NOT_LEADER, leader=self.core.leader))
+
+    def on_state_replaced(self, index: Index) -> None:
+        """The state is another one, as of `index`: what became of writes that it covers is not
+        known here."""
+        if self.state is not None:
+            self.state.reload()
+        for covered in [each for each in self._proposed if each <= index]:
+            self._proposed.pop(covered)[1].settle(UNSETTLED)
 
     def readable(self) -> Iterator[ReadRequest]:
         """The reads that may be served now: confirmed, at an index that is applied."""

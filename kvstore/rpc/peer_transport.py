@@ -17,6 +17,7 @@ import structlog
 
 from cluster.ids import ReplicaId
 from cluster.raft.messages import AppendRequest
+from kvstore.codec.state_transfer import StateChunk
 from kvstore.environment import GroupMessage
 from kvstore.generated.cluster.v1 import peer_pb2 as pb
 from kvstore.rpc.options import channel_options
@@ -182,6 +183,8 @@ def _size(message: GroupMessage) -> int:
     body = message[1]
     if isinstance(body, AppendRequest):
         return _MESSAGE_OVERHEAD_BYTES + sum([len(entry.data) + 8 for entry in body.entries])
+    if isinstance(body, StateChunk):
+        return _MESSAGE_OVERHEAD_BYTES + len(body.data)
     return _MESSAGE_OVERHEAD_BYTES
 
 

@@ -21,6 +21,18 @@ class EnginePage:
     """Whether the range has keys after these; exact."""
 
 
+class EngineView(Protocol):
+    """What a range of an engine held at one moment. Failures are those of Engine."""
+
+    def scan(self, start: bytes, *, limit: int, bytes_max: int) -> EnginePage:
+        """As `Engine.scan`, from `start` to the end of the range."""
+        ...
+
+    def close(self) -> None:
+        """Lets go of it; a second call does nothing. To be called before the engine's `close`."""
+        ...
+
+
 class WriteBatch(Protocol):
     """Changes that will be made together, in order. Written once, then of no further use."""
 
@@ -76,6 +88,12 @@ class Engine(Protocol):
         At most `limit` of them, and as many as fit in `bytes_max` of keys and values, though at
         least one. `limit` ≥ 1. Empty when start ≥ end.
         """
+        ...
+
+    def view(self, start: bytes, end: bytes) -> EngineView:
+        """The keys in start ≤ key < end and their values as they are now, whatever is written
+        later; scans begin at `start` or above. It keeps what is deleted meanwhile from being given
+        back to the disk."""
         ...
 
     def new_batch(self) -> WriteBatch:

@@ -7,7 +7,7 @@ partition  u8 2 | u32 group | u32 generation | u8 section | …        big-endia
 
 All that belongs to one replica of a group is under its first nine bytes, so that a snapshot is one
 range read, dropping a replica is one range delete, and another generation can be written beside the
-current one. Generations of a group rise and are never used again. The numbers stand on disks: never
+current one. Generations of a group rise. The numbers stand on disks: never
 renumber.
 """
 
@@ -64,3 +64,13 @@ def section_prefix(group: GroupId, generation: int, section: Section) -> bytes:
 def section_end(group: GroupId, generation: int, section: Section) -> bytes:
     """The first key after `section`."""
     return _PARTITION_KEY.pack(_PARTITION, group, generation, section + 1)
+
+
+def replica_prefix(group: GroupId, generation: int) -> bytes:
+    """What all keys of one generation of `group` begin with."""
+    return _PARTITION_KEY.pack(_PARTITION, group, generation, 0)[:-1]
+
+
+def replica_end(group: GroupId, generation: int) -> bytes:
+    """The first key after them."""
+    return replica_prefix(group, generation + 1)

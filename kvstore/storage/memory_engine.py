@@ -43,6 +43,30 @@ class MemoryBatch:
         return sum(_ENTRY_BYTES + len(change[0]) + len(change[1] or b"") for change in self.changes)
 
 
+class MemoryView:
+    """See EngineView: a copy."""
+
+    def __init__(self, engine: MemoryEngine, start: bytes, end: bytes) -> None:
+        self._engine = engine
+        self._twin: MemoryEngine | None = MemoryEngine()
+        page = engine.scan(start, end, limit=1 << 60, bytes_max=1 << 60)
+        batch = self._twin.new_batch()
+        for key, value in zip(page.keys, page.values, strict=True):
+            batch.put(key, value)
+        self._twin.write(batch)
+
+    def scan(self, start: bytes, *, limit: int, bytes_max: int) -> EnginePage:
+        """See EngineView."""
+        self._engine.check_open()
+        if self._twin is None:
+            raise InvariantViolation("a view was used after it was closed")
+        return self._twin.scan(start, None, limit=limit, bytes_max=bytes_max)
+
+    def close(self) -> None:
+        """See EngineView."""
+        self._twin = None
+
+
 class MemoryEngine:
     """A dict with its keys sorted beside it.
 
@@ -58,7 +82,7 @@ class MemoryEngine:
 
     def get_many(self, keys: list[bytes]) -> list[bytes | None]:
         """See Engine."""
-        self._check_open()
+        self.check_open()
         return list(map(self._values.get, keys))
 
     def scan(
@@ -71,7 +95,7 @@ class MemoryEngine:
         keys_only: bool = False,
     ) -> EnginePage:
         """See Engine."""
-        self._check_open()
+        self.check_open()
         low = bisect_left(self._keys, start)
         high = len(self._keys) if end is None else bisect_left(self._keys, end)
         keys: list[bytes] = []
@@ -88,13 +112,18 @@ class MemoryEngine:
                 values.append(value)
         return EnginePage(keys, values, more=False)
 
+    def view(self, start: bytes, end: bytes) -> MemoryView:
+        """See Engine."""
+        self.check_open()
+        return MemoryView(self, start, end)
+
     def new_batch(self) -> MemoryBatch:
         """See Engine."""
         return MemoryBatch()
 
     def write(self, batch: WriteBatch) -> None:
         """See Engine."""
-        self._check_open()
+        self.check_open()
         if not isinstance(batch, MemoryBatch):
             raise TypeError("a batch is written by the engine that made it")
         if batch.written:
@@ -113,13 +142,13 @@ class MemoryEngine:
 
     def flush(self) -> None:
         """See Engine."""
-        self._check_open()
+        self.check_open()
         with self._lock:
             self._durable = self._values.copy()
 
     def approximate_bytes(self) -> int:
         """See Engine."""
-        self._check_open()
+        self.check_open()
         return sum(_ENTRY_BYTES + len(key) + len(value) for key, value in self._values.items())
 
     def close(self) -> None:
@@ -144,6 +173,7 @@ class MemoryEngine:
             del self._values[key]
         del self._keys[low:high]
 
-    def _check_open(self) -> None:
+    def check_open(self) -> None:
+        """Raises InvariantViolation after `close`."""
         if self._closed:
             raise InvariantViolation("the engine was used after it was closed")

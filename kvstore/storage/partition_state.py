@@ -43,9 +43,14 @@ class PartitionState:
     )
 
     def __init__(self, engine: Engine, group: GroupId) -> None:
-        position = load_position(engine, group)
         self._engine = engine
         self.group = group
+        self.reload()
+
+    def reload(self) -> None:
+        """Reads anew where it stands: another generation may have become the current one."""
+        group = self.group
+        position = load_position(self._engine, group)
         self.generation = position.generation
         self.applied_index = position.applied_index
         """The last log entry whose effects are in the engine; 0: none."""

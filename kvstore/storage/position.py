@@ -4,7 +4,7 @@
 position       u8 format = 2 | u64 applied index | u64 revision | u64 term      little-endian
                u8 format = 1 | u64 applied index | u64 revision                 read, not written
 configuration  cluster/raft/configuration_format.py
-generation     u32                                                              little-endian
+generation     u32 generation | u64 index | u64 term                            little-endian
 ```
 """
 
@@ -25,7 +25,7 @@ _POSITION_FORMAT: Final = 2
 _POSITION: Final = Struct("<BQQQ")
 _POSITION_FORMAT_1: Final = 1
 _POSITION_1: Final = Struct("<BQQ")
-_GENERATION: Final = Struct("<I")
+_GENERATION: Final = Struct("<IQQ")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,16 +47,41 @@ def encode_position(applied_index: int, revision: int, term: int) -> bytes:
     return _POSITION.pack(_POSITION_FORMAT, applied_index, revision, term)
 
 
-def encode_generation(generation: int) -> bytes:
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """Which copy of a group's state is the current one."""
+
+    number: int = 0
+    index: Index = Index(0)
+    """Of the last entry that the snapshot covered from which it was made; 0: it was made from the
+    log alone."""
+    term: Term = Term(0)
+
+
+def encode_generation(generation: Generation) -> bytes:
     """The value of the record that says which generation is the current one."""
-    return _GENERATION.pack(generation)
+    return _GENERATION.pack(generation.number, generation.index, generation.term)
+
+
+def load_generation(engine: Engine, group: GroupId) -> Generation:
+    """The current generation of `group`; raises CorruptionError when it makes no sense."""
+    (stored,) = engine.get_many([generation_key(group)])
+    if stored is None:
+        return Generation()
+    if len(stored) != _GENERATION.size:
+        raise CorruptionError(f"the generation of group {group} is unreadable")
+    number, index, term = _GENERATION.unpack(stored)
+    return Generation(number, Index(index), Term(term))
 
 
 def load_position(engine: Engine, group: GroupId) -> Position:
     """Where `group` stands in `engine`; raises CorruptionError when its records make no sense."""
+    return load_position_of(engine, group, load_generation(engine, group).number)
+
+
+def load_position_of(engine: Engine, group: GroupId, generation: int) -> Position:
+    """Where `generation` of `group` stands, current or not."""
     try:
-        (stored,) = engine.get_many([generation_key(group)])
-        generation = 0 if stored is None else int(_GENERATION.unpack(stored)[0])
         state, configuration = engine.get_many(
             [
                 section_prefix(group, generation, Section.STATE),

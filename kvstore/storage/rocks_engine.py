@@ -7,7 +7,9 @@ a crash leaves is always a prefix of the batches.
 What to know of rocksdict 0.3.29: `write` and iterators hold the GIL, `get` of a list and `flush`
 release it; options of a column family are forgotten on reopen unless handed in again; options
 handed to a single call are built anew each time; an iterator ends at a damaged block as at the end
-of the data, and only `status()` tells the two apart.
+of the data, and only `status()` tells the two apart; the iterators of a snapshot do not know of it
+(its point reads do), but any iterator shows what there was when it was made; an iterator does not
+keep the options alive in which its bound stands.
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ from rocksdict import (
     DBCompressionType,
     Options,
     Rdict,
+    RdictIter,
     ReadOptions,
     WriteOptions,
 )
@@ -79,6 +82,29 @@ class RocksBatch:
         return self.native.size_in_bytes()
 
 
+class RocksView:
+    """See EngineView: an iterator, which RocksDB keeps as of the moment in which it was made."""
+
+    def __init__(self, engine: RocksEngine, iterator: RdictIter, options: ReadOptions) -> None:
+        self._engine = engine
+        self._iterator: RdictIter | None = iterator
+        self._options = options  # has to live as long as the iterator: it owns the bound
+
+    def scan(self, start: bytes, *, limit: int, bytes_max: int) -> EnginePage:
+        """See EngineView."""
+        if self._engine.is_closed or self._iterator is None:
+            raise InvariantViolation("a view was used after it or its engine was closed")
+        try:
+            self._iterator.seek(start)
+            return _page(self._iterator, limit=limit, bytes_max=bytes_max)
+        except Exception as problem:
+            raise self._engine.error(problem) from problem
+
+    def close(self) -> None:
+        """See EngineView."""
+        self._iterator = None
+
+
 class RocksEngine:
     """See Engine. `path` is a folder that holds nothing else; it is made where it is missing.
 
@@ -112,7 +138,7 @@ class RocksEngine:
         try:
             return self._get(keys)
         except Exception as problem:
-            raise self._error(problem) from problem
+            raise self.error(problem) from problem
 
     def scan(
         self,
@@ -127,35 +153,23 @@ class RocksEngine:
         try:
             return self._scan(start, end, limit, bytes_max, keys_only)
         except Exception as problem:
-            raise self._error(problem) from problem
+            raise self.error(problem) from problem
 
     def _scan(
         self, start: bytes, end: bytes | None, limit: int, bytes_max: int, keys_only: bool
     ) -> EnginePage:
-        options = ReadOptions()
-        if end is not None:
-            # Not only a comparison saved: without it, the iterator walks on through deleted keys.
-            options.set_iterate_upper_bound(end)
+        options = _range_options(end)  # has to live as long as the iterator: it owns the bound
         iterator = self._database.iter(options)
-        valid, key_of, value_of, step = iterator.valid, iterator.key, iterator.value, iterator.next
-        keys: list[bytes] = []
-        values: list[bytes] = []
-        size = 0
         iterator.seek(start)
-        while valid():
-            if len(keys) == limit:
-                return EnginePage(keys, values, more=True)
-            key = key_of()
-            value = b"" if keys_only else value_of()
-            size += len(key) + len(value)
-            if keys and size > bytes_max:
-                return EnginePage(keys, values, more=True)
-            keys.append(key)
-            if not keys_only:
-                values.append(value)
-            step()
-        iterator.status()
-        return EnginePage(keys, values, more=False)
+        return _page(iterator, limit=limit, bytes_max=bytes_max, keys_only=keys_only)
+
+    def view(self, start: bytes, end: bytes) -> RocksView:
+        """See Engine."""
+        try:
+            options = _range_options(end)
+            return RocksView(self, self._database.iter(options), options)
+        except Exception as problem:
+            raise self.error(problem) from problem
 
     def new_batch(self) -> RocksBatch:
         """See Engine."""
@@ -168,14 +182,14 @@ class RocksEngine:
         try:
             self._write(batch.native)
         except Exception as problem:
-            raise self._error(problem) from problem
+            raise self.error(problem) from problem
 
     def flush(self) -> None:
         """See Engine."""
         try:
             self._database.flush()
         except Exception as problem:
-            raise self._error(problem) from problem
+            raise self.error(problem) from problem
 
     def approximate_bytes(self) -> int:
         """See Engine."""
@@ -187,13 +201,18 @@ class RocksEngine:
             self._closed = True
             self._database.close()
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether `close` was called."""
+        return self._closed
+
     def _number(self, name: str) -> int:
         try:
             return self._database.property_int_value(f"rocksdb.{name}") or 0
         except Exception as problem:
-            raise self._error(problem) from problem
+            raise self.error(problem) from problem
 
-    def _error(self, problem: Exception) -> Exception:
+    def error(self, problem: Exception) -> Exception:
         """What to raise for an exception out of rocksdict: its kinds are told by their text."""
         message = str(problem)
         if isinstance(problem, DbClosedError):
@@ -203,6 +222,38 @@ class RocksEngine:
         if "already consumed" in message:
             return InvariantViolation("a batch is written once")
         return _operating_error(self._path, message)
+
+
+def _range_options(end: bytes | None) -> ReadOptions:
+    options = ReadOptions()
+    if end is not None:
+        # Not only a comparison saved: without it, the iterator walks on through deleted keys.
+        options.set_iterate_upper_bound(end)
+    return options
+
+
+def _page(
+    iterator: RdictIter, *, limit: int, bytes_max: int, keys_only: bool = False
+) -> EnginePage:
+    """What `iterator` has from where it stands."""
+    valid, key_of, value_of, step = iterator.valid, iterator.key, iterator.value, iterator.next
+    keys: list[bytes] = []
+    values: list[bytes] = []
+    size = 0
+    while valid():
+        if len(keys) == limit:
+            return EnginePage(keys, values, more=True)
+        key = key_of()
+        value = b"" if keys_only else value_of()
+        size += len(key) + len(value)
+        if keys and size > bytes_max:
+            return EnginePage(keys, values, more=True)
+        keys.append(key)
+        if not keys_only:
+            values.append(value)
+        step()
+    iterator.status()
+    return EnginePage(keys, values, more=False)
 
 
 def _operating_error(path: str, message: str) -> KVStoreError | OSError:

@@ -25,7 +25,8 @@ from cluster.raft.messages import (
 )
 from cluster.raft.snapshot import SnapshotMeta
 from kvstore.codec.byteslist import CodecError
-from kvstore.environment import GroupMessage
+from kvstore.codec.state_transfer import StateAck, StateChunk
+from kvstore.environment import GroupMessage, PeerMessage
 from kvstore.generated.cluster.v1 import peer_pb2 as pb
 
 _ENTRY_KINDS: Final = {int(kind): kind for kind in EntryKind}
@@ -206,12 +207,61 @@ def _encode_snapshot_request(group: GroupId, message: SnapshotRequest) -> pb.Mes
 
 
 def _decode_snapshot_request(sender: ReplicaId, to: ReplicaId, message: pb.Message) -> Message:
+    return SnapshotRequest(sender, to, Term(message.term), _decode_snapshot(message))
+
+
+def _decode_snapshot(message: pb.Message) -> SnapshotMeta:
     try:
         configuration = decode_configuration(message.configuration)
     except ValueError as problem:
         raise CodecError(f"a snapshot's configuration: {problem}") from problem
-    snapshot = SnapshotMeta(Index(message.index), Term(message.log_term), configuration)
-    return SnapshotRequest(sender, to, Term(message.term), snapshot)
+    return SnapshotMeta(Index(message.index), Term(message.log_term), configuration)
+
+
+def _encode_state_chunk(group: GroupId, message: StateChunk) -> pb.Message:
+    snapshot = message.snapshot
+    return pb.Message(
+        group_id=group,
+        kind=pb.MESSAGE_KIND_STATE_CHUNK,
+        term=message.term,
+        index=snapshot.index,
+        log_term=snapshot.term,
+        configuration=encode_configuration(snapshot.configuration),
+        stream_id=message.stream,
+        sequence=message.sequence,
+        chunk=message.data,
+        chunk_crc=message.checksum,
+        flag=message.state_hash is not None,
+        state_hash=message.state_hash or 0,
+    )
+
+
+def _decode_state_chunk(sender: ReplicaId, to: ReplicaId, message: pb.Message) -> StateChunk:
+    return StateChunk(
+        sender,
+        to,
+        Term(message.term),
+        _decode_snapshot(message),
+        message.stream_id,
+        message.sequence,
+        message.chunk,
+        message.chunk_crc,
+        message.state_hash if message.flag else None,
+    )
+
+
+def _encode_state_ack(group: GroupId, message: StateAck) -> pb.Message:
+    return pb.Message(
+        group_id=group,
+        kind=pb.MESSAGE_KIND_STATE_ACK,
+        stream_id=message.stream,
+        sequence=message.expected,
+        flag=message.refused,
+    )
+
+
+def _decode_state_ack(sender: ReplicaId, to: ReplicaId, message: pb.Message) -> StateAck:
+    return StateAck(sender, to, message.stream_id, message.sequence, message.flag)
 
 
 # Looked up by the message's own type: each encoder takes just that one.
@@ -224,9 +274,11 @@ _ENCODERS: Final[dict[type[Any], Callable[[GroupId, Any], pb.Message]]] = {
     HeartbeatResponse: _encode_heartbeat_response,
     TimeoutNow: _encode_timeout_now,
     SnapshotRequest: _encode_snapshot_request,
+    StateChunk: _encode_state_chunk,
+    StateAck: _encode_state_ack,
 }
 
-_DECODERS: Final[dict[int, Callable[[ReplicaId, ReplicaId, pb.Message], Message]]] = {
+_DECODERS: Final[dict[int, Callable[[ReplicaId, ReplicaId, pb.Message], PeerMessage]]] = {
     pb.MESSAGE_KIND_VOTE_REQUEST: _decode_vote_request,
     pb.MESSAGE_KIND_VOTE_RESPONSE: _decode_vote_response,
     pb.MESSAGE_KIND_APPEND_REQUEST: _decode_append_request,
@@ -235,4 +287,6 @@ _DECODERS: Final[dict[int, Callable[[ReplicaId, ReplicaId, pb.Message], Message]
     pb.MESSAGE_KIND_HEARTBEAT_RESPONSE: _decode_heartbeat_response,
     pb.MESSAGE_KIND_TIMEOUT_NOW: _decode_timeout_now,
     pb.MESSAGE_KIND_SNAPSHOT_REQUEST: _decode_snapshot_request,
+    pb.MESSAGE_KIND_STATE_CHUNK: _decode_state_chunk,
+    pb.MESSAGE_KIND_STATE_ACK: _decode_state_ack,
 }

@@ -24,14 +24,18 @@ def peer(match: int, snapshot: int | None = None) -> PeerStatus:
 
 
 @pytest.mark.parametrize(
-    ("durable", "last_old", "peers", "expected"),
+    ("durable", "last_old", "last_lost", "peers", "expected"),
     [
-        (100, 80, [], 80),
-        (60, 80, [], 60),
-        (100, 80, [peer(100), peer(90)], 80),
-        (100, 80, [peer(100), peer(70)], 70),
-        (100, 80, [peer(0), peer(100)], 0),
-        (50, 80, [peer(70)], 50),
+        (100, 80, 0, [], 80),
+        (60, 80, 0, [], 60),
+        (100, 80, 0, [peer(100), peer(90)], 80),
+        (100, 80, 0, [peer(100), peer(70)], 70),
+        (100, 80, 0, [peer(0), peer(100)], 0),
+        (50, 80, 0, [peer(70)], 50),
+        (100, 80, 40, [peer(40), peer(100)], 40),
+        (100, 80, 40, [peer(39), peer(100)], 80),
+        (100, 80, 40, [peer(39, snapshot=60), peer(100)], 60),
+        (100, 80, 40, [peer(39, snapshot=90), peer(70)], 70),
     ],
     ids=[
         "what stands in the last segments stays",
@@ -40,12 +44,17 @@ def peer(match: int, snapshot: int | None = None) -> PeerStatus:
         "what a follower lacks stays",
         "what a follower was never heard to have stays",
         "the lowest of all counts",
+        "a follower that is far behind is waited for",
+        "but not further",
+        "what follows a snapshot under way stays",
+        "whatever else has to stay",
     ],
 )
 def test_a_log_keeps_what_anybody_needs(
-    durable: int, last_old: int, peers: list[PeerStatus], expected: int
+    durable: int, last_old: int, last_lost: int, peers: list[PeerStatus], expected: int
 ) -> None:
-    assert compact_through(Index(durable), Index(last_old), peers) == expected
+    through = compact_through(Index(durable), Index(last_old), Index(last_lost), peers)
+    assert through == expected
 
 
 @pytest.mark.parametrize(

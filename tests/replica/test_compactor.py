@@ -8,9 +8,7 @@ from random import Random
 import pytest
 
 from cluster.ids import META_GROUP, GroupId, ReplicaId, group_of
-from cluster.raft.messages import SnapshotRequest
 from kvstore.commitlog.commit_log import CommitLogFailed
-from kvstore.environment import GroupMessage
 from kvstore.errors import CorruptionError, ResourceExhausted
 from kvstore.replica.compaction import CompactionPolicy
 from kvstore.replica.requests import Status
@@ -126,7 +124,10 @@ def test_a_start_with_an_engine_that_lost_its_data_is_refused(world: World) -> N
         world.start(ONE, crashed.files, MemoryEngine())
 
 
-def test_a_follower_that_was_down_gets_what_it_lacks_from_the_log(world: World) -> None:
+def test_a_follower_that_was_down_gets_what_it_lacks_from_the_log() -> None:
+    policy = CompactionPolicy(lagging_segments=100)
+    world = World(partitions=2, segment_bytes=SEGMENT_BYTES, compaction=policy)
+    world.until(world.serves)
     crashed = world.crash(THREE)
     world.until(lambda: leads(world, b"0") and leads(world, b"1"), ticks=LONG_TICKS)
     world.tick(LONG_TICKS)  # leadership has come to rest
@@ -137,31 +138,6 @@ def test_a_follower_that_was_down_gets_what_it_lacks_from_the_log(world: World) 
     world.tick(LONG_TICKS)
     load(world, 100)
     assert max(segments(world)) <= 3
-
-
-def test_a_snapshot_is_not_sent_where_nothing_could_carry_the_state(world: World) -> None:
-    # A follower compacts by what it has; when it comes to lead, another may lack that.
-    sent: list[object] = []
-    deliver = world.deliver
-
-    def watch(sender: ReplicaId, to: ReplicaId, messages: tuple[GroupMessage, ...]) -> None:
-        sent.extend(message for _, message in messages)
-        deliver(sender, to, messages)
-
-    world.deliver = watch  # type: ignore[method-assign]
-    world.isolate(THREE)
-    world.tick(LONG_TICKS)
-    load(world, 200)
-    for me in (ONE, TWO):
-        crashed = world.crash(me)
-        world.tick(5)
-        world.start(me, crashed.files, crashed.engine)
-        world.tick(LONG_TICKS)
-    world.heal()
-    world.tick(LONG_TICKS)
-    assert world.problems() == []
-    assert not any(isinstance(message, SnapshotRequest) for message in sent)
-    load(world, 10)
 
 
 def test_nothing_is_compacted_before_the_flush_has_ended(world: World) -> None:

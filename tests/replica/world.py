@@ -127,6 +127,7 @@ class Member:
             recovered.visit,
         )
         self.worker = HeldWorker(world, self._on_persisted)
+        self.flush_worker = HeldWorker(world, lambda: None)
         self.maker = ReplicaMaker(
             me=me,
             config=RAFT,
@@ -142,13 +143,15 @@ class Member:
             transport=Link(world, me),
             log=log,
             log_worker=self.worker,
+            engine=engine,
+            flush_worker=self.flush_worker,
+            random=Random(world.random.random()),
             apply_round=partial(apply_round, engine),
             meta=MetaMachine(engine),
             contacts=PeerContacts(me, world.members_ids, RAFT.election_ticks_min),
             hooks=HostHooks(self._call_soon, self._on_map, self._on_failure),
         )
         self.stewardship = Stewardship(self.host, me, world.first_map)
-        self.flush_worker = HeldWorker(world, lambda: None)
         self.compactor = Compactor(
             self.host,
             policy=world.compaction,
@@ -235,11 +238,14 @@ class World:
 
     def tick(self, count: int = 1) -> None:
         for _ in range(count):
-            for member in list(self.members.values()):
-                member.host.tick()
-                member.stewardship.tick()
-                member.compactor.tick()
+            self.tick_without_running()
             self.run()
+
+    def tick_without_running(self) -> None:
+        for member in list(self.members.values()):
+            member.host.tick()
+            member.stewardship.tick()
+            member.compactor.tick()
 
     def until(self, condition: Callable[[], bool], ticks: int = LONG_TICKS) -> None:
         for _ in range(ticks):

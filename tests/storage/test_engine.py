@@ -239,6 +239,27 @@ def test_a_flush_in_another_thread_runs_beside_writes_and_reads(engine: Engine) 
     assert len(everything(engine)) == 301
 
 
+def test_a_view_shows_its_range_as_it_was(engine: Engine) -> None:
+    put_all(engine, {b"a": b"0", b"b": b"1", b"c": b"2", b"d": b"3"})
+    view = engine.view(b"b", b"d")
+    batch = engine.new_batch()
+    batch.delete_range(b"a", b"c")
+    batch.put(b"bb", b"new")
+    batch.put(b"c", b"new")
+    engine.write(batch)
+    engine.flush()
+    page = view.scan(b"b", limit=HUGE, bytes_max=HUGE)
+    assert (page.keys, page.values, page.more) == ([b"b", b"c"], [b"1", b"2"], False)
+    page = view.scan(b"b", limit=1, bytes_max=HUGE)
+    assert (page.keys, page.more) == ([b"b"], True)
+    assert view.scan(b"c", limit=5, bytes_max=0).keys == [b"c"]
+    view.close()
+    view.close()
+    with pytest.raises(InvariantViolation, match="closed"):
+        view.scan(b"b", limit=1, bytes_max=1)
+    assert everything(engine) == {b"bb": b"new", b"c": b"new", b"d": b"3"}
+
+
 def test_a_closed_engine_refuses_everything_but_close(engine: Engine) -> None:
     batch = engine.new_batch()
     engine.close()
@@ -249,6 +270,7 @@ def test_a_closed_engine_refuses_everything_but_close(engine: Engine) -> None:
         lambda: engine.write(batch),
         engine.flush,
         engine.approximate_bytes,
+        lambda: engine.view(b"a", b"b"),
     ):
         with pytest.raises(InvariantViolation, match="closed"):
             call()

@@ -13,6 +13,7 @@ from kvstore.storage.engine import Engine
 from kvstore.storage.keys import Section, generation_key, section_prefix
 from kvstore.storage.memory_engine import MemoryEngine
 from kvstore.storage.partition_state import PAGE_BYTES_MAX, PAGE_KEYS_MAX, PartitionState
+from kvstore.storage.position import Generation, encode_generation
 from tests.storage.commands import keys
 from tests.storage.test_engine import put_all
 
@@ -61,7 +62,7 @@ def test_a_partition_sees_nothing_of_its_neighbours(engine: Engine) -> None:
 
 def test_another_generation_is_another_partition(engine: Engine) -> None:
     partition_of(engine, {b"old": b"r"})
-    put_all(engine, {generation_key(GROUP): bytes.fromhex("01000000")})
+    put_all(engine, {generation_key(GROUP): encode_generation(Generation(1))})
     state = partition_of(engine, {b"new": b"r"})
     assert state.scan(Scan(b"", None, 0, U32_MAX)).keys == [b"new"]
 

@@ -12,6 +12,7 @@ from kvstore.storage.engine import Engine
 from kvstore.storage.keys import Section, generation_key, section_prefix
 from kvstore.storage.partition_state import PartitionState
 from kvstore.storage.position import (
+    Generation,
     Position,
     encode_generation,
     encode_position,
@@ -66,8 +67,8 @@ def test_only_the_current_generation_counts(engine: Engine) -> None:
         {
             STATE: encode_position(7, 5, 1),
             section_prefix(GROUP, 2, Section.STATE): encode_position(9, 6, 2),
-            generation_key(GROUP): encode_generation(2),
-            generation_key(GroupId(GROUP + 1)): encode_generation(3),
+            generation_key(GROUP): encode_generation(Generation(2)),
+            generation_key(GroupId(GROUP + 1)): encode_generation(Generation(3)),
         },
     )
     assert load_position(engine, GROUP) == position(2, 9, 6, 2)

@@ -15,7 +15,6 @@ from cluster.raft.messages import (
     EntryKind,
     HeartbeatRequest,
     HeartbeatResponse,
-    Message,
     SnapshotRequest,
     TimeoutNow,
     VoteRequest,
@@ -23,7 +22,8 @@ from cluster.raft.messages import (
 )
 from cluster.raft.snapshot import SnapshotMeta
 from kvstore.codec.byteslist import CodecError
-from kvstore.environment import GroupMessage
+from kvstore.codec.state_transfer import StateAck, StateChunk
+from kvstore.environment import GroupMessage, PeerMessage
 from kvstore.generated.cluster.v1 import peer_pb2
 from kvstore.wire.peer import decode_round, encode_round
 
@@ -56,7 +56,7 @@ def snapshots(draw: st.DrawFn) -> SnapshotMeta:
     return SnapshotMeta(draw(INDEX), draw(TERM), Configuration(voters, outgoing, learners))
 
 
-MESSAGES: st.SearchStrategy[Message] = st.one_of(
+MESSAGES: st.SearchStrategy[PeerMessage] = st.one_of(
     st.builds(VoteRequest, st.just(ME), st.just(PEER), TERM, INDEX, TERM, FLAG, FLAG),
     st.builds(VoteResponse, st.just(ME), st.just(PEER), TERM, FLAG, FLAG),
     appends(),
@@ -67,6 +67,26 @@ MESSAGES: st.SearchStrategy[Message] = st.one_of(
     st.builds(HeartbeatResponse, st.just(ME), st.just(PEER), TERM, st.integers(0, 1 << 60)),
     st.builds(TimeoutNow, st.just(ME), st.just(PEER), TERM),
     st.builds(SnapshotRequest, st.just(ME), st.just(PEER), TERM, snapshots()),
+    st.builds(
+        StateChunk,
+        st.just(ME),
+        st.just(PEER),
+        TERM,
+        snapshots(),
+        st.integers(0, (1 << 64) - 1),
+        st.integers(0, 1 << 40),
+        st.binary(max_size=30),
+        st.integers(0, (1 << 32) - 1),
+        st.none() | st.integers(0, (1 << 64) - 1),
+    ),
+    st.builds(
+        StateAck,
+        st.just(ME),
+        st.just(PEER),
+        st.integers(0, (1 << 64) - 1),
+        st.integers(0, 1 << 40),
+        FLAG,
+    ),
 )
 
 

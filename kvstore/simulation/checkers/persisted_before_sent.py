@@ -14,9 +14,9 @@ from collections.abc import Sequence
 from typing import Final
 
 from cluster.ids import GroupId, ReplicaId, Term
-from cluster.raft.messages import AppendResponse, Message, VoteRequest, VoteResponse
+from cluster.raft.messages import AppendResponse, VoteRequest, VoteResponse
 from cluster.raft.ready import HardState
-from kvstore.environment import GroupMessage
+from kvstore.environment import GroupMessage, PeerMessage
 from kvstore.simulation.checkers.checker import Checker
 from kvstore.simulation.checkers.disk_record import DiskRecord, hard_state_on_disk
 from kvstore.simulation.checkers.observed import Node, Replica
@@ -47,7 +47,9 @@ class PersistedBeforeSent(Checker):
             if isinstance(message, AppendResponse) and _is_current_ack(message, state):
                 self._check_entries(node, group, message)
 
-    def _check_term(self, node: Node, group: GroupId, message: Message, state: HardState) -> None:
+    def _check_term(
+        self, node: Node, group: GroupId, message: PeerMessage, state: HardState
+    ) -> None:
         vote: ReplicaId | None = None
         if isinstance(message, VoteRequest):
             if message.pre_vote:

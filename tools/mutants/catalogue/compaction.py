@@ -35,15 +35,12 @@ COMPACTION: Final = (
         seen="a leader needs entries that it has compacted; hashicorp/raft#212",
         path="kvstore/replica/compaction.py",
         old="""\
-    for peer in peers:
-        through = min(through, peer.match)
-    return through
+        elif peer.match >= last_lost:
+            through = min(through, peer.match)
 """,
         new="""\
-    for peer in peers:
-        if peer.active:
+        elif peer.active and peer.match >= last_lost:
             through = min(through, peer.match)
-    return through
 """,
     ),
     Mutation(

@@ -18,6 +18,8 @@ class MessageKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     MESSAGE_KIND_HEARTBEAT_RESPONSE: _ClassVar[MessageKind]
     MESSAGE_KIND_TIMEOUT_NOW: _ClassVar[MessageKind]
     MESSAGE_KIND_SNAPSHOT_REQUEST: _ClassVar[MessageKind]
+    MESSAGE_KIND_STATE_CHUNK: _ClassVar[MessageKind]
+    MESSAGE_KIND_STATE_ACK: _ClassVar[MessageKind]
 MESSAGE_KIND_UNSPECIFIED: MessageKind
 MESSAGE_KIND_VOTE_REQUEST: MessageKind
 MESSAGE_KIND_VOTE_RESPONSE: MessageKind
@@ -27,6 +29,8 @@ MESSAGE_KIND_HEARTBEAT_REQUEST: MessageKind
 MESSAGE_KIND_HEARTBEAT_RESPONSE: MessageKind
 MESSAGE_KIND_TIMEOUT_NOW: MessageKind
 MESSAGE_KIND_SNAPSHOT_REQUEST: MessageKind
+MESSAGE_KIND_STATE_CHUNK: MessageKind
+MESSAGE_KIND_STATE_ACK: MessageKind
 
 class Round(_message.Message):
     __slots__ = ("sender_replica_id", "receiver_replica_id", "cluster_id", "messages")
@@ -41,7 +45,7 @@ class Round(_message.Message):
     def __init__(self, sender_replica_id: _Optional[int] = ..., receiver_replica_id: _Optional[int] = ..., cluster_id: _Optional[str] = ..., messages: _Optional[_Iterable[_Union[Message, _Mapping]]] = ...) -> None: ...
 
 class Message(_message.Message):
-    __slots__ = ("group_id", "kind", "term", "index", "log_term", "commit", "flag", "flag2", "read_round", "entry_terms", "entry_kinds", "entry_data", "configuration")
+    __slots__ = ("group_id", "kind", "term", "index", "log_term", "commit", "flag", "flag2", "read_round", "entry_terms", "entry_kinds", "entry_data", "configuration", "stream_id", "sequence", "chunk", "chunk_crc", "state_hash")
     GROUP_ID_FIELD_NUMBER: _ClassVar[int]
     KIND_FIELD_NUMBER: _ClassVar[int]
     TERM_FIELD_NUMBER: _ClassVar[int]
@@ -55,6 +59,11 @@ class Message(_message.Message):
     ENTRY_KINDS_FIELD_NUMBER: _ClassVar[int]
     ENTRY_DATA_FIELD_NUMBER: _ClassVar[int]
     CONFIGURATION_FIELD_NUMBER: _ClassVar[int]
+    STREAM_ID_FIELD_NUMBER: _ClassVar[int]
+    SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    CHUNK_FIELD_NUMBER: _ClassVar[int]
+    CHUNK_CRC_FIELD_NUMBER: _ClassVar[int]
+    STATE_HASH_FIELD_NUMBER: _ClassVar[int]
     group_id: int
     kind: MessageKind
     term: int
@@ -68,7 +77,12 @@ class Message(_message.Message):
     entry_kinds: _containers.RepeatedScalarFieldContainer[int]
     entry_data: _containers.RepeatedScalarFieldContainer[bytes]
     configuration: bytes
-    def __init__(self, group_id: _Optional[int] = ..., kind: _Optional[_Union[MessageKind, str]] = ..., term: _Optional[int] = ..., index: _Optional[int] = ..., log_term: _Optional[int] = ..., commit: _Optional[int] = ..., flag: bool = ..., flag2: bool = ..., read_round: _Optional[int] = ..., entry_terms: _Optional[_Iterable[int]] = ..., entry_kinds: _Optional[_Iterable[int]] = ..., entry_data: _Optional[_Iterable[bytes]] = ..., configuration: _Optional[bytes] = ...) -> None: ...
+    stream_id: int
+    sequence: int
+    chunk: bytes
+    chunk_crc: int
+    state_hash: int
+    def __init__(self, group_id: _Optional[int] = ..., kind: _Optional[_Union[MessageKind, str]] = ..., term: _Optional[int] = ..., index: _Optional[int] = ..., log_term: _Optional[int] = ..., commit: _Optional[int] = ..., flag: bool = ..., flag2: bool = ..., read_round: _Optional[int] = ..., entry_terms: _Optional[_Iterable[int]] = ..., entry_kinds: _Optional[_Iterable[int]] = ..., entry_data: _Optional[_Iterable[bytes]] = ..., configuration: _Optional[bytes] = ..., stream_id: _Optional[int] = ..., sequence: _Optional[int] = ..., chunk: _Optional[bytes] = ..., chunk_crc: _Optional[int] = ..., state_hash: _Optional[int] = ...) -> None: ...
 
 class RoundsSummary(_message.Message):
     __slots__ = ()
