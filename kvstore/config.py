@@ -90,6 +90,12 @@ class NodeSettings(BaseSettings):
         description="Full files of the commit log kept, if need be, for a node that is far behind."
         " One that needs older ones gets a snapshot instead.",
     )
+    snapshot_chunk_bytes: int = Field(
+        256 << 10,
+        ge=16 << 10,
+        le=1 * _MIB,
+        description="Piece in which a partition's state is sent to a node that needs it.",
+    )
     pending_bytes_max: int = Field(
         64 * _MIB,
         ge=16 * _MIB,

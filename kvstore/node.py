@@ -205,6 +205,7 @@ class Node:
             log=self._commit_log,
             log_worker=self._log_worker,
             engine=self._engine,
+            snapshot_chunk_bytes=settings.snapshot_chunk_bytes,
             flush_worker=self._flush_worker,
             random=self._random,
             apply_round=partial(apply_round, self._engine, heads=HeadCache()),

@@ -22,7 +22,6 @@ from cluster.raft.messages import SnapshotRequest
 from cluster.raft.snapshot import SnapshotMeta
 from kvstore.codec.byteslist import CodecError
 
-CHUNK_BYTES_MAX: Final = 256 << 10
 RECORD_BYTES_MAX: Final = 64 << 20
 _LENGTHS: Final = Struct("<II")
 

@@ -62,6 +62,7 @@ class Host:
         log: AppendLog,
         log_worker: Worker,
         engine: Engine,
+        snapshot_chunk_bytes: int,
         flush_worker: Worker,
         random: Random,
         apply_round: Callable[[RoundWork], list[list[bytes]]],
@@ -81,6 +82,7 @@ class Host:
         self.states: Final = StateTransfers(
             me=me,
             engine=engine,
+            chunk_bytes=snapshot_chunk_bytes,
             flush_worker=flush_worker,
             random=random,
             replicas=self.replicas,

@@ -20,7 +20,6 @@ from cluster.errors import InvariantViolation
 from cluster.ids import GroupId, ReplicaId
 from cluster.raft.messages import SnapshotRequest
 from kvstore.codec.state_transfer import (
-    CHUNK_BYTES_MAX,
     StateAck,
     StateChunk,
     checksum,
@@ -42,11 +41,12 @@ _PAGE_KEYS_MAX: Final = 4096
 class StateReader:
     """The stream of one state."""
 
-    __slots__ = ("_buffer", "_digest", "_is_read", "_next_key", "_prefix", "_view")
+    __slots__ = ("_buffer", "_chunk_bytes", "_digest", "_is_read", "_next_key", "_prefix", "_view")
 
-    def __init__(self, view: EngineView, prefix: bytes) -> None:
+    def __init__(self, view: EngineView, prefix: bytes, chunk_bytes: int) -> None:
         self._view = view
         self._prefix = prefix
+        self._chunk_bytes = chunk_bytes
         self._next_key = prefix
         self._buffer = bytearray()
         self._digest = xxhash.xxh3_64()
@@ -54,10 +54,10 @@ class StateReader:
 
     def next(self) -> tuple[bytes, int | None]:
         """The next piece of the stream, and on the last one the hash of all."""
-        while len(self._buffer) < CHUNK_BYTES_MAX and not self._is_read:
+        while len(self._buffer) < self._chunk_bytes and not self._is_read:
             self._read()
-        data = bytes(self._buffer[:CHUNK_BYTES_MAX])
-        del self._buffer[:CHUNK_BYTES_MAX]
+        data = bytes(self._buffer[: self._chunk_bytes])
+        del self._buffer[: self._chunk_bytes]
         self._digest.update(data)
         is_last = self._is_read and not self._buffer
         return data, self._digest.intdigest() if is_last else None
@@ -67,7 +67,7 @@ class StateReader:
         self._view.close()
 
     def _read(self) -> None:
-        page = self._view.scan(self._next_key, limit=_PAGE_KEYS_MAX, bytes_max=CHUNK_BYTES_MAX)
+        page = self._view.scan(self._next_key, limit=_PAGE_KEYS_MAX, bytes_max=self._chunk_bytes)
         cut = len(self._prefix)
         if page.keys and not (
             page.keys[0].startswith(self._prefix) and page.keys[-1].startswith(self._prefix)
@@ -99,12 +99,14 @@ class _Stream:
 class StateSender:
     """See the module."""
 
-    __slots__ = ("_engine", "_fail", "_leads", "_random", "_send", "_streams")
+    __slots__ = ("_chunk_bytes", "_engine", "_fail", "_leads", "_random", "_send", "_streams")
 
     def __init__(
         self,
         engine: Engine,
         random: Random,
+        *,
+        chunk_bytes: int,
         send: Callable[[GroupId, StateChunk], None],
         leads: Callable[[GroupId, SnapshotRequest], bool],
         fail: Callable[[GroupId, SnapshotRequest], None],
@@ -112,6 +114,7 @@ class StateSender:
         """`leads` says whether this node still leads the group in the term of the request; `fail`
         tells its core that the snapshot will not arrive."""
         self._engine = engine
+        self._chunk_bytes = chunk_bytes
         self._random = random
         self._send = send
         self._leads = leads
@@ -132,7 +135,7 @@ class StateSender:
         prefix = replica_prefix(group, generation)
         view = self._engine.view(prefix, replica_end(group, generation))
         number = self._random.getrandbits(63)
-        stream = _Stream(request, number, StateReader(view, prefix))
+        stream = _Stream(request, number, StateReader(view, prefix, self._chunk_bytes))
         self._streams[group, request.to] = stream
         self._fill(group, stream)
 

@@ -30,6 +30,7 @@ class StateTransfers:
         *,
         me: ReplicaId,
         engine: Engine,
+        chunk_bytes: int,
         flush_worker: Worker,
         random: Random,
         replicas: Mapping[GroupId, Replica],
@@ -42,7 +43,14 @@ class StateTransfers:
     ) -> None:
         self._engine = engine
         self._replicas = replicas
-        self.sender: Final = StateSender(engine, random, send, self._leads, self._report_failed)
+        self.sender: Final = StateSender(
+            engine,
+            random,
+            chunk_bytes=chunk_bytes,
+            send=send,
+            leads=self._leads,
+            fail=self._report_failed,
+        )
         self.receiver: Final = StateReceiver(me, engine, replicas, send, arrived)
         self.installer: Final = StateInstaller(
             engine=engine,

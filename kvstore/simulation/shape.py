@@ -108,11 +108,12 @@ def _draw_settings(random: Random, nodes: int) -> dict[str, NodeSettings]:
         "heartbeat_ms": 2 * tick_ms,
         "election_timeout_ms_min": election_ms,
         "election_timeout_ms_max": 2 * election_ms,
-        "commit_log_segment_bytes": random.choice((1 << 11, 1 << 13, 1 << 15, 1 << 17)),
+        "commit_log_segment_bytes": random.choice((1 << 10, 1 << 10, 1 << 11, 1 << 13, 1 << 16)),
         "pending_requests_max": random.choice((4, 64, 4096)),
         "inflight_messages_max": random.choice((1, 4, 128)),
-        # With others, one that is away for long would find nobody who still has what it lacks.
-        "commit_log_kept_segments": random.choice((1, 4)) if nodes == 1 else 1024,
+        "commit_log_kept_segments": random.choice((0, 1, 4)),
+        "commit_log_lagging_segments": random.choice((0, 1, 8)),
+        "snapshot_chunk_bytes": random.choice((32, 256, 1 << 18)),
     }
     return {
         name: NodeSettings.model_construct(
@@ -144,7 +145,7 @@ def _draw_load(random: Random) -> Load:
         burst_max=random.choice((0, 2, 6, 12)) * 2 // clients,
         plain=random.choice((0.0, 0.2)),
         scans=random.choice((0.0, 0.05)),
-        value_bytes_max=random.choice((16, 16, 512)),
+        value_bytes_max=random.choice((16, 64, 512)),
     )
 
 

@@ -9,7 +9,6 @@ from random import Random
 import pytest
 
 from cluster.ids import GroupId, ReplicaId, group_of
-from kvstore.replica import state_sender
 from kvstore.replica.compaction import CompactionPolicy
 from kvstore.replica.requests import Status
 from kvstore.simulation.checkers import all_checkers
@@ -125,11 +124,8 @@ def operate(world: World, register: Register, random: Random) -> None:
 
 
 @pytest.mark.parametrize("seed", range(40))
-def test_acknowledged_writes_stay_and_reads_are_linearizable(
-    seed: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_acknowledged_writes_stay_and_reads_are_linearizable(seed: int) -> None:
     random = Random(seed)
-    monkeypatch.setattr(state_sender, "CHUNK_BYTES_MAX", random.choice([20, 100, 256 << 10]))
     checkers = all_checkers()
     world = World(
         random.choice([1, 3, 3, 3, 5]),
@@ -140,6 +136,7 @@ def test_acknowledged_writes_stay_and_reads_are_linearizable(
         compaction=CompactionPolicy(
             random.choice([0, 1, 2]), random.choice([1, 2, 8]), random.choice([5, 100])
         ),
+        snapshot_chunk_bytes=random.choice([20, 100, 256 << 10]),
     )
     registers = [Register(key) for key in KEYS]
     faults = Faults(world, random)

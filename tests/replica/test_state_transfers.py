@@ -25,11 +25,6 @@ POLICY = CompactionPolicy(lagging_segments=1, retry_ticks=20)
 Change = Callable[[StateChunk], list[StateChunk]]
 
 
-@pytest.fixture(autouse=True)
-def _small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(state_sender, "CHUNK_BYTES_MAX", 200)
-
-
 class Scene:
     """Node three is down or cut off while the others compact what it lacks."""
 
@@ -39,6 +34,7 @@ class Scene:
             seed=seed,
             segment_bytes=2048,
             compaction=POLICY,
+            snapshot_chunk_bytes=200,
             checkers=all_checkers(),
         )
         self.chunks: list[StateChunk] = []

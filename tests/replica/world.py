@@ -144,6 +144,7 @@ class Member:
             log=log,
             log_worker=self.worker,
             engine=engine,
+            snapshot_chunk_bytes=world.snapshot_chunk_bytes,
             flush_worker=self.flush_worker,
             random=Random(world.random.random()),
             apply_round=partial(apply_round, engine),
@@ -208,6 +209,7 @@ class World:
     checkers: Sequence[Checker] = ()
     segment_bytes: int = 1 << 16
     compaction: CompactionPolicy = field(default_factory=CompactionPolicy)
+    snapshot_chunk_bytes: int = 1 << 18
     soon: deque[Callable[[], None]] = field(default_factory=deque)
     cut: set[tuple[ReplicaId, ReplicaId]] = field(default_factory=set)
 
