@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 _SEEDS_MAX: Final = 10_000_000
 _SEED_MAX: Final = (1 << 63) - 1
 _EVENTS_SHOWN: Final = 60
+_LINE_EVERY_S: Final = 30.0
 
 
 @with_options
@@ -58,7 +60,7 @@ def simulate(
     Each seed is a cluster of 1 to 7 real nodes with real clients, in one process and in virtual
     time, on a network, disks and clocks that fail. It draws all of that and the faults; the same
     seed is the same run, always. Ends at the first promise that is broken, with exit code 1 and
-    the command that runs that seed again.
+    the command that runs that seed again. Ctrl-C ends it earlier, and says what was done.
 
     \b
     examples:
@@ -79,35 +81,50 @@ def simulate(
         raise ConfigurationError("--trace is for one seed: name it with --seed")
     numbers = range(first, first + seeds) if seed is None else range(seed, seed + 1)
     tasks = [Task(number, profile) for number in numbers]
+    totals, interrupted = Totals(), False
     if trace is not None:
-        totals = Totals()
         totals.add(run_traced(tasks[0], trace))
     else:
-        line = _ProgressLine(len(tasks))
+        # A request to end is an end with a result, whoever it comes from.
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        progress = _Progress(totals, len(tasks))
         try:
-            totals = run_campaign(tasks, jobs, line.show)
+            run_campaign(tasks, jobs, totals, progress.show)
+        except KeyboardInterrupt:
+            interrupted = True
         finally:
-            line.end()
+            progress.end()
     _report(options, totals, profile, total=len(tasks))
-    return ExitCode.NO if totals.failures else ExitCode.DONE
+    if totals.failures:
+        return ExitCode.NO
+    return ExitCode.INTERRUPTED if interrupted else ExitCode.DONE
 
 
-class _ProgressLine:
-    """One line on standard error that is written over, where that is a terminal."""
+class _Progress:
+    """On standard error: where that is a terminal, one line that is written over; elsewhere, a line
+    now and then."""
 
-    def __init__(self, seeds: int) -> None:
+    def __init__(self, totals: Totals, seeds: int) -> None:
+        self._totals = totals
         self._seeds = seeds
+        self._is_terminal = sys.stderr.isatty()
         self._is_shown = False
+        self._said_s = 0.0
 
-    def show(self, totals: Totals) -> None:
+    def show(self) -> None:
         """Writes how far it is."""
-        if sys.stderr.isatty():
+        totals = self._totals
+        text = (
+            f"{totals.seeds} of {self._seeds} seeds, {totals.seeds_per_hour:,.0f} an hour,"
+            f" {totals.times_real:.0f} times real time, {sum(totals.faults.values())} faults"
+        )
+        if self._is_terminal:
             self._is_shown = True
-            sys.stderr.write(
-                f"\r{totals.seeds} of {self._seeds} seeds, {totals.seeds_per_hour:,.0f} an hour,"
-                f" {totals.times_real:.0f} times real time, {sum(totals.faults.values())} faults "
-            )
+            sys.stderr.write(f"\r{text} ")
             sys.stderr.flush()
+        elif totals.elapsed_s >= self._said_s + _LINE_EVERY_S:
+            self._said_s = totals.elapsed_s
+            say(text)
 
     def end(self) -> None:
         """Leaves the line."""

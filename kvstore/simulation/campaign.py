@@ -107,13 +107,12 @@ def _start_processes(jobs: int) -> Pool:
 
 
 def run_campaign(
-    tasks: Sequence[Task], jobs: int, progress: Callable[[Totals], None] = lambda _totals: None
-) -> Totals:
-    """Runs all of `tasks`, or up to the first failure; `progress` is told after each."""
-    totals = Totals()
+    tasks: Sequence[Task], jobs: int, totals: Totals, progress: Callable[[], None]
+) -> None:
+    """Runs all of `tasks`, or up to the first failure, into `totals`: what was done so far is there
+    also when this is interrupted. `progress` is told after each."""
     for report in run_all(tasks, jobs):
         totals.add(report)
-        progress(totals)
+        progress()
         if report.failure is not None:
             break
-    return totals

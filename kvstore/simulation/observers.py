@@ -58,26 +58,26 @@ class Observers:
         """Everything has come to rest."""
         for node in cluster.nodes:
             node.files.is_watched = True
-        self._call("at_end", cluster)
+        try:
+            for hook in self._hooks["at_end"]:
+                hook(cluster)
+        except Exception as violation:
+            self._kernel.fail(violation)
         for node in cluster.nodes:
             node.files.is_watched = False
 
     def _call_with(self, name: str, node: SimulatedNode, *arguments: Any) -> None:
         """Checkers read the node's log with the node's own means: that its disk is about to fail
         is no business of theirs, nor what is rotten on it."""
-        node.files.is_watched = True
+        files = node.files
+        files.is_watched = True
         try:
-            self._call(name, node, *arguments)
-        finally:
-            node.files.is_watched = False
-
-    def _call(self, name: str, *arguments: Any) -> None:
-        hooks = self._hooks[name]
-        try:
-            for hook in hooks:
-                hook(*arguments)
+            for hook in self._hooks[name]:
+                hook(node, *arguments)
         except Exception as violation:
             self._kernel.fail(violation)
+        finally:
+            files.is_watched = False
 
 
 def _has_own(checker: object, name: str) -> bool:

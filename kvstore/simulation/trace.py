@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from typing import Final, TextIO
+from typing import Final, NamedTuple, TextIO
 
 from xxhash import xxh3_64
 
@@ -17,15 +17,12 @@ RING_EVENTS: Final = 2_000
 """Kept for the report of a failure."""
 
 
-class Event:
+class Event(NamedTuple):
     """One thing that happened, `fields` being what tells it from others of its kind."""
 
-    __slots__ = ("fields", "kind", "now_ns")
-
-    def __init__(self, now_ns: int, kind: str, fields: tuple[Field, ...]) -> None:
-        self.now_ns = now_ns
-        self.kind = kind
-        self.fields = fields
+    now_ns: int
+    kind: str
+    fields: tuple[Field, ...]
 
     def __str__(self) -> str:
         words = " ".join(str(field) for field in self.fields if field is not None)
@@ -39,25 +36,31 @@ class Trace:
 
     def __init__(self, file: TextIO | None = None) -> None:
         self._digest = xxh3_64()
-        self._recent: deque[Event] = deque(maxlen=RING_EVENTS)
+        # Plain tuples: nearly all of them are never looked at.
+        self._recent: deque[tuple[int, str, tuple[Field, ...]]] = deque(maxlen=RING_EVENTS)
         self._file = file
         self.events = 0
 
     def note(self, now_ns: int, kind: str, *fields: Field) -> None:
         """Takes an event; everything in it has to follow from the seed."""
         self.events += 1
-        self._digest.update(repr((now_ns, kind, fields)).encode())
-        self._keep(now_ns, kind, fields)
+        event = (now_ns, kind, fields)
+        self._digest.update(repr(event).encode())
+        self._recent.append(event)
+        if self._file is not None:
+            self._write(self._file, Event(*event))
 
     def say(self, now_ns: int, kind: str, *fields: Field) -> None:
         """Takes what is good to read and no part of the hash, such as a node's log."""
-        self._keep(now_ns, kind, fields)
-
-    def _keep(self, now_ns: int, kind: str, fields: tuple[Field, ...]) -> None:
-        self._recent.append(Event(now_ns, kind, fields))
+        event = Event(now_ns, kind, fields)
+        self._recent.append(event)
         if self._file is not None:
-            line = {"time_s": now_ns / 1e9, "event": kind, "fields": fields}
-            self._file.write(json.dumps(line) + "\n")
+            self._write(self._file, event)
+
+    @staticmethod
+    def _write(file: TextIO, event: Event) -> None:
+        line = {"time_s": event.now_ns / 1e9, "event": event.kind, "fields": event.fields}
+        file.write(json.dumps(line) + "\n")
 
     @property
     def hash(self) -> str:
@@ -67,4 +70,4 @@ class Trace:
     @property
     def recent(self) -> list[Event]:
         """The last RING_EVENTS."""
-        return list(self._recent)
+        return [Event(*event) for event in self._recent]
