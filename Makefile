@@ -16,10 +16,10 @@ PROFILE ?= everything
 MUTANTS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help environment demo test chaos simulate mutants check format proto clean
+.PHONY: help environment demo test chaos chaos-storage simulate mutants check format proto clean
 
 help: ## Say what there is to make
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 environment: $(READY_DEV) ## Make the virtual environment .venv
 
@@ -44,7 +44,10 @@ test: $(READY_DEV) ## Run all tests (minutes)
 	$(BIN)/python -m pytest tests -m 'process and not chaos'
 
 chaos: $(READY_DEV) ## Kill real nodes for many rounds, and print what that took (minutes)
-	$(BIN)/python -m pytest tests/chaos -m chaos -s
+	$(BIN)/python -m pytest tests/chaos/test_kill_rounds.py -m chaos -s
+
+chaos-storage: $(READY_DEV) ## Kill nodes while logs and tables turn over: is anything lost? (20 minutes)
+	$(BIN)/python -m pytest tests/chaos/test_storage_rounds.py -m chaos -s
 
 simulate: $(READY) ## Run clusters in simulation, with faults (SEEDS=, FROM=, PROFILE=, JOBS=)
 	$(BIN)/kvstore simulate --seeds $(SEEDS) --from $(FROM) --profile $(PROFILE) --jobs $(JOBS)

@@ -53,6 +53,8 @@ class Workload:
     count: int
     prefix: bytes = b"register/"
     timeout_s: float = 10.0
+    value_bytes: int = 0
+    """Numbers are padded with spaces to this size, so that logs and tables fill."""
     tally: Tally = field(default_factory=Tally)
     stop: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -103,7 +105,8 @@ class Workload:
             number += 1
             register.sent = number
             try:
-                await self.client.put(register.key, b"%d" % number, timeout_s=self.timeout_s)
+                value = b"%-*d" % (self.value_bytes, number)
+                await self.client.put(register.key, value, timeout_s=self.timeout_s)
             except OutcomeUnknown as error:
                 self.tally.unknown += 1
                 self.tally.last_error = error
