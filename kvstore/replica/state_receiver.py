@@ -70,6 +70,11 @@ class StateReceiver:
         """How many states are arriving, or are there and not yet installed."""
         return len(self._streams)
 
+    @property
+    def bytes_held(self) -> int:
+        """Of records whose end has not arrived."""
+        return sum(len(stream.partial) for stream in self._streams.values())
+
     def on_chunk(self, group: GroupId, chunk: StateChunk) -> None:
         """Takes the chunk if it is the next one, and says which one is."""
         stream = self._streams.get(group)
