@@ -35,6 +35,7 @@ from kvstore.replica.meta_machine import MetaMachine
 from kvstore.replica.recovery import RecoveredLogs, ReplicaMaker
 from kvstore.replica.stewardship import Stewardship
 from kvstore.rpc.admin_service import AdminService
+from kvstore.rpc.backup_service import BackupService
 from kvstore.rpc.introductions import Introductions
 from kvstore.rpc.kv_service import KVService
 from kvstore.rpc.node_view import NodeView
@@ -185,10 +186,13 @@ class Node:
             open_channel=self._seams.open_channel,
         )
         self._async_cleanup.push_async_callback(router.aclose)
+        backups = BackupService(self._view, self._settings.tick_ms)
+        self._cleanup.callback(backups.close)
         await self._server.start(
             [
                 KVService(self._view, router, self._settings.tick_ms).handler(),
                 AdminService(self._view).handler(),
+                backups.handler(),
                 PeerService(introductions.objection, self._host.meet, self._host.receive).handler(),
             ]
         )

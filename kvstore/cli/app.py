@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from kvstore.cli import bench, cluster, inspect, keys, local, simulate, transfer
+from kvstore.cli import backup, bench, cluster, inspect, keys, local, simulate, transfer
 from kvstore.cli.exits import ExitCode
 from kvstore.cli.options import EndpointsOption, OutputOption, TimeoutOption
 from kvstore.cli.printing import write_line
@@ -89,6 +89,8 @@ for _name, _command in (
     ("scan", keys.scan),
     ("import", transfer.import_file),
     ("export", transfer.export_file),
+    ("backup", backup.backup),
+    ("restore", backup.restore),
     ("status", cluster.status),
     ("locate", cluster.locate),
     ("health", cluster.health),

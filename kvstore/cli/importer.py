@@ -1,14 +1,14 @@
-"""Puts the rows of a file, many at once."""
+"""Puts rows, many at once: of a file that is imported, or of a backup."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Final
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Final, Protocol
 
-from kvstore.cli.rows import RowReader
+from kvstore.cli.progress import Advance
 from kvstore.codec.text import to_cell
-from kvstore.errors import ConfigurationError, KVStoreError, OutcomeUnknown
+from kvstore.errors import KVStoreError, OutcomeUnknown
 
 if TYPE_CHECKING:
     from kvstore.client import AsyncClient
@@ -17,8 +17,16 @@ _WORKERS: Final = 512
 _UNDER_WAY_BYTES_MAX: Final = 32 << 20
 _ATTEMPTS_MAX: Final = 5
 
-Advance = Callable[[int, int], None]
-"""Told how many bytes of the file and how many records are done."""
+
+class RowSource(Protocol):
+    """Keys and values of a file; raises KVStoreError when it cannot go on."""
+
+    @property
+    def position_bytes(self) -> int:
+        """How much of the file has been read."""
+        ...
+
+    def __iter__(self) -> Iterator[tuple[bytes, bytes]]: ...
 
 
 class Importer:
@@ -27,7 +35,7 @@ class Importer:
     Rows of one key are put one after another, in the order of the file: its last value stays.
     """
 
-    def __init__(self, reader: RowReader, advance: Advance) -> None:
+    def __init__(self, reader: RowSource, advance: Advance) -> None:
         self.done = 0
         self._reader = reader
         self._rows: Iterator[tuple[bytes, bytes]] = iter(reader)
@@ -69,7 +77,7 @@ class Importer:
             return None
         try:
             row = next(self._rows, None)
-        except ConfigurationError as problem:
+        except KVStoreError as problem:
             self._problem = problem
             return None
         if row is not None:

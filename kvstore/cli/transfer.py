@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,12 +10,12 @@ import typer
 
 from kvstore.cli.options import with_options
 from kvstore.cli.printing import say, write_json, write_line, write_table
+from kvstore.cli.progress import progress
 from kvstore.cli.session import Options, Output
 from kvstore.cli.text import from_argument
 from kvstore.errors import KVStoreError
 
 if TYPE_CHECKING:
-    from kvstore.cli.importer import Advance
     from kvstore.client import AsyncClient
 
 FileArgument = Annotated[Path, typer.Argument(metavar="FILE", show_default=False)]
@@ -46,7 +43,7 @@ def import_file(options: Options, file: FileArgument) -> None:
     from kvstore.cli.rows import RowReader  # noqa: PLC0415
 
     started_s = time.monotonic()
-    with RowReader(file) as reader, _progress(reader.size_bytes) as advance:
+    with RowReader(file) as reader, progress(reader.size_bytes) as advance:
         importer = Importer(reader, advance)
         try:
             options.run(importer.run)
@@ -77,7 +74,7 @@ def export_file(
 
     started_s = time.monotonic()
     count = 0
-    with RowWriter(file) as writer, _progress(None) as advance:
+    with RowWriter(file) as writer, progress(None) as advance:
 
         async def work(client: AsyncClient) -> None:
             nonlocal count
@@ -101,27 +98,3 @@ def _report(options: Options, what: str, count: int, elapsed_s: float) -> None:
         write_table(columns, [(count, f"{elapsed_s:.2f}", f"{rate:,.0f}")])
     else:
         write_line(f"{what} {count} records in {elapsed_s:.1f} s ({rate:,.0f} records/s)")
-
-
-@contextmanager
-def _progress(size_bytes: int | None) -> Iterator[Advance]:
-    """A bar on standard error when somebody watches; of unknown length when `size_bytes` is."""
-    if not sys.stderr.isatty():
-        yield lambda _position, _count: None
-        return
-    from rich.console import Console  # noqa: PLC0415
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn  # noqa: PLC0415
-
-    columns = (BarColumn(), TextColumn("{task.fields[records]} records"), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("", total=size_bytes, records=0)
-        shown_s = 0.0
-
-        def advance(position_bytes: int, count: int) -> None:
-            nonlocal shown_s
-            now_s = time.monotonic()
-            if now_s - shown_s > 0.1:
-                shown_s = now_s
-                progress.update(task, completed=position_bytes, records=count)
-
-        yield advance

@@ -9,6 +9,7 @@ from random import Random
 from types import TracebackType
 from typing import Final, NoReturn, Self
 
+from cluster.ids import PartitionId
 from cluster.partition.map import ClusterMap
 from cluster.partition.ranges import partition_of_hash
 from kvstore.client.arguments import (
@@ -18,6 +19,7 @@ from kvstore.client.arguments import (
     optional_bytes,
     parsed_endpoints,
 )
+from kvstore.client.backup import BackupEvent, partition_events
 from kvstore.client.channel import GrpcChannel, OpenChannel
 from kvstore.client.connection import Suspects, suspects_nobody
 from kvstore.client.dispatch import Dispatcher
@@ -27,7 +29,7 @@ from kvstore.codec.byteslist import CodecError
 from kvstore.codec.command import OperationKind
 from kvstore.codec.record import Record, decode_record, record_value
 from kvstore.codec.routing import key_hash
-from kvstore.errors import ClientClosed, CorruptionError
+from kvstore.errors import ClientClosed, CorruptionError, InvalidArgument
 
 ENDPOINTS_DEFAULT: Final = "127.0.0.1:7001"
 TIMEOUT_S_DEFAULT: Final = 5.0
@@ -229,6 +231,25 @@ class AsyncClient:
         loop = get_running_loop()
         dispatcher = await self._start(loop, loop.time() + timeout_s)
         return scan_records(dispatcher, wanted, timeout_s)
+
+    async def backup(
+        self, partition: int, *, timeout_s: float | None = None
+    ) -> AsyncGenerator[BackupEvent, None]:
+        """The data of one partition as they are at one moment, for a backup (`client/backup.py`).
+
+        Every write that was acknowledged before the call is in them. `timeout_s` is for the
+        beginning, and for each chunk that follows.
+        """
+        wait_s = self._timeout(timeout_s)
+        loop = get_running_loop()
+        dispatcher = await self._start(loop, loop.time() + wait_s)
+        partitions = dispatcher.board.partitions
+        if not 0 <= partition < partitions:
+            raise InvalidArgument(f"partition is {partition}; there are {partitions}")
+        events = partition_events(dispatcher, PartitionId(partition), wait_s, self._random)
+        async with contextlib.aclosing(events):
+            async for event in events:
+                yield event
 
     async def locate(self, key: bytes | str, *, timeout_s: float | None = None) -> Location:
         """The partition of `key`, who leads it and who holds it, asked anew."""

@@ -19,8 +19,9 @@ CONNECT_TIMEOUT_S: Final = 1.0
 BATCH_METHOD: Final = "/kvstore.v1.KV/Batch"
 GET_MAP_METHOD: Final = "/kvstore.v1.Admin/GetMap"
 STATUS_METHOD: Final = "/kvstore.v1.Admin/Status"
+BACKUP_METHOD: Final = "/kvstore.v1.Admin/Backup"
 
-_OPTIONS: Final[tuple[tuple[str, Any], ...]] = (
+CHANNEL_OPTIONS: Final[tuple[tuple[str, Any], ...]] = (
     ("grpc.max_send_message_length", MESSAGE_BYTES_MAX),
     ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
     # A proxy from the environment is for web traffic and would break long-lived connections.
@@ -109,7 +110,7 @@ class GrpcChannel:
     __slots__ = ("_channel", "batch", "get_map", "status")
 
     def __init__(self, address: str) -> None:
-        channel = grpc.aio.insecure_channel(address, options=_OPTIONS)
+        channel = grpc.aio.insecure_channel(address, options=CHANNEL_OPTIONS)
         self._channel = channel
         self.batch: Method = channel.unary_unary(
             BATCH_METHOD,

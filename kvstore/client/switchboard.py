@@ -134,15 +134,18 @@ class Switchboard:
         else:
             self._move(queue)
 
-    def _lane_for(self, queue: Queue) -> Lane:
+    def target_of(self, partition: PartitionId) -> NodeInfo:
+        """The node to ask for `partition` now: who leads it, as far as that is known."""
         routes = self.known_routes
-        replica = routes.route(queue.partition).target(self._is_down)
+        return routes.node(routes.route(partition).target(self._is_down))
+
+    def _lane_for(self, queue: Queue) -> Lane:
+        node = self.target_of(queue.partition)
         kind = queue.outbox.section_type.kind
-        lane = self._lanes.get((replica, kind))
+        lane = self._lanes.get((node.replica, kind))
         if lane is None:
-            node = routes.node(replica)
             lane = self._make_lane(kind, node)
-            self._lanes[replica, kind] = lane
+            self._lanes[node.replica, kind] = lane
         return lane
 
     def _is_down(self, replica: ReplicaId) -> bool:

@@ -12,6 +12,7 @@ from cluster.ids import GroupId
 from kvstore.codec.scan import Page, Scan
 from kvstore.storage.engine import Engine
 from kvstore.storage.keys import Section, section_end, section_prefix
+from kvstore.storage.partition_view import PartitionView
 from kvstore.storage.position import load_position
 
 PAGE_KEYS_MAX: Final = 10_000
@@ -84,6 +85,16 @@ class PartitionState:
         )
         cut = len(prefix)
         return Page([key[cut:] for key in page.keys], page.values, page.more)
+
+    def view(self) -> PartitionView:
+        """All that there is now, whatever is applied later; to be closed."""
+        return PartitionView(
+            self._engine.view(self.data_prefix, self._data_end),
+            self.data_prefix,
+            self.applied_index,
+            self.term,
+            self.revision,
+        )
 
     def fingerprint(self) -> int:
         """A 64-bit hash of all keys and records: equal on replicas that applied the same log.

@@ -13,9 +13,11 @@ from typing import Any
 
 import grpc
 import grpc.aio
+import xxhash
 
 from cluster.partition.ranges import partition_of_hash
 from kvstore.client import AsyncClient
+from kvstore.codec.backup import checksum, encode_rows
 from kvstore.codec.byteslist import decode_list, encode_optional_list
 from kvstore.codec.command import OperationKind, decode_command
 from kvstore.codec.limits import Limits
@@ -31,6 +33,8 @@ Fault = Callable[
     ["FakeNode", kv_pb2.BatchRequest, Context], Coroutine[Any, Any, kv_pb2.BatchResponse]
 ]
 """Answers a Batch call in place of the node."""
+Backup = Callable[["FakeNode", "FakePartition", Context], Coroutine[Any, Any, None]]
+"""Answers a Backup call."""
 
 
 async def until(condition: Callable[[], bool], within_s: float = 10.0) -> None:
@@ -86,6 +90,21 @@ class FakePartition:
         keys, _ = decode_list(body)
         return encode_optional_list([self.data.get(key) for key in keys])
 
+    def chunks(self) -> list[admin_pb2.BackupChunk]:
+        """Of a backup, two rows to a chunk."""
+        keys = sorted(self.data)
+        digest = xxhash.xxh3_64()
+        chunks = []
+        for sequence, first in enumerate(range(0, max(1, len(keys)), 2)):
+            some = keys[first : first + 2]
+            rows = encode_rows(some, [self.data[key] for key in some])
+            digest.update(rows)
+            chunk = admin_pb2.BackupChunk(sequence=sequence, rows=rows, checksum=checksum(rows))
+            chunks.append(chunk)
+        chunks[0].position.applied_index = chunks[0].position.revision = self.revision
+        chunks[-1].totals.records, chunks[-1].totals.rows_hash = len(keys), digest.intdigest()
+        return chunks
+
     def scan(self, body: bytes, page_keys_max: int) -> bytes:
         scan = decode_scan(body)
         matching = sorted(
@@ -115,6 +134,10 @@ class FakeNode:
         self.faults: deque[Fault] = deque()
         self.always: Fault | None = None
         self.map_fault: Callable[[Context], Coroutine[Any, Any, None]] | None = None
+        self.backup: Backup = honest_backup
+        """What it does with Backup calls."""
+        self.backups: list[int] = []
+        """The partitions that were asked for."""
         self.release = asyncio.Event()
         """Ends what hangs."""
         self.server: grpc.aio.Server | None = None
@@ -147,6 +170,7 @@ class FakeNode:
                         "Status": _method(
                             self._status, admin_pb2.StatusRequest, admin_pb2.StatusResponse
                         ),
+                        "Backup": _stream(self._backup),
                     },
                 ),
             )
@@ -200,6 +224,11 @@ class FakeNode:
             result = partition.scan(body, self.cluster.page_keys_max)
         return kv_pb2.SECTION_STATUS_OK, result, "", 0
 
+    async def _backup(self, request: admin_pb2.BackupRequest, context: Context) -> None:
+        self.backups.append(request.partition_id)
+        assert request.cluster_id == CLUSTER_ID
+        await self.backup(self, self.cluster.partitions[request.partition_id], context)
+
     async def _get_map(
         self, request: admin_pb2.GetMapRequest, context: Context
     ) -> admin_pb2.GetMapResponse:
@@ -239,6 +268,24 @@ class FakeNode:
             uptime_s=1.5,
             replicas=replicas,
         )
+
+
+async def honest_backup(node: FakeNode, partition: FakePartition, context: Context) -> None:
+    if partition.leader != node.replica:
+        outcome = (("kvstore-outcome", "definite"),)
+        await context.abort(grpc.StatusCode.UNAVAILABLE, "does not lead", outcome)
+    for chunk in partition.chunks():
+        await context.write(chunk)
+
+
+def _stream(
+    behaviour: Callable[[Any, Any], Coroutine[Any, Any, Any]],
+) -> grpc.RpcMethodHandler[Any, Any]:
+    return grpc.unary_stream_rpc_method_handler(
+        behaviour,
+        request_deserializer=admin_pb2.BackupRequest.FromString,
+        response_serializer=admin_pb2.BackupChunk.SerializeToString,
+    )
 
 
 def _method(

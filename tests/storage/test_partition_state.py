@@ -6,7 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cluster.ids import GroupId
+from cluster.ids import GroupId, Index, Term
 from kvstore.codec.record import encode_record
 from kvstore.codec.scan import Page, Scan
 from kvstore.storage.engine import Engine
@@ -58,6 +58,30 @@ def test_a_partition_sees_nothing_of_its_neighbours(engine: Engine) -> None:
     assert state.scan(Scan(b"", None, 0, U32_MAX)).keys == []
     assert state.scan(Scan(b"", b"\xff" * 20, 0, U32_MAX)).keys == []
     assert state.get_many([b"", b"\0"]) == [None, None]
+
+
+@pytest.mark.parametrize("bytes_max", [1, 60, 1 << 20])
+def test_a_view_shows_what_there_was_whatever_comes_later(engine: Engine, bytes_max: int) -> None:
+    records = {b"%03d" % number: b"record" for number in range(50)} | {b"\xff" * 9: b"last"}
+    state = partition_of(engine, records)
+    partition_of(engine, {b"neighbour": b"r"}, GroupId(GROUP + 1))
+    state.applied_index, state.revision, state.term = Index(7), 5, Term(2)
+    view = state.view()
+    put_all(engine, {state.data_prefix + key: b"later" for key in (b"010", b"010x", b"\xff")})
+    batch = engine.new_batch()
+    batch.delete_range(state.data_prefix, state.data_prefix + b"005")
+    engine.write(batch)
+    state.applied_index, state.revision = Index(9), 8
+    found: dict[bytes, bytes] = {}
+    more = True
+    while more:
+        page = view.next_page(bytes_max)
+        assert not found or max(found) < page.keys[0]
+        found |= zip(page.keys, page.records, strict=True)
+        more = page.more
+    view.close()
+    assert found == records
+    assert (view.applied_index, view.revision, view.term) == (7, 5, 2)
 
 
 def test_another_generation_is_another_partition(engine: Engine) -> None:

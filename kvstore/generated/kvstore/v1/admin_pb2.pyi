@@ -74,3 +74,43 @@ class GetMapResponse(_message.Message):
     MAP_FIELD_NUMBER: _ClassVar[int]
     map: _map_pb2.ClusterMap
     def __init__(self, map: _Optional[_Union[_map_pb2.ClusterMap, _Mapping]] = ...) -> None: ...
+
+class BackupRequest(_message.Message):
+    __slots__ = ("cluster_id", "partition_id")
+    CLUSTER_ID_FIELD_NUMBER: _ClassVar[int]
+    PARTITION_ID_FIELD_NUMBER: _ClassVar[int]
+    cluster_id: str
+    partition_id: int
+    def __init__(self, cluster_id: _Optional[str] = ..., partition_id: _Optional[int] = ...) -> None: ...
+
+class BackupChunk(_message.Message):
+    __slots__ = ("sequence", "rows", "checksum", "position", "totals")
+    SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    ROWS_FIELD_NUMBER: _ClassVar[int]
+    CHECKSUM_FIELD_NUMBER: _ClassVar[int]
+    POSITION_FIELD_NUMBER: _ClassVar[int]
+    TOTALS_FIELD_NUMBER: _ClassVar[int]
+    sequence: int
+    rows: bytes
+    checksum: int
+    position: BackupPosition
+    totals: BackupTotals
+    def __init__(self, sequence: _Optional[int] = ..., rows: _Optional[bytes] = ..., checksum: _Optional[int] = ..., position: _Optional[_Union[BackupPosition, _Mapping]] = ..., totals: _Optional[_Union[BackupTotals, _Mapping]] = ...) -> None: ...
+
+class BackupPosition(_message.Message):
+    __slots__ = ("applied_index", "term", "revision")
+    APPLIED_INDEX_FIELD_NUMBER: _ClassVar[int]
+    TERM_FIELD_NUMBER: _ClassVar[int]
+    REVISION_FIELD_NUMBER: _ClassVar[int]
+    applied_index: int
+    term: int
+    revision: int
+    def __init__(self, applied_index: _Optional[int] = ..., term: _Optional[int] = ..., revision: _Optional[int] = ...) -> None: ...
+
+class BackupTotals(_message.Message):
+    __slots__ = ("records", "rows_hash")
+    RECORDS_FIELD_NUMBER: _ClassVar[int]
+    ROWS_HASH_FIELD_NUMBER: _ClassVar[int]
+    records: int
+    rows_hash: int
+    def __init__(self, records: _Optional[int] = ..., rows_hash: _Optional[int] = ...) -> None: ...
