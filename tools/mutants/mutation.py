@@ -25,6 +25,7 @@ class Area(Enum):
     HOST = "host"
     CLIENTS = "clients"
     PARTITIONING = "partitioning"
+    BACKUPS = "backups"
 
 
 @dataclass(frozen=True, slots=True)

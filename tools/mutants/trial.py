@@ -34,6 +34,12 @@ UNIT_SUITES: Final[dict[Area, tuple[str, ...]]] = {
         "tests/rpc",
         "tests/test_data_directory.py",
     ),
+    Area.BACKUPS: (
+        "tests/backup",
+        "tests/rpc/test_backup_service.py",
+        "tests/client/test_backup.py",
+        "tests/cli/test_backup_jobs.py",
+    ),
 }
 """The rooms concerned. The simulations among them are tried by themselves."""
 
@@ -49,6 +55,7 @@ SEEDED: Final[dict[Area, tuple[str, ...]]] = {
     Area.HOST: ("host", "cluster"),
     Area.CLIENTS: ("cluster",),
     Area.PARTITIONING: ("cluster",),
+    Area.BACKUPS: (),
 }
 """The simulations that run the area's code, in the order in which they are tried. Whole clusters
 run all of it, much more slowly: what is in the core alone is left to groups of cores."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from tools.mutants.catalogue.backups import BACKUPS
 from tools.mutants.catalogue.clients import CLIENTS
 from tools.mutants.catalogue.compaction import COMPACTION
 from tools.mutants.catalogue.elections import ELECTIONS
@@ -39,6 +40,7 @@ CATALOGUE: Final[tuple[Mutation, ...]] = (
     *HOST,
     *CLIENTS,
     *PARTITIONING,
+    *BACKUPS,
 )
 
 _BY_NAME: Final = {mutation.name: mutation for mutation in CATALOGUE}
