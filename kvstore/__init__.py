@@ -18,9 +18,13 @@ if TYPE_CHECKING:
         AsyncClient,
         Client,
         ClusterStatus,
+        Finding,
+        GroupScrub,
         GroupStatus,
         Location,
         NodeStatus,
+        ReplicaScrub,
+        ScrubVerdict,
     )
     from kvstore.codec.record import Record
     from kvstore.errors import (
@@ -41,6 +45,8 @@ __all__ = [
     "ClientClosed",
     "ClusterStatus",
     "DeadlineExceeded",
+    "Finding",
+    "GroupScrub",
     "GroupStatus",
     "InvalidArgument",
     "KVStoreError",
@@ -50,12 +56,25 @@ __all__ = [
     "Outcome",
     "OutcomeUnknown",
     "Record",
+    "ReplicaScrub",
     "ResourceExhausted",
+    "ScrubVerdict",
     "Unavailable",
 ]
 
 _OF_CLIENT: Final = frozenset(
-    {"AsyncClient", "Client", "ClusterStatus", "GroupStatus", "Location", "NodeStatus"}
+    {
+        "AsyncClient",
+        "Client",
+        "ClusterStatus",
+        "Finding",
+        "GroupScrub",
+        "GroupStatus",
+        "Location",
+        "NodeStatus",
+        "ReplicaScrub",
+        "ScrubVerdict",
+    }
 )
 
 

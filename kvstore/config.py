@@ -96,6 +96,16 @@ class NodeSettings(BaseSettings):
         le=1 * _MIB,
         description="Piece in which a partition's state is sent to a node that needs it.",
     )
+    scrub_bytes_per_s: int = Field(
+        1 * _MIB,
+        ge=0,
+        le=1024 * _MIB,
+        description="How fast a node reads its partitions to compare them with those of the others;"
+        " 0: only when asked to.",
+    )
+    scrub_interval_s: int = Field(
+        21_600, ge=1, le=1 << 31, description="From one comparison of a partition to its next."
+    )
     pending_bytes_max: int = Field(
         64 * _MIB,
         ge=16 * _MIB,

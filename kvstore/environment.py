@@ -11,11 +11,12 @@ from typing import Protocol, TypeVar
 
 from cluster.ids import GroupId, ReplicaId
 from cluster.raft.messages import Message
+from kvstore.codec.scrub import ScrubHash, ScrubReply
 from kvstore.codec.state_transfer import StateAck, StateChunk
 
 T = TypeVar("T")
 
-PeerMessage = Message | StateChunk | StateAck
+PeerMessage = Message | StateChunk | StateAck | ScrubHash | ScrubReply
 GroupMessage = tuple[GroupId, PeerMessage]
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import uuid
 from functools import cache, partial
 from importlib.metadata import version
@@ -33,6 +34,7 @@ from kvstore.replica.host import Host, HostHooks
 from kvstore.replica.log_records import STICKY_KINDS
 from kvstore.replica.meta_machine import MetaMachine
 from kvstore.replica.recovery import RecoveredLogs, ReplicaMaker
+from kvstore.replica.scrubber import ScrubPolicy
 from kvstore.replica.stewardship import Stewardship
 from kvstore.rpc.admin_service import AdminService
 from kvstore.rpc.backup_service import BackupService
@@ -47,6 +49,10 @@ from kvstore.storage.heads import HeadCache
 _DRAIN_S_MAX: Final = 2.0
 _CALLS_GRACE_S: Final = 0.5
 _READY_CHECK_TICKS: Final = 4
+_SCRUB_FULL_BYTES_PER_S: Final = 16 << 20
+"""For what an operator asks for."""
+_SCRUB_READING_S_MAX: Final = 3600
+"""A partition that takes longer keeps too many old files of the engine."""
 
 _log = structlog.get_logger("kvstore.node")
 
@@ -175,6 +181,7 @@ class Node:
             version=_version(),
             uptime_s=lambda: self._seams.clock.monotonic_s() - self._started_s,
             log_bytes=lambda: self._commit_log.bytes_on_disk,
+            tick_ms=self._settings.tick_ms,
         )
         self._host.add_replica(self._maker.make(META_GROUP, frozenset(self._addresses)))
         if self._host.meta.map is not None:
@@ -214,6 +221,7 @@ class Node:
             random=self._random,
             apply_round=partial(apply_round, self._engine, heads=HeadCache()),
             meta=MetaMachine(self._engine),
+            scrub=_scrub_policy(settings),
             contacts=PeerContacts(self._me, self._addresses, self._raft.election_ticks_min),
             hooks=HostHooks(self._seams.call_soon, self._on_map, self._on_failure),
         )
@@ -333,6 +341,16 @@ class Node:
             self._host.stop()
         await self._async_cleanup.aclose()
         self._cleanup.close()
+
+
+def _scrub_policy(settings: NodeSettings) -> ScrubPolicy:
+    ticks_per_s = 1000 / settings.tick_ms
+    return ScrubPolicy(
+        interval_ticks=max(1, round(settings.scrub_interval_s * ticks_per_s)),
+        bytes_per_tick=math.ceil(settings.scrub_bytes_per_s / ticks_per_s),
+        full_bytes_per_tick=math.ceil(_SCRUB_FULL_BYTES_PER_S / ticks_per_s),
+        reading_ticks_max=round(_SCRUB_READING_S_MAX * ticks_per_s),
+    )
 
 
 @cache

@@ -6,7 +6,19 @@ decides what each answer means; `async_client` is the face.
 """
 
 from kvstore.client.async_client import AsyncClient
+from kvstore.client.scrub import Finding, GroupScrub, ReplicaScrub, ScrubVerdict
 from kvstore.client.status import ClusterStatus, GroupStatus, Location, NodeStatus
 from kvstore.client.sync_client import Client
 
-__all__ = ["AsyncClient", "Client", "ClusterStatus", "GroupStatus", "Location", "NodeStatus"]
+__all__ = [
+    "AsyncClient",
+    "Client",
+    "ClusterStatus",
+    "Finding",
+    "GroupScrub",
+    "GroupStatus",
+    "Location",
+    "NodeStatus",
+    "ReplicaScrub",
+    "ScrubVerdict",
+]

@@ -9,7 +9,7 @@ from random import Random
 from types import TracebackType
 from typing import Final, NoReturn, Self
 
-from cluster.ids import PartitionId
+from cluster.ids import META_GROUP, GroupId, PartitionId, group_of
 from cluster.partition.map import ClusterMap
 from cluster.partition.ranges import partition_of_hash
 from kvstore.client.arguments import (
@@ -24,6 +24,7 @@ from kvstore.client.channel import GrpcChannel, OpenChannel
 from kvstore.client.connection import Suspects, suspects_nobody
 from kvstore.client.dispatch import Dispatcher
 from kvstore.client.scan import Range, range_of, scan_records
+from kvstore.client.scrub import GroupScrub, ScrubProgress, ScrubRun
 from kvstore.client.status import ClusterStatus, Location, ask_status
 from kvstore.codec.byteslist import CodecError
 from kvstore.codec.command import OperationKind
@@ -270,6 +271,30 @@ class AsyncClient:
         cluster_map = dispatcher.board.known_routes.map
         return await ask_status(dispatcher.connections, cluster_map, remaining_s)
 
+    async def scrub(
+        self,
+        partitions: Sequence[int] | None = None,
+        *,
+        timeout_s: float | None = None,
+        progress: ScrubProgress = lambda _done, _of: None,
+    ) -> tuple[GroupScrub, ...]:
+        """Compares the replicas of `partitions` (None: of all, and of the meta group) byte by byte.
+
+        Takes as long as it takes to read them; `timeout_s` bounds how long a partition may be
+        without a leader that is at it. What could not be compared is among the answers. Raises
+        InvalidArgument where there is no such partition.
+        """
+        dispatcher, _ = await self._refreshed(timeout_s)
+        cluster_map = dispatcher.board.known_routes.map
+        run = ScrubRun(
+            dispatcher.connections,
+            cluster_map,
+            _groups(partitions, len(cluster_map.partitions)),
+            self._timeout(timeout_s),
+            progress,
+        )
+        return await run.run()
+
     async def cluster_map(self, *, timeout_s: float | None = None) -> ClusterMap:
         """The cluster's map, asked anew."""
         dispatcher, _ = await self._refreshed(timeout_s)
@@ -303,6 +328,15 @@ class AsyncClient:
                 "this AsyncClient was first used on another event loop, and its connections live "
                 "there; make one client for each loop, or use Client from many threads"
             )
+
+
+def _groups(partitions: Sequence[int] | None, count: int) -> list[GroupId]:
+    if partitions is None:
+        return [META_GROUP, *(group_of(PartitionId(number)) for number in range(count))]
+    for number in partitions:
+        if not 0 <= number < count:
+            raise InvalidArgument(f"partition is {number}; it must be 0 to {count - 1}")
+    return [group_of(PartitionId(number)) for number in dict.fromkeys(partitions)]
 
 
 def _range(

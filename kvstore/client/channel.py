@@ -20,6 +20,7 @@ BATCH_METHOD: Final = "/kvstore.v1.KV/Batch"
 GET_MAP_METHOD: Final = "/kvstore.v1.Admin/GetMap"
 STATUS_METHOD: Final = "/kvstore.v1.Admin/Status"
 BACKUP_METHOD: Final = "/kvstore.v1.Admin/Backup"
+SCRUB_METHOD: Final = "/kvstore.v1.Admin/Scrub"
 
 CHANNEL_OPTIONS: Final[tuple[tuple[str, Any], ...]] = (
     ("grpc.max_send_message_length", MESSAGE_BYTES_MAX),
@@ -83,6 +84,11 @@ class Channel(Protocol):
         """Admin.Status."""
         ...
 
+    @property
+    def scrub(self) -> Method:
+        """Admin.Scrub."""
+        ...
+
     def is_ready(self) -> bool:
         """Whether what is sent now goes out on an open connection; if not, begins to connect."""
         ...
@@ -107,7 +113,7 @@ OpenChannel = Callable[[str], Channel]
 class GrpcChannel:
     """See Channel."""
 
-    __slots__ = ("_channel", "batch", "get_map", "status")
+    __slots__ = ("_channel", "batch", "get_map", "scrub", "status")
 
     def __init__(self, address: str) -> None:
         channel = grpc.aio.insecure_channel(address, options=CHANNEL_OPTIONS)
@@ -126,6 +132,11 @@ class GrpcChannel:
             STATUS_METHOD,
             request_serializer=admin_pb2.StatusRequest.SerializeToString,
             response_deserializer=admin_pb2.StatusResponse.FromString,
+        )
+        self.scrub: Method = channel.unary_unary(
+            SCRUB_METHOD,
+            request_serializer=admin_pb2.ScrubRequest.SerializeToString,
+            response_deserializer=admin_pb2.ScrubResponse.FromString,
         )
 
     def is_ready(self) -> bool:

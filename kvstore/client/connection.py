@@ -22,7 +22,7 @@ class Connection:
     hangs is neither done nor refused, and a write so sent has no known outcome.
     """
 
-    __slots__ = ("_channel", "_suspects", "address", "batch", "get_map", "status")
+    __slots__ = ("_channel", "_suspects", "address", "batch", "get_map", "scrub", "status")
 
     def __init__(self, address: str, suspects: Suspects, open_channel: OpenChannel) -> None:
         self.address = address
@@ -32,6 +32,7 @@ class Connection:
         self.batch: Method = channel.batch
         self.get_map: Method = channel.get_map
         self.status: Method = channel.status
+        self.scrub: Method = channel.scrub
 
     def __repr__(self) -> str:
         return f"<Connection to {self.address}>"

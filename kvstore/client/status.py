@@ -50,6 +50,14 @@ class NodeStatus:
     log_bytes: int | None = None
     leads: int | None = None
     """Groups, the meta group among them."""
+    scrubs: int | None = None
+    """Comparisons of replicas that it has heard the end of, since its start."""
+    scrub_mismatches: int | None = None
+    """Those of them that found a mismatch."""
+    scrub_age_s: float | None = None
+    """Since the last of them; None where there was none."""
+    scrubbed_replicas: int | None = None
+    """Replicas on it in whose last comparison all agreed."""
 
     @property
     def is_reachable(self) -> bool:
@@ -147,6 +155,10 @@ def _node_status(node: NodeInfo, answer: admin_pb2.StatusResponse | str) -> Node
         answer.messages_sent,
         answer.log_bytes,
         sum(replica.role == "leader" for replica in answer.replicas),
+        answer.scrubs,
+        answer.scrub_mismatches,
+        answer.scrub_age_s if answer.scrubs else None,
+        answer.scrubbed_replicas,
     )
 
 

@@ -14,6 +14,7 @@ from typing import Any, Final, NoReturn, Self, TypeVar
 
 from cluster.partition.map import ClusterMap
 from kvstore.client.async_client import ENDPOINTS_DEFAULT, TIMEOUT_S_DEFAULT, AsyncClient
+from kvstore.client.scrub import GroupScrub, ScrubProgress
 from kvstore.client.status import ClusterStatus, Location
 from kvstore.codec.record import Record
 from kvstore.errors import ClientClosed
@@ -128,6 +129,18 @@ class Client:
     def status(self, *, timeout_s: float | None = None) -> ClusterStatus:
         """See AsyncClient.status."""
         return self._background.run(self._client.status(timeout_s=timeout_s))
+
+    def scrub(
+        self,
+        partitions: Sequence[int] | None = None,
+        *,
+        timeout_s: float | None = None,
+        progress: ScrubProgress = lambda _done, _of: None,
+    ) -> tuple[GroupScrub, ...]:
+        """See AsyncClient.scrub; `progress` is called in another thread."""
+        return self._background.run(
+            self._client.scrub(partitions, timeout_s=timeout_s, progress=progress)
+        )
 
     def cluster_map(self, *, timeout_s: float | None = None) -> ClusterMap:
         """See AsyncClient.cluster_map."""

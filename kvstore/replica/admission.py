@@ -15,6 +15,8 @@ from cluster.raft.quorum import is_majority
 from kvstore.replica.replica import UNSETTLED, Replica
 from kvstore.replica.requests import Answer, Request, Status, WriteRequest
 
+STOPPED: Final = Answer(Status.UNAVAILABLE, detail="this node takes no further part")
+
 
 @dataclass(frozen=True, slots=True)
 class AdmissionLimits:

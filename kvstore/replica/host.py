@@ -25,16 +25,21 @@ from cluster.raft.messages import Entry, SnapshotRequest
 from cluster.raft.ready import Ready
 from kvstore.codec.byteslist import encode_optional_list
 from kvstore.codec.scan import encode_page
+from kvstore.codec.scrub import ScrubHash, ScrubReply
 from kvstore.codec.state_transfer import StateAck, StateChunk
 from kvstore.environment import GroupMessage, PeerMessage, Transport, Worker
-from kvstore.replica.admission import Admission, AdmissionLimits
+from kvstore.replica.admission import STOPPED, Admission, AdmissionLimits
 from kvstore.replica.log_pipeline import AppendLog, LogPipeline, Pending
 from kvstore.replica.meta_machine import MetaMachine
 from kvstore.replica.replica import Replica
 from kvstore.replica.requests import Answer, ReadRequest, Status, WriteRequest
+from kvstore.replica.scrubber import Committed, Scrubber, ScrubPolicy, up_to_marks
 from kvstore.replica.state_transfers import StateTransfers
 from kvstore.storage.applier import RoundWork
 from kvstore.storage.engine import Engine
+
+_LEAVING_TICKS: Final = 10
+"""What was said reaches the peers meanwhile, and operators may ask why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +72,7 @@ class Host:
         random: Random,
         apply_round: Callable[[RoundWork], list[list[bytes]]],
         meta: MetaMachine,
+        scrub: ScrubPolicy,
         contacts: PeerContacts,
         hooks: HostHooks,
     ) -> None:
@@ -75,6 +81,7 @@ class Host:
         self.meta: Final = meta
         self.contacts: Final = contacts
         self.replicas: Final[dict[GroupId, Replica]] = {}
+        self._majority_within_ticks = 2 * config.heartbeat_ticks + 1
         self.guard: Final = Guard(self.fail)
         """For work on the host that is done elsewhere: an exception in it stops the node, too."""
         self.admission: Final = Admission(me, contacts, limits, config.election_ticks_min)
@@ -93,16 +100,28 @@ class Host:
             guard=self.guard,
             fail=self.fail,
         )
+        self.scrubber: Final = Scrubber(
+            me=me,
+            policy=scrub,
+            within_ticks=self._majority_within_ticks,
+            engine=engine,
+            replicas=self.replicas,
+            admission=self.admission,
+            say=self._send_soon,
+            touch=self._touch,
+            leave=self._leave,
+        )
         self._transport = transport
         self._apply_round = apply_round
         self._hooks = hooks
         self._stopped = False
+        self._leaving: tuple[int, BaseException] | None = None
         self._scheduled = False
         # Ordered sets: the order of work must not depend on hashes.
         self._dirty: dict[GroupId, Replica] = {}
         self._writers: dict[GroupId, Replica] = {}
         self._awake: dict[GroupId, Replica] = {}
-        self._to_apply: list[tuple[Replica, Sequence[Entry]]] = []
+        self._to_apply: list[Committed] = []
         self._outgoing: dict[ReplicaId, list[GroupMessage]] = {}
         self._spoke_to: set[ReplicaId] = set()
         self._next_context = 1
@@ -115,6 +134,7 @@ class Host:
     def add_replica(self, replica: Replica) -> None:
         """Takes over `replica`, whose group is new here."""
         self.replicas[replica.group] = replica
+        self.scrubber.add_replica(replica)
         if replica.completes_installation:
             self.pipeline.add_bounds([(replica.group, replica.log.bounds)], lambda: None)
             self.pipeline.flush()
@@ -129,6 +149,8 @@ class Host:
                 replica = self.replicas.get(group)
                 if isinstance(message, (StateChunk, StateAck)):
                     self.states.receive(group, message)
+                elif isinstance(message, (ScrubHash, ScrubReply)):
+                    self.scrubber.receive(group, message)
                 elif replica is not None:
                     replica.core.step(message)
                     self._touch(replica)
@@ -146,8 +168,8 @@ class Host:
     def write(self, group: GroupId, request: WriteRequest, expires_in_ticks: int) -> None:
         """Takes a command that was checked; answers it at the latest when it expires."""
         replica = self.replicas.get(group)
-        if replica is None or not replica.is_leader:
-            request.settle(self.admission.refusal(replica))
+        if replica is None or not replica.is_leader or self._stopped:
+            request.settle(STOPPED if self._stopped else self.admission.refusal(replica))
             return
         self.admission.expire_in(request, expires_in_ticks)
         replica.waiting_writes.append(request)
@@ -157,8 +179,8 @@ class Host:
     def read(self, group: GroupId, request: ReadRequest, expires_in_ticks: int) -> None:
         """Takes a linearizable read; answers it at the latest when it expires."""
         replica = self.replicas.get(group)
-        if replica is None or not replica.is_leader:
-            request.settle(self.admission.refusal(replica))
+        if replica is None or not replica.is_leader or self._stopped:
+            request.settle(STOPPED if self._stopped else self.admission.refusal(replica))
             return
         self.admission.expire_in(request, expires_in_ticks)
         replica.waiting_reads.append(request)
@@ -168,6 +190,9 @@ class Host:
         """Time passes: one tick for every group that is not quiet."""
         self.ticks += 1
         self.admission.tick()
+        if self._stopped:
+            self._end_leaving()
+            return
         with self.guard:
             for peer in self.contacts.tick():
                 self._wake_groups_with(peer)
@@ -182,6 +207,7 @@ class Host:
             if self._writers:
                 self._schedule()
             self.states.tick()
+            self.scrubber.tick()
 
     def transfer(self, group: GroupId, to: ReplicaId) -> None:
         """Starts to hand the leadership of `group` over; nothing happens where we do not lead, or
@@ -207,6 +233,7 @@ class Host:
         """Takes no further part: what was under way ends as if the node had crashed here."""
         self._stopped = True
         self.states.close()
+        self.scrubber.close()
 
     @property
     def is_stopped(self) -> bool:
@@ -217,6 +244,19 @@ class Host:
         """Stops for a reason, and says so once."""
         if not self._stopped:
             self.stop()
+            self._hooks.on_failure(problem)
+
+    def _leave(self, problem: BaseException) -> None:
+        """Takes no further part from this moment: what is here must not be used. Fails some ticks
+        later, so that what was said of it still goes out."""
+        if not self._stopped:
+            self._send()
+            self.stop()
+            self._leaving = (self.ticks + _LEAVING_TICKS, problem)
+
+    def _end_leaving(self) -> None:
+        if self._leaving is not None and self.ticks >= self._leaving[0]:
+            problem, self._leaving = self._leaving[1], None
             self._hooks.on_failure(problem)
 
     # Rounds
@@ -266,9 +306,8 @@ class Host:
         Without one the writes wait: should the leader step down, they can still be refused as
         certainly not applied.
         """
-        within = 2 * self.config.heartbeat_ticks + 1
         for group, replica in list(self._writers.items()):
-            if self.admission.reaches_majority(replica, within):
+            if self.admission.reaches_majority(replica, self._majority_within_ticks):
                 replica.propose_waiting()
                 if replica.core.has_ready:
                     self._touch(replica)
@@ -293,7 +332,9 @@ class Host:
         if ready.committed:
             self._to_apply.append((replica, ready.committed))
 
-    def _send_soon(self, group: GroupId, message: StateChunk | StateAck) -> None:
+    def _send_soon(
+        self, group: GroupId, message: StateChunk | StateAck | ScrubHash | ScrubReply
+    ) -> None:
         self._address(group, message)
         self._schedule()
 
@@ -353,16 +394,22 @@ class Host:
         self._touch(replica)
 
     def _apply(self) -> None:
-        """One engine write for what all groups have committed; bundles are small."""
-        work: dict[GroupId, Sequence[Entry]] = {}
-        to_apply, self._to_apply = self._to_apply, []
-        for replica, entries in to_apply:
-            if replica.group == META_GROUP:
-                self._apply_meta(replica, entries)
-            else:
-                work[replica.group] = entries
-        if work:
-            self._apply_partitions(work)
+        """One engine write for what all groups have committed; bundles are small. What follows a
+        mark is written after the mark was seen."""
+        left: Sequence[Committed]
+        left, self._to_apply = self._to_apply, []
+        while left:
+            now, left = up_to_marks(left)
+            work: dict[GroupId, Sequence[Entry]] = {}
+            for replica, entries in now:
+                if replica.group == META_GROUP:
+                    self._apply_meta(replica, entries)
+                else:
+                    work[replica.group] = entries
+            if work:
+                self._apply_partitions(work)
+            for replica, entries in now:
+                self.scrubber.on_applied(replica, entries[-1])
 
     def _apply_partitions(self, work: dict[GroupId, Sequence[Entry]]) -> None:
         replicas = [self.replicas[group] for group in work]

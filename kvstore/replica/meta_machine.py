@@ -11,6 +11,7 @@ from cluster.partition.meta import apply
 from cluster.raft.messages import Entry, EntryKind
 from kvstore.codec.byteslist import CodecError
 from kvstore.codec.meta import decode_map, decode_meta_command, encode_map
+from kvstore.codec.scrub import is_mark
 from kvstore.storage.applier import latest_configuration
 from kvstore.storage.engine import Engine
 from kvstore.storage.meta_state import MetaState
@@ -41,7 +42,7 @@ class MetaMachine:
                     f"meta entry {entry.index} applied after {self.applied_index}"
                 )
             self.applied_index = entry.index
-            if entry.data and entry.kind is EntryKind.NORMAL:
+            if entry.data and entry.kind is EntryKind.NORMAL and not is_mark(entry):
                 cluster_map = self._apply_command(cluster_map, entry)
         # Empty: applied, but the cluster has not begun.
         blob = encode_map(cluster_map) if cluster_map else b""

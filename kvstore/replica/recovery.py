@@ -17,6 +17,7 @@ from kvstore.replica.state_installer import drop_other_generations
 from kvstore.storage.engine import Engine
 from kvstore.storage.partition_state import PartitionState
 from kvstore.storage.position import load_generation, load_position
+from kvstore.storage.quarantine import check_not_quarantined
 
 LOG_CACHE_BYTES_PER_GROUP: Final = 1 << 20
 """Of entries kept in memory after they are applied, for followers a little behind."""
@@ -99,8 +100,9 @@ class ReplicaMaker:
         """The replica of `group`, as it was persisted or new; `voters` are those it began with.
 
         Raises CorruptionError when the state is ahead of the log it was made from, or so far behind
-        that the entries it needs next were compacted.
+        that the entries it needs next were compacted, or must not be used any more.
         """
+        check_not_quarantined(self._engine, group)
         log, hard_state = self._recovered.take(group)
         log.attach(self._reader)
         state = None if group == META_GROUP else PartitionState(self._engine, group)

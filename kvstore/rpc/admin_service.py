@@ -1,4 +1,4 @@
-"""The admin service: what this node knows of itself and of the cluster."""
+"""The admin service: what this node knows of itself and of the cluster, and scrubs on demand."""
 
 from __future__ import annotations
 
@@ -6,9 +6,12 @@ from typing import Any
 
 import grpc
 
+from cluster.ids import GroupId
 from cluster.raft.ready import Role
+from cluster.scrub import Outcome
 from kvstore.generated.kvstore.v1 import admin_pb2 as pb
 from kvstore.replica.replica import Replica
+from kvstore.replica.scrub_rounds import ScrubResult
 from kvstore.rpc.errors import refuse
 from kvstore.rpc.node_view import NodeView
 
@@ -17,6 +20,12 @@ _ROLES = {
     Role.FOLLOWER: "follower",
     Role.CANDIDATE: "candidate",
     Role.PRE_CANDIDATE: "pre-candidate",
+}
+_OUTCOMES = {
+    Outcome.AGREED: pb.SCRUB_OUTCOME_AGREED,
+    Outcome.PARTIAL: pb.SCRUB_OUTCOME_PARTIAL,
+    Outcome.DIVERGED: pb.SCRUB_OUTCOME_DIVERGED,
+    Outcome.UNDECIDED: pb.SCRUB_OUTCOME_UNDECIDED,
 }
 
 
@@ -37,6 +46,9 @@ class AdminService:
                 "GetMap": grpc.unary_unary_rpc_method_handler(
                     self.get_map, pb.GetMapRequest.FromString, pb.GetMapResponse.SerializeToString
                 ),
+                "Scrub": grpc.unary_unary_rpc_method_handler(
+                    self.scrub, pb.ScrubRequest.FromString, pb.ScrubResponse.SerializeToString
+                ),
             },
         )
 
@@ -46,6 +58,7 @@ class AdminService:
         """This node and its replicas."""
         view = self._view
         host = view.host
+        scrubber = host.scrubber
         return pb.StatusResponse(
             node_id=view.node_id,
             replica_id=view.me,
@@ -53,11 +66,15 @@ class AdminService:
             version=view.version,
             map_epoch=view.epoch,
             uptime_s=view.uptime_s(),
-            replicas=[_replica_status(replica) for replica in host.replicas.values()],
+            replicas=[self._replica_status(replica) for replica in host.replicas.values()],
             rounds=host.rounds,
             log_syncs=host.pipeline.syncs,
             messages_sent=host.messages_sent,
             log_bytes=view.log_bytes(),
+            scrubs=scrubber.ended,
+            scrub_mismatches=scrubber.mismatches,
+            scrub_age_s=self._seconds(scrubber.ticks_since_last or 0),
+            scrubbed_replicas=scrubber.agreed,
         )
 
     async def get_map(
@@ -69,19 +86,70 @@ class AdminService:
             await refuse(context, grpc.StatusCode.UNAVAILABLE, "the cluster is still starting")
         return pb.GetMapResponse(map=message)
 
+    async def scrub(
+        self, request: pb.ScrubRequest, _context: grpc.aio.ServicerContext[Any, Any]
+    ) -> pb.ScrubResponse:
+        """Begins scrubs of what is led here, and says how far they are."""
+        groups = [GroupId(group) for group in request.group_ids]
+        return pb.ScrubResponse(groups=[self._scrub(group, request.begin) for group in groups])
 
-def _replica_status(replica: Replica) -> pb.ReplicaStatus:
-    core = replica.core
-    return pb.ReplicaStatus(
-        group_id=replica.group,
-        role=_ROLES[core.role],
-        term=core.term,
-        leader_replica_id=core.leader or 0,
-        last_index=core.last_index,
-        commit_index=core.commit,
-        applied_index=core.applied,
-        lags=[
-            pb.ReplicaLag(replica_id=peer.replica, entries=core.last_index - peer.match)
-            for peer in core.status().peers
+    def _scrub(self, group: GroupId, begin: bool) -> pb.ScrubProgress:
+        host = self._view.host
+        replica, rounds = host.replicas.get(group), host.scrubber.rounds
+        if replica is None or not replica.is_leader:
+            return pb.ScrubProgress(group_id=group)
+        if begin and not host.is_stopped:
+            rounds.ask(group)
+        result = rounds.result(group)
+        return pb.ScrubProgress(
+            group_id=group,
+            is_leader=True,
+            is_under_way=rounds.is_under_way(group),
+            last_index=replica.core.last_index,
+            result=None if result is None else _scrub_result(result),
+        )
+
+    def _replica_status(self, replica: Replica) -> pb.ReplicaStatus:
+        core = replica.core
+        status = pb.ReplicaStatus(
+            group_id=replica.group,
+            role=_ROLES[core.role],
+            term=core.term,
+            leader_replica_id=core.leader or 0,
+            last_index=core.last_index,
+            commit_index=core.commit,
+            applied_index=core.applied,
+            lags=[
+                pb.ReplicaLag(replica_id=peer.replica, entries=core.last_index - peer.match)
+                for peer in core.status().peers
+            ],
+        )
+        scrubber = self._view.host.scrubber
+        last = scrubber.records.get(replica.group)
+        if last is not None:
+            status.scrub_index = last.index
+            status.scrub_outcome = _OUTCOMES[last.outcome]
+            status.scrub_age_s = self._seconds(scrubber.age_ticks(last))
+        return status
+
+    def _seconds(self, ticks: int) -> float:
+        return ticks * self._view.tick_ms / 1000
+
+
+def _scrub_result(result: ScrubResult) -> pb.ScrubResult:
+    found = result.verdict
+    return pb.ScrubResult(
+        index=result.index,
+        outcome=_OUTCOMES[found.outcome],
+        hash=found.hash or 0,
+        answers=[
+            pb.ScrubAnswer(
+                replica_id=member,
+                has_answered=member in result.hashes,
+                is_readable=result.hashes.get(member) is not None,
+                hash=result.hashes.get(member) or 0,
+                is_named=member in found.named,
+            )
+            for member in result.members
         ],
     )

@@ -22,6 +22,8 @@ class NodeView:
     version: str
     uptime_s: Callable[[], float]
     log_bytes: Callable[[], int]
+    tick_ms: int
+    """Of the host."""
 
     @property
     def cluster_id(self) -> str:

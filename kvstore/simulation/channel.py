@@ -16,6 +16,7 @@ from kvstore.client.channel import (
     BATCH_METHOD,
     CONNECT_TIMEOUT_S,
     GET_MAP_METHOD,
+    SCRUB_METHOD,
     STATUS_METHOD,
     Method,
 )
@@ -80,6 +81,7 @@ class SimulatedChannel:
         self.batch: Method = self.method(BATCH_METHOD, kv_pb2.BatchResponse.FromString)
         self.get_map: Method = self.method(GET_MAP_METHOD, admin_pb2.GetMapResponse.FromString)
         self.status: Method = self.method(STATUS_METHOD, admin_pb2.StatusResponse.FromString)
+        self.scrub: Method = self.method(SCRUB_METHOD, admin_pb2.ScrubResponse.FromString)
 
     def method(self, name: str, decode: Callable[[bytes], Message]) -> Method:
         """Any unary method, by its path."""

@@ -16,6 +16,7 @@ from kvstore.codec.byteslist import CodecError
 from kvstore.codec.command import OperationKind, decode_command
 from kvstore.codec.record import HEADER, HEADER_BYTES, RECORD_FORMAT
 from kvstore.codec.results import encode_results
+from kvstore.codec.scrub import is_mark
 from kvstore.errors import CorruptionError, InvariantViolation
 from kvstore.storage.engine import Engine, WriteBatch
 from kvstore.storage.heads import ABSENT, Head, HeadCache
@@ -38,9 +39,9 @@ def apply_round(
 ) -> list[list[bytes]]:
     """Applies `work` with one read and one write; returns the results, entry by entry.
 
-    A result is what codec/results.py encodes, or empty for an empty command or a change of
-    membership, which change nothing in the data. `heads` saves reads: one cache per engine, handed
-    in with every call or with none.
+    A result is what codec/results.py encodes, or empty for an empty command, a change of
+    membership or a mark, which change nothing in the data. `heads` saves reads: one cache per
+    engine, handed in with every call or with none.
 
     Raises InvariantViolation when an index does not follow the applied one or a command does not
     decode (the leader proposes none such), and what the engine raises. Then nothing was applied:
@@ -99,7 +100,7 @@ def _plan(work: RoundWork) -> _Plan:
                 raise InvariantViolation(
                     f"group {state.group}: entry {index} to be applied where {expected} is next"
                 )
-            if not data or entry.kind is not EntryKind.NORMAL:
+            if not data or entry.kind is not EntryKind.NORMAL or is_mark(entry):
                 decoded.append(None)
                 continue
             try:

@@ -21,7 +21,7 @@ from cluster.ids import GroupId
 
 _NODE: Final = 1
 _PARTITION: Final = 2
-_GENERATION_KEY: Final = Struct(">BBI")
+_NODE_KEY: Final = Struct(">BBI")
 _PARTITION_KEY: Final = Struct(">BIIB")
 
 
@@ -31,6 +31,8 @@ class NodeRecord(IntEnum):
 
     GENERATION = 1
     """The current generation of a group; absent: 0."""
+    QUARANTINE = 2
+    """Why the state of a group must not be used any more, in words; absent: it may."""
 
 
 @unique
@@ -53,7 +55,12 @@ class Section(IntEnum):
 
 def generation_key(group: GroupId) -> bytes:
     """Of the record that says which generation of `group` is the current one."""
-    return _GENERATION_KEY.pack(_NODE, NodeRecord.GENERATION, group)
+    return _NODE_KEY.pack(_NODE, NodeRecord.GENERATION, group)
+
+
+def quarantine_key(group: GroupId) -> bytes:
+    """Of the record that says why the state of `group` must not be used."""
+    return _NODE_KEY.pack(_NODE, NodeRecord.QUARANTINE, group)
 
 
 def section_prefix(group: GroupId, generation: int, section: Section) -> bytes:

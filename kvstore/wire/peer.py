@@ -24,12 +24,15 @@ from cluster.raft.messages import (
     VoteResponse,
 )
 from cluster.raft.snapshot import SnapshotMeta
+from cluster.scrub import Outcome
 from kvstore.codec.byteslist import CodecError
+from kvstore.codec.scrub import ScrubHash, ScrubReply
 from kvstore.codec.state_transfer import StateAck, StateChunk
 from kvstore.environment import GroupMessage, PeerMessage
 from kvstore.generated.cluster.v1 import peer_pb2 as pb
 
 _ENTRY_KINDS: Final = {int(kind): kind for kind in EntryKind}
+_OUTCOMES: Final = {int(outcome): outcome for outcome in Outcome}
 
 
 def encode_round(
@@ -264,6 +267,46 @@ def _decode_state_ack(sender: ReplicaId, to: ReplicaId, message: pb.Message) -> 
     return StateAck(sender, to, message.stream_id, message.sequence, message.flag)
 
 
+def _encode_scrub_hash(group: GroupId, message: ScrubHash) -> pb.Message:
+    return pb.Message(
+        group_id=group,
+        kind=pb.MESSAGE_KIND_SCRUB_HASH,
+        term=message.term,
+        index=message.index,
+        flag=message.hash is not None,
+        state_hash=message.hash or 0,
+    )
+
+
+def _decode_scrub_hash(sender: ReplicaId, to: ReplicaId, message: pb.Message) -> ScrubHash:
+    return ScrubHash(sender, to, Term(message.term), Index(message.index), _hash(message))
+
+
+def _encode_scrub_reply(group: GroupId, message: ScrubReply) -> pb.Message:
+    return pb.Message(
+        group_id=group,
+        kind=pb.MESSAGE_KIND_SCRUB_REPLY,
+        term=message.term,
+        index=message.index,
+        sequence=message.outcome,
+        flag=message.hash is not None,
+        state_hash=message.hash or 0,
+        flag2=message.is_named,
+    )
+
+
+def _decode_scrub_reply(sender: ReplicaId, to: ReplicaId, message: pb.Message) -> ScrubReply:
+    outcome = _OUTCOMES.get(message.sequence)
+    if outcome is None:
+        raise CodecError(f"outcome {message.sequence} of a scrub is not known here")
+    term, index = Term(message.term), Index(message.index)
+    return ScrubReply(sender, to, term, index, outcome, _hash(message), message.flag2)
+
+
+def _hash(message: pb.Message) -> int | None:
+    return message.state_hash if message.flag else None
+
+
 # Looked up by the message's own type: each encoder takes just that one.
 _ENCODERS: Final[dict[type[Any], Callable[[GroupId, Any], pb.Message]]] = {
     VoteRequest: _encode_vote_request,
@@ -276,6 +319,8 @@ _ENCODERS: Final[dict[type[Any], Callable[[GroupId, Any], pb.Message]]] = {
     SnapshotRequest: _encode_snapshot_request,
     StateChunk: _encode_state_chunk,
     StateAck: _encode_state_ack,
+    ScrubHash: _encode_scrub_hash,
+    ScrubReply: _encode_scrub_reply,
 }
 
 _DECODERS: Final[dict[int, Callable[[ReplicaId, ReplicaId, pb.Message], PeerMessage]]] = {
@@ -289,4 +334,6 @@ _DECODERS: Final[dict[int, Callable[[ReplicaId, ReplicaId, pb.Message], PeerMess
     pb.MESSAGE_KIND_SNAPSHOT_REQUEST: _decode_snapshot_request,
     pb.MESSAGE_KIND_STATE_CHUNK: _decode_state_chunk,
     pb.MESSAGE_KIND_STATE_ACK: _decode_state_ack,
+    pb.MESSAGE_KIND_SCRUB_HASH: _decode_scrub_hash,
+    pb.MESSAGE_KIND_SCRUB_REPLY: _decode_scrub_reply,
 }

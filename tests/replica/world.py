@@ -36,6 +36,7 @@ from kvstore.replica.log_records import STICKY_KINDS
 from kvstore.replica.meta_machine import MetaMachine
 from kvstore.replica.recovery import RecoveredLogs, ReplicaMaker
 from kvstore.replica.requests import Answer, ReadRequest, Status, WriteRequest
+from kvstore.replica.scrubber import ScrubPolicy
 from kvstore.replica.stewardship import Stewardship
 from kvstore.simulation.checkers import Checker
 from kvstore.simulation.disk import MemoryFileSystem
@@ -149,6 +150,7 @@ class Member:
             random=Random(world.random.random()),
             apply_round=partial(apply_round, engine),
             meta=MetaMachine(engine),
+            scrub=world.scrub,
             contacts=PeerContacts(me, world.members_ids, RAFT.election_ticks_min),
             hooks=HostHooks(self._call_soon, self._on_map, self._on_failure),
         )
@@ -210,6 +212,7 @@ class World:
     segment_bytes: int = 1 << 16
     compaction: CompactionPolicy = field(default_factory=CompactionPolicy)
     snapshot_chunk_bytes: int = 1 << 18
+    scrub: ScrubPolicy = field(default_factory=ScrubPolicy)
     soon: deque[Callable[[], None]] = field(default_factory=deque)
     cut: set[tuple[ReplicaId, ReplicaId]] = field(default_factory=set)
 

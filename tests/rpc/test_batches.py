@@ -37,7 +37,7 @@ def world() -> World:
 
 
 def view_of(world: World) -> NodeView:
-    return NodeView(world.members[ME].host, NodeId("n1"), ME, "1", lambda: 0.0, lambda: 0)
+    return NodeView(world.members[ME].host, NodeId("n1"), ME, "1", lambda: 0.0, lambda: 0, 50)
 
 
 def write_to(partition: PartitionId) -> pb.BatchRequest:

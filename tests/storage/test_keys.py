@@ -6,7 +6,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cluster.ids import GroupId
-from kvstore.storage.keys import NodeRecord, Section, generation_key, section_end, section_prefix
+from kvstore.storage.keys import (
+    NodeRecord,
+    Section,
+    generation_key,
+    quarantine_key,
+    section_end,
+    section_prefix,
+)
 
 u32s = st.integers(0, 2**32 - 1)
 places = st.tuples(st.builds(GroupId, u32s), u32s, st.sampled_from(Section))
@@ -14,12 +21,16 @@ places = st.tuples(st.builds(GroupId, u32s), u32s, st.sampled_from(Section))
 
 def test_the_bytes_of_keys_are_as_documented() -> None:
     assert generation_key(GroupId(258)) == bytes.fromhex("01 01 00000102")
+    assert quarantine_key(GroupId(258)) == bytes.fromhex("01 02 00000102")
     assert section_prefix(GroupId(258), 3, Section.DATA) == bytes.fromhex("02 00000102 00000003 03")
     assert section_end(GroupId(258), 3, Section.DATA) == bytes.fromhex("02 00000102 00000003 04")
 
 
 def test_the_numbers_of_records_and_sections_are_forever() -> None:
-    assert {record.name: record.value for record in NodeRecord} == {"GENERATION": 1}
+    assert {record.name: record.value for record in NodeRecord} == {
+        "GENERATION": 1,
+        "QUARANTINE": 2,
+    }
     assert {section.name: section.value for section in Section} == {
         "STATE": 1,
         "CONFIGURATION": 2,

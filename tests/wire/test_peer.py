@@ -21,7 +21,9 @@ from cluster.raft.messages import (
     VoteResponse,
 )
 from cluster.raft.snapshot import SnapshotMeta
+from cluster.scrub import Outcome
 from kvstore.codec.byteslist import CodecError
+from kvstore.codec.scrub import ScrubHash, ScrubReply
 from kvstore.codec.state_transfer import StateAck, StateChunk
 from kvstore.environment import GroupMessage, PeerMessage
 from kvstore.generated.cluster.v1 import peer_pb2
@@ -29,6 +31,7 @@ from kvstore.wire.peer import decode_round, encode_round
 
 ME, PEER = ReplicaId(1), ReplicaId(2)
 INDEX = st.integers(0, (1 << 63) - 8).map(Index)
+HASH = st.none() | st.integers(0, (1 << 64) - 1)
 TERM = st.integers(0, (1 << 64) - 1).map(Term)
 FLAG = st.booleans()
 
@@ -66,6 +69,17 @@ MESSAGES: st.SearchStrategy[PeerMessage] = st.one_of(
     ),
     st.builds(HeartbeatResponse, st.just(ME), st.just(PEER), TERM, st.integers(0, 1 << 60)),
     st.builds(TimeoutNow, st.just(ME), st.just(PEER), TERM),
+    st.builds(ScrubHash, st.just(ME), st.just(PEER), TERM, INDEX, HASH),
+    st.builds(
+        ScrubReply,
+        st.just(ME),
+        st.just(PEER),
+        TERM,
+        INDEX,
+        st.sampled_from(Outcome),
+        HASH,
+        FLAG,
+    ),
     st.builds(SnapshotRequest, st.just(ME), st.just(PEER), TERM, snapshots()),
     st.builds(
         StateChunk,

@@ -1,5 +1,6 @@
 from kvstore.generated.kvstore.v1 import map_pb2 as _map_pb2
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from collections.abc import Iterable as _Iterable, Mapping as _Mapping
@@ -7,12 +8,25 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class ScrubOutcome(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    SCRUB_OUTCOME_UNSPECIFIED: _ClassVar[ScrubOutcome]
+    SCRUB_OUTCOME_AGREED: _ClassVar[ScrubOutcome]
+    SCRUB_OUTCOME_PARTIAL: _ClassVar[ScrubOutcome]
+    SCRUB_OUTCOME_DIVERGED: _ClassVar[ScrubOutcome]
+    SCRUB_OUTCOME_UNDECIDED: _ClassVar[ScrubOutcome]
+SCRUB_OUTCOME_UNSPECIFIED: ScrubOutcome
+SCRUB_OUTCOME_AGREED: ScrubOutcome
+SCRUB_OUTCOME_PARTIAL: ScrubOutcome
+SCRUB_OUTCOME_DIVERGED: ScrubOutcome
+SCRUB_OUTCOME_UNDECIDED: ScrubOutcome
+
 class StatusRequest(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
 
 class ReplicaStatus(_message.Message):
-    __slots__ = ("group_id", "role", "term", "leader_replica_id", "last_index", "commit_index", "applied_index", "lags")
+    __slots__ = ("group_id", "role", "term", "leader_replica_id", "last_index", "commit_index", "applied_index", "lags", "scrub_index", "scrub_age_s", "scrub_outcome")
     GROUP_ID_FIELD_NUMBER: _ClassVar[int]
     ROLE_FIELD_NUMBER: _ClassVar[int]
     TERM_FIELD_NUMBER: _ClassVar[int]
@@ -21,6 +35,9 @@ class ReplicaStatus(_message.Message):
     COMMIT_INDEX_FIELD_NUMBER: _ClassVar[int]
     APPLIED_INDEX_FIELD_NUMBER: _ClassVar[int]
     LAGS_FIELD_NUMBER: _ClassVar[int]
+    SCRUB_INDEX_FIELD_NUMBER: _ClassVar[int]
+    SCRUB_AGE_S_FIELD_NUMBER: _ClassVar[int]
+    SCRUB_OUTCOME_FIELD_NUMBER: _ClassVar[int]
     group_id: int
     role: str
     term: int
@@ -29,7 +46,10 @@ class ReplicaStatus(_message.Message):
     commit_index: int
     applied_index: int
     lags: _containers.RepeatedCompositeFieldContainer[ReplicaLag]
-    def __init__(self, group_id: _Optional[int] = ..., role: _Optional[str] = ..., term: _Optional[int] = ..., leader_replica_id: _Optional[int] = ..., last_index: _Optional[int] = ..., commit_index: _Optional[int] = ..., applied_index: _Optional[int] = ..., lags: _Optional[_Iterable[_Union[ReplicaLag, _Mapping]]] = ...) -> None: ...
+    scrub_index: int
+    scrub_age_s: float
+    scrub_outcome: ScrubOutcome
+    def __init__(self, group_id: _Optional[int] = ..., role: _Optional[str] = ..., term: _Optional[int] = ..., leader_replica_id: _Optional[int] = ..., last_index: _Optional[int] = ..., commit_index: _Optional[int] = ..., applied_index: _Optional[int] = ..., lags: _Optional[_Iterable[_Union[ReplicaLag, _Mapping]]] = ..., scrub_index: _Optional[int] = ..., scrub_age_s: _Optional[float] = ..., scrub_outcome: _Optional[_Union[ScrubOutcome, str]] = ...) -> None: ...
 
 class ReplicaLag(_message.Message):
     __slots__ = ("replica_id", "entries")
@@ -40,7 +60,7 @@ class ReplicaLag(_message.Message):
     def __init__(self, replica_id: _Optional[int] = ..., entries: _Optional[int] = ...) -> None: ...
 
 class StatusResponse(_message.Message):
-    __slots__ = ("node_id", "replica_id", "cluster_id", "version", "map_epoch", "uptime_s", "replicas", "rounds", "log_syncs", "messages_sent", "log_bytes")
+    __slots__ = ("node_id", "replica_id", "cluster_id", "version", "map_epoch", "uptime_s", "replicas", "rounds", "log_syncs", "messages_sent", "log_bytes", "scrubs", "scrub_mismatches", "scrub_age_s", "scrubbed_replicas")
     NODE_ID_FIELD_NUMBER: _ClassVar[int]
     REPLICA_ID_FIELD_NUMBER: _ClassVar[int]
     CLUSTER_ID_FIELD_NUMBER: _ClassVar[int]
@@ -52,6 +72,10 @@ class StatusResponse(_message.Message):
     LOG_SYNCS_FIELD_NUMBER: _ClassVar[int]
     MESSAGES_SENT_FIELD_NUMBER: _ClassVar[int]
     LOG_BYTES_FIELD_NUMBER: _ClassVar[int]
+    SCRUBS_FIELD_NUMBER: _ClassVar[int]
+    SCRUB_MISMATCHES_FIELD_NUMBER: _ClassVar[int]
+    SCRUB_AGE_S_FIELD_NUMBER: _ClassVar[int]
+    SCRUBBED_REPLICAS_FIELD_NUMBER: _ClassVar[int]
     node_id: str
     replica_id: int
     cluster_id: str
@@ -63,7 +87,11 @@ class StatusResponse(_message.Message):
     log_syncs: int
     messages_sent: int
     log_bytes: int
-    def __init__(self, node_id: _Optional[str] = ..., replica_id: _Optional[int] = ..., cluster_id: _Optional[str] = ..., version: _Optional[str] = ..., map_epoch: _Optional[int] = ..., uptime_s: _Optional[float] = ..., replicas: _Optional[_Iterable[_Union[ReplicaStatus, _Mapping]]] = ..., rounds: _Optional[int] = ..., log_syncs: _Optional[int] = ..., messages_sent: _Optional[int] = ..., log_bytes: _Optional[int] = ...) -> None: ...
+    scrubs: int
+    scrub_mismatches: int
+    scrub_age_s: float
+    scrubbed_replicas: int
+    def __init__(self, node_id: _Optional[str] = ..., replica_id: _Optional[int] = ..., cluster_id: _Optional[str] = ..., version: _Optional[str] = ..., map_epoch: _Optional[int] = ..., uptime_s: _Optional[float] = ..., replicas: _Optional[_Iterable[_Union[ReplicaStatus, _Mapping]]] = ..., rounds: _Optional[int] = ..., log_syncs: _Optional[int] = ..., messages_sent: _Optional[int] = ..., log_bytes: _Optional[int] = ..., scrubs: _Optional[int] = ..., scrub_mismatches: _Optional[int] = ..., scrub_age_s: _Optional[float] = ..., scrubbed_replicas: _Optional[int] = ...) -> None: ...
 
 class GetMapRequest(_message.Message):
     __slots__ = ()
@@ -114,3 +142,57 @@ class BackupTotals(_message.Message):
     records: int
     rows_hash: int
     def __init__(self, records: _Optional[int] = ..., rows_hash: _Optional[int] = ...) -> None: ...
+
+class ScrubRequest(_message.Message):
+    __slots__ = ("group_ids", "begin")
+    GROUP_IDS_FIELD_NUMBER: _ClassVar[int]
+    BEGIN_FIELD_NUMBER: _ClassVar[int]
+    group_ids: _containers.RepeatedScalarFieldContainer[int]
+    begin: bool
+    def __init__(self, group_ids: _Optional[_Iterable[int]] = ..., begin: bool = ...) -> None: ...
+
+class ScrubResponse(_message.Message):
+    __slots__ = ("groups",)
+    GROUPS_FIELD_NUMBER: _ClassVar[int]
+    groups: _containers.RepeatedCompositeFieldContainer[ScrubProgress]
+    def __init__(self, groups: _Optional[_Iterable[_Union[ScrubProgress, _Mapping]]] = ...) -> None: ...
+
+class ScrubProgress(_message.Message):
+    __slots__ = ("group_id", "is_leader", "is_under_way", "last_index", "result")
+    GROUP_ID_FIELD_NUMBER: _ClassVar[int]
+    IS_LEADER_FIELD_NUMBER: _ClassVar[int]
+    IS_UNDER_WAY_FIELD_NUMBER: _ClassVar[int]
+    LAST_INDEX_FIELD_NUMBER: _ClassVar[int]
+    RESULT_FIELD_NUMBER: _ClassVar[int]
+    group_id: int
+    is_leader: bool
+    is_under_way: bool
+    last_index: int
+    result: ScrubResult
+    def __init__(self, group_id: _Optional[int] = ..., is_leader: bool = ..., is_under_way: bool = ..., last_index: _Optional[int] = ..., result: _Optional[_Union[ScrubResult, _Mapping]] = ...) -> None: ...
+
+class ScrubResult(_message.Message):
+    __slots__ = ("index", "outcome", "hash", "answers")
+    INDEX_FIELD_NUMBER: _ClassVar[int]
+    OUTCOME_FIELD_NUMBER: _ClassVar[int]
+    HASH_FIELD_NUMBER: _ClassVar[int]
+    ANSWERS_FIELD_NUMBER: _ClassVar[int]
+    index: int
+    outcome: ScrubOutcome
+    hash: int
+    answers: _containers.RepeatedCompositeFieldContainer[ScrubAnswer]
+    def __init__(self, index: _Optional[int] = ..., outcome: _Optional[_Union[ScrubOutcome, str]] = ..., hash: _Optional[int] = ..., answers: _Optional[_Iterable[_Union[ScrubAnswer, _Mapping]]] = ...) -> None: ...
+
+class ScrubAnswer(_message.Message):
+    __slots__ = ("replica_id", "has_answered", "is_readable", "hash", "is_named")
+    REPLICA_ID_FIELD_NUMBER: _ClassVar[int]
+    HAS_ANSWERED_FIELD_NUMBER: _ClassVar[int]
+    IS_READABLE_FIELD_NUMBER: _ClassVar[int]
+    HASH_FIELD_NUMBER: _ClassVar[int]
+    IS_NAMED_FIELD_NUMBER: _ClassVar[int]
+    replica_id: int
+    has_answered: bool
+    is_readable: bool
+    hash: int
+    is_named: bool
+    def __init__(self, replica_id: _Optional[int] = ..., has_answered: bool = ..., is_readable: bool = ..., hash: _Optional[int] = ..., is_named: bool = ...) -> None: ...

@@ -1,0 +1,115 @@
+"""Reads states page by page for their hashes, at a pace that leaves the node to its users.
+
+A page holds the event loop while it is read, so it is small. One state is read at a time; those
+that are asked for at full pace come first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+import xxhash
+
+from cluster.errors import InvariantViolation
+from cluster.ids import GroupId, Index, Term
+from kvstore.codec.state_transfer import encode_record
+from kvstore.storage.engine import Engine, EngineView
+from kvstore.storage.keys import Section, replica_end, replica_prefix, section_prefix
+
+PAGE_BYTES: Final = 64 << 10
+_PAGE_KEYS_MAX: Final = 1024
+
+
+class StateHasher:
+    """The hash of one replica's state as it is when this is made.
+
+    XXH3 over the records of the state in key order (codec/state_transfer.py), so without the
+    generation, which is each replica's own affair. Without the configuration, too: a replica that
+    installed a snapshot has it on record, one that never saw it change has not.
+    """
+
+    __slots__ = ("_configuration_key", "_digest", "_next_key", "_prefix", "_view", "hash")
+
+    def __init__(self, engine: Engine, group: GroupId, generation: int) -> None:
+        self._prefix = replica_prefix(group, generation)
+        self._configuration_key = section_prefix(group, generation, Section.CONFIGURATION)
+        self._view: EngineView = engine.view(self._prefix, replica_end(group, generation))
+        self._next_key = self._prefix
+        self._digest = xxhash.xxh3_64()
+        self.hash: int | None = None
+        """None until all is read."""
+
+    def read(self, bytes_max: int) -> int:
+        """Reads a page; returns its bytes. Raises what the engine raises."""
+        page = self._view.scan(self._next_key, limit=_PAGE_KEYS_MAX, bytes_max=bytes_max)
+        keys, values = page.keys, page.values
+        if keys and not (keys[0].startswith(self._prefix) and keys[-1].startswith(self._prefix)):
+            raise InvariantViolation("a view of one replica's state shows another's")
+        cut = len(self._prefix)
+        records = [
+            encode_record(key[cut:], value)
+            for key, value in zip(keys, values, strict=True)
+            if key != self._configuration_key
+        ]
+        data = b"".join(records)
+        self._digest.update(data)
+        if page.more:
+            self._next_key = keys[-1] + b"\0"
+        else:
+            self.hash = self._digest.intdigest()
+            self.close()
+        return len(data)
+
+    def close(self) -> None:
+        """Lets go of the view."""
+        self._view.close()
+
+
+@dataclass(slots=True)
+class Reading:
+    """What one replica has to say at one mark."""
+
+    term: Term
+    index: Index
+    at_full_pace: bool
+    hasher: StateHasher
+    age_ticks: int = 0
+    """Since the mark was applied."""
+    silent_ticks: int = 0
+    """Since all was read, or the leader was heard of last."""
+    is_heard: bool = False
+    """Whether the leader has said that it knows."""
+
+    @property
+    def hash(self) -> int | None:
+        """None until all is read."""
+        return self.hasher.hash
+
+
+class Pace:
+    """How much may be read, in bytes a tick."""
+
+    __slots__ = ("_bytes_per_tick", "_credit_bytes", "_full_bytes_per_tick")
+
+    def __init__(self, bytes_per_tick: int, full_bytes_per_tick: int) -> None:
+        self._bytes_per_tick = bytes_per_tick
+        self._full_bytes_per_tick = max(full_bytes_per_tick, bytes_per_tick)
+        # Below 0 after a page that was larger than what was left.
+        self._credit_bytes = 0
+
+    def tick(self, readings: Iterable[Reading]) -> list[Reading]:
+        """Reads on; returns those that are whole now. Raises what the engine raises."""
+        left = [reading for reading in readings if reading.hash is None]
+        hurried = [reading for reading in left if reading.at_full_pace]
+        allowed = self._full_bytes_per_tick if hurried else self._bytes_per_tick
+        self._credit_bytes = min(0, self._credit_bytes) + allowed
+        whole: list[Reading] = []
+        for reading in hurried or left:
+            while self._credit_bytes > 0 and reading.hash is None:
+                self._credit_bytes -= reading.hasher.read(PAGE_BYTES)
+            if reading.hash is None:
+                break
+            whole.append(reading)
+        return whole
