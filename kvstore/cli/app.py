@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from kvstore.cli import backup, bench, cluster, inspect, keys, local, simulate, transfer
+from kvstore.cli import backup, bench, cluster, inspect, keys, local, scrub, simulate, transfer
 from kvstore.cli.exits import ExitCode
 from kvstore.cli.options import EndpointsOption, OutputOption, TimeoutOption
 from kvstore.cli.printing import write_line
@@ -94,6 +94,7 @@ for _name, _command in (
     ("status", cluster.status),
     ("locate", cluster.locate),
     ("health", cluster.health),
+    ("scrub", scrub.scrub),
     ("inspect", inspect.inspect),
     ("simulate", simulate.simulate),
 ):

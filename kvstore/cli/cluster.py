@@ -56,7 +56,8 @@ def status(options: Options) -> None:
     """Show nodes, partitions, leaders and lag.
 
     Every node is asked; those that do not answer within a second are shown as down. The lag of a
-    replica is the number of log entries that it still misses.
+    replica is the number of log entries that it still misses. Scrubs are comparisons of replicas
+    since the node's start, those that found a mismatch, and how long ago the last one was.
 
     \b
     examples:
@@ -87,12 +88,16 @@ def status(options: Options) -> None:
         f"{'healthy' if found.is_healthy else 'not all nodes answer or not all partitions serve'}"
     )
     if options.output is Output.TABLE:
-        write_table(("node", "address", "state", "leads", "uptime", "log MiB"), nodes, summary)
+        columns = ("node", "address", "state", "leads", "uptime", "log MiB", "scrubs", "mismatches")
+        write_table((*columns, "last scrub"), nodes, summary)
         write_table(("partition", "leader", "replicas", "applied", "lag"), groups)
         return
     write_line(summary)
-    for node_id, address, state, leads, uptime, log in nodes:
-        write_line(f"node {node_id} {address} {state} leads={leads} uptime={uptime} log_mib={log}")
+    for node_id, address, state, leads, uptime, log, scrubs, mismatches, scrub_age in nodes:
+        write_line(
+            f"node {node_id} {address} {state} leads={leads} uptime={uptime} log_mib={log} "
+            f"scrubs={scrubs} mismatches={mismatches} last_scrub={scrub_age}"
+        )
     for name, leader, replicas, applied, lag in groups:
         write_line(
             f"partition {name} leader={leader} replicas={replicas.replace(' ', ',')} "
@@ -140,6 +145,10 @@ def _node(node: NodeStatus) -> dict[str, object]:
         "log_syncs": node.log_syncs,
         "messages_sent": node.messages_sent,
         "log_bytes": node.log_bytes,
+        "scrubs": node.scrubs,
+        "scrub_mismatches": node.scrub_mismatches,
+        "scrub_age_s": node.scrub_age_s,
+        "scrubbed_replicas": node.scrubbed_replicas,
     }
 
 
@@ -156,7 +165,7 @@ def _group(group: GroupStatus) -> dict[str, object]:
 
 def _node_cells(node: NodeStatus) -> tuple[str, ...]:
     if not node.is_reachable:
-        return (node.node_id, node.address, "down", "-", "-", "-")
+        return (node.node_id, node.address, "down", *("-" * 6))
     return (
         node.node_id,
         node.address,
@@ -164,6 +173,9 @@ def _node_cells(node: NodeStatus) -> tuple[str, ...]:
         str(node.leads),
         f"{node.uptime_s or 0:.0f}s",
         f"{(node.log_bytes or 0) / (1 << 20):.0f}",
+        str(node.scrubs),
+        str(node.scrub_mismatches),
+        "-" if node.scrub_age_s is None else f"{node.scrub_age_s:.0f}s",
     )
 
 

@@ -9,6 +9,7 @@ from cluster.raft import Configuration, decode_configuration
 from cluster.raft.messages import Entry, EntryKind
 from kvstore.codec.byteslist import CodecError
 from kvstore.codec.command import Command, OperationKind, decode_command
+from kvstore.codec.scrub import is_mark
 from kvstore.codec.text import to_cell, to_json
 
 EntryText = tuple[int, int, str, int, str]
@@ -55,6 +56,8 @@ def _what(entry: Entry, group: GroupId) -> str:
         return _membership(entry.data)
     if not entry.data:
         return "a new leader's first entry"
+    if is_mark(entry):
+        return "a scrub's mark"
     if group == META_GROUP:
         return _short(entry.data)
     command = _command(entry, group)

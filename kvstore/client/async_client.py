@@ -278,11 +278,12 @@ class AsyncClient:
         timeout_s: float | None = None,
         progress: ScrubProgress = lambda _done, _of: None,
     ) -> tuple[GroupScrub, ...]:
-        """Compares the replicas of `partitions` (None: of all, and of the meta group) byte by byte.
+        """Compares the replicas of `partitions` (None: of all, and of the meta group).
 
-        Takes as long as it takes to read them; `timeout_s` bounds how long a partition may be
-        without a leader that is at it. What could not be compared is among the answers. Raises
-        InvalidArgument where there is no such partition.
+        By hashes of all that they hold as of one log entry. Takes as long as it takes to read that;
+        `timeout_s` bounds how long a partition may be without a leader that is at it. What could
+        not be compared is among the answers. Raises InvalidArgument where there is no such
+        partition.
         """
         dispatcher, _ = await self._refreshed(timeout_s)
         cluster_map = dispatcher.board.known_routes.map

@@ -1,0 +1,67 @@
+"""A value that changes on a real node's disk, with checksums that fit, is found and named."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from cluster.ids import GroupId
+from kvstore.codec.record import HEADER_BYTES
+from kvstore.local import LocalCluster
+from kvstore.storage.keys import Section, section_end, section_prefix
+from kvstore.storage.rocks_engine import RocksEngine
+from tests.conftest import Command
+
+pytestmark = [pytest.mark.process, pytest.mark.timeout(120)]
+
+GROUP = GroupId(1)
+
+
+def change_a_value(folder: Path) -> None:
+    """Writes one value of partition 0 anew, as RocksDB would: all its checksums are right."""
+    engine = RocksEngine(str(folder / "engine"))
+    start = section_prefix(GROUP, 0, Section.DATA)
+    end = section_end(GROUP, 0, Section.DATA)
+    page = engine.scan(start, end, limit=1, bytes_max=1 << 20)
+    record = page.values[0]
+    batch = engine.new_batch()
+    batch.put(page.keys[0], record[:HEADER_BYTES] + b"never written")
+    engine.write(batch)
+    engine.flush()
+    engine.close()
+
+
+def test_scrub_names_the_node_whose_data_changed(command: Command, tmp_path: Path) -> None:
+    with LocalCluster(nodes=3, partitions=2, data_dir=tmp_path / "cluster") as cluster:
+        at = ("--endpoints", cluster.endpoints, "--timeout", "20")
+        for number in range(40):
+            assert command(*at, "put", f"key{number}", f"value {number}").code == 0
+        sound = command(*at, "scrub", "--output", "json")
+        assert sound.code == 0, sound.err
+        found = json.loads(sound.out)
+        assert found["agreed"]
+        assert [each["partition"] for each in found["partitions"]] == ["meta", 0, 1]
+        assert all(len(each["replicas"]) == 3 for each in found["partitions"])
+
+        cluster.stop("n3")
+        change_a_value(cluster.data_dir / "n3" / "data")
+        cluster.start("n3")
+        damaged = command(*at, "scrub", "--partition", "0", "--output", "json")
+        assert damaged.code == 1, damaged.err
+        (partition,) = json.loads(damaged.out)["partitions"]
+        assert partition["verdict"] == "diverged"
+        findings = {each["node"]: each["finding"] for each in partition["replicas"]}
+        assert findings == {"n1": "sound", "n2": "sound", "n3": "damaged"}
+
+        status = json.loads(command(*at, "status", "--output", "json").out)
+        assert [node["scrub_mismatches"] for node in status["nodes"][:2]] == [1, 1]
+        for number in range(40):
+            got = command(*at, "get", f"key{number}")
+            assert got.out == f"value {number}".encode()
+        assert "a scrub has found the state of partition 0 on replica 3 damaged" in cluster.logs(
+            "n3"
+        )
+        with pytest.raises(Exception, match="a scrub has found the state of partition 0"):
+            cluster.start("n3")
