@@ -71,7 +71,7 @@ class Cluster:
 
     def may_lose_another(self) -> bool:
         """Whether one more node may be lost for good, so that a majority stays."""
-        lost = sum(node.state is State.LOST or node.is_rotten for node in self.machines.values())
+        lost = sum(node.may_be_lost for node in self.machines.values())
         return 2 * (lost + 1) < len(self.machines)
 
     def served_partitions(

@@ -11,7 +11,7 @@ from functools import partial
 from random import Random
 from typing import TYPE_CHECKING, Final
 
-from cluster.ids import GroupId, ReplicaId
+from cluster.ids import GroupId, ReplicaId, partition_of
 from cluster.raft.ready import Role
 from kvstore.commitlog.commit_log import CommitLog, CommitLogFailed
 from kvstore.config import NodeSettings
@@ -29,6 +29,7 @@ from kvstore.simulation.machine import Machine
 from kvstore.simulation.peers import SimulatedLinks
 from kvstore.simulation.process_loop import ProcessLoop
 from kvstore.simulation.rpc import SimulatedServer
+from kvstore.simulation.silent_damage import SilentDamage
 from kvstore.storage.memory_engine import MemoryEngine
 
 if TYPE_CHECKING:
@@ -68,6 +69,8 @@ class SimulatedNode(Machine):
         """Its disk was made to fail, so that it may stop itself."""
         self.is_rotten = False
         """Its disk has lost bits, so that it may refuse to start."""
+        self.damage: SilentDamage | None = None
+        """That was once done to it, so that a scrub may stop it."""
         self.server: SimulatedServer | None = None
         self._cluster = cluster
         self._random: Random = cluster.kernel.random(f"node {name}")
@@ -107,6 +110,21 @@ class SimulatedNode(Machine):
     def is_up(self) -> bool:
         """Whether a node runs here, paused or not, that has come up."""
         return self._node is not None
+
+    @property
+    def may_be_lost(self) -> bool:
+        """Whether it is, or may be found to be."""
+        return self.state is State.LOST or self.is_rotten or self.damage is not None
+
+    def is_damaged(self, group: GroupId) -> bool:
+        """Whether it takes part with a state of `group` that nobody wrote."""
+        return (
+            self.damage is not None
+            and self.damage.group == group
+            and self._node is not None
+            and not self._node.host.is_stopped
+            and self.damage.is_in(self.engine)
+        )
 
     # Its lives
 
@@ -219,6 +237,8 @@ class SimulatedNode(Machine):
         self.say("refuse", str(problem))
         if self.is_rotten and isinstance(problem, CorruptionError | ConfigurationError):
             self.lose("rotten")
+        elif self._was_named(problem):
+            self.lose("damaged")
         elif self.may_fail and not isinstance(problem, CorruptionError):
             if self.loop is not None:
                 self._exit(self.loop)
@@ -231,8 +251,22 @@ class SimulatedNode(Machine):
         self.say("stop itself", str(problem))
         fails = isinstance(problem, CommitLogFailed | ConfigurationError | KVStoreError | OSError)
         rots = isinstance(problem, CorruptionError)
-        if not (self.may_fail and fails and not rots) and not (self.is_rotten and rots):
+        if (
+            not (self.may_fail and fails and not rots)
+            and not (self.is_rotten and rots)
+            and not self._was_named(problem)
+        ):
             raise Violation("nodes go on", f"{self.name}: {problem!r}") from problem
+
+    def _was_named(self, problem: BaseException) -> bool:
+        """Whether a scrub has named what is damaged here."""
+        damage = self.damage
+        return (
+            damage is not None
+            and isinstance(problem, CorruptionError)
+            and f"a scrub has found the state of partition {partition_of(damage.group)} "
+            in str(problem)
+        )
 
     # Its world
 
@@ -302,7 +336,16 @@ class SimulatedNode(Machine):
             if self._roles.get(group) is not role:
                 self._roles[group] = role
                 self.note("role", group, role.name, replica.core.term)
+                if role is Role.LEADER and self.is_damaged(group):
+                    self._mend()
         self._cluster.observers.on_round(self)
+
+    def _mend(self) -> None:
+        """What a leader has it may pass on as a snapshot, and then nobody could be named any
+        more."""
+        if self.damage is not None:
+            self.note("mended")
+            self.damage.mend(self.engine)
 
     def _on_send(self, to: ReplicaId, messages: Sequence[GroupMessage]) -> None:
         if self._node is not None:

@@ -11,6 +11,8 @@ from typing import Any, Final, TextIO
 
 import structlog
 
+from cluster.ids import GroupId
+from cluster.raft.quorum import is_majority
 from kvstore.simulation.checkers.violation import Violation
 from kvstore.simulation.client import SimulatedClient
 from kvstore.simulation.cluster import Cluster
@@ -109,6 +111,7 @@ class Run:
         kernel.run_until(int(self.shape.safety_s * NS_PER_S))
         healthy = self.injector.end()
         self._see_that_it_lives(healthy)
+        self._see_that_damage_is_found(healthy)
         kernel.run_until(kernel.now_ns + self._timeouts_ns(_REST_TIMEOUTS))
         self.cluster.observers.at_end(self.cluster)
         kernel.run_until(kernel.now_ns)
@@ -129,6 +132,34 @@ class Run:
                 f"{LIVENESS_TIMEOUTS} election timeouts after faults ended on {healthy}, not done:"
                 f" {', '.join(left)}",
             )
+
+    def _see_that_damage_is_found(self, healthy: list[str]) -> None:
+        """A scrub that is asked for stops whoever has a state that nobody wrote, if a majority can
+        tell."""
+        kernel, machines = self.kernel, self.cluster.machines
+        there = {machines[name].replica_id for name in healthy}
+
+        def undetected() -> list[tuple[str, GroupId]]:
+            return [
+                (node.name, node.damage.group)
+                for node in self.cluster.nodes
+                if node.damage is not None
+                and node.is_damaged(node.damage.group)
+                and is_majority(
+                    node.host.replicas[node.damage.group].core.configuration, there.__contains__
+                )
+            ]
+
+        for _ in range(LIVENESS_TIMEOUTS):
+            groups = {group for _name, group in undetected()}
+            if not groups:
+                return
+            for node in self.cluster.nodes:
+                for group in sorted(groups & node.host.replicas.keys()):
+                    if node.host.replicas[group].is_leader:
+                        node.host.scrubber.rounds.ask(group)
+            kernel.run_until(kernel.now_ns + self._timeouts_ns(1), lambda: not undetected())
+        raise Violation("damage is found", f"{LIVENESS_TIMEOUTS} scrubs left {undetected()}")
 
     def _under_way(self) -> list[str]:
         """What clients still wait for."""

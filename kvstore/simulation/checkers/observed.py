@@ -75,6 +75,13 @@ class Replica(Protocol):
     def waiting_reads(self) -> Sized: ...
 
 
+class Scrubs(Protocol):
+    """The comparisons of a node's replicas with others."""
+
+    @property
+    def readings(self) -> int: ...
+
+
 class Host(Protocol):
     """All replicas of a node."""
 
@@ -86,6 +93,8 @@ class Host(Protocol):
     def admission(self) -> Admission: ...
     @property
     def pipeline(self) -> LogPipeline: ...
+    @property
+    def scrubber(self) -> Scrubs: ...
 
 
 class HardStates(Protocol):
@@ -103,6 +112,7 @@ class Node(Protocol):
     def host(self) -> Host: ...
     @property
     def commit_log(self) -> HardStates: ...
+    def is_damaged(self, group: GroupId) -> bool: ...
 
 
 class Cluster(Protocol):

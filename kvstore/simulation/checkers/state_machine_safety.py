@@ -2,7 +2,8 @@
 same entries make the same state.
 
 Entries are compared as they are applied. States are compared by fingerprint, which reads all of a
-state: now and then when a replica has nothing left to apply, and at the end.
+state: now and then when a replica has nothing left to apply, and at the end. States that were
+damaged on purpose are left to the scrub.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Final
 from xxhash import xxh3_64_intdigest
 
 from cluster.ids import GroupId, Index, ReplicaId, Term
-from kvstore.simulation.checkers.observed import Cluster, State
+from kvstore.simulation.checkers.observed import Cluster, Node, State
 from kvstore.simulation.checkers.replica_watch import Change, ReplicaChecker
 from kvstore.simulation.checkers.violation import Violation
 
@@ -30,6 +31,11 @@ class StateMachineSafety(ReplicaChecker):
         """By group and index: the term, kind and hash of the entry that was applied there."""
         self._fingerprints: dict[GroupId, dict[Index, tuple[int, ReplicaId]]] = {}
         self._last_fingerprint: dict[tuple[ReplicaId, GroupId], Index] = {}
+        self._nodes: dict[ReplicaId, Node] = {}
+
+    def on_start(self, node: Node) -> None:
+        """See Checker."""
+        self._nodes[node.replica_id] = node
 
     def on_change(self, change: Change) -> None:
         """See ReplicaChecker."""
@@ -69,6 +75,9 @@ class StateMachineSafety(ReplicaChecker):
                 )
 
     def _check_state(self, node: ReplicaId, group: GroupId, state: State) -> None:
+        watched = self._nodes.get(node)
+        if watched is not None and watched.is_damaged(group):
+            return
         known = self._fingerprints.setdefault(group, {})
         index, fingerprint = state.applied_index, state.fingerprint()
         other, where = known.setdefault(index, (fingerprint, node))

@@ -6,9 +6,12 @@ from typing import Final
 
 from kvstore.simulation.faults.scene import Scene, Undo, no_end
 from kvstore.simulation.node import State
+from kvstore.simulation.silent_damage import SilentDamage
 
 _DISK_OPERATIONS: Final = ("write", "sync", "sync", "read", "create", "allocate", "sync_folder")
 _ROOM_BYTES_MAX: Final = 4096
+_VOTERS_MIN: Final = 3
+"""Of two that differ nobody can be named."""
 
 
 def slow_disk(scene: Scene) -> Undo | None:
@@ -73,3 +76,27 @@ def bit_rot(scene: Scene) -> Undo | None:
     node.files.rot(path, offset, 1 << scene.random.randrange(8))
     node.is_rotten = True
     return no_end
+
+
+def silent_damage(scene: Scene) -> Undo | None:
+    """A value of a follower changes in its engine, where scrubs look for it."""
+    node = scene.a_node(State.RUNNING)
+    if (
+        node is None
+        or not node.is_up
+        or node.may_be_lost
+        or not node.settings.scrub_bytes_per_s
+        or not scene.cluster.may_lose_another()
+    ):
+        return None
+    groups = [
+        group
+        for group, replica in node.host.replicas.items()
+        if replica.state is not None
+        and not replica.is_leader
+        and len(replica.voters) >= _VOTERS_MIN
+    ]
+    if not groups or node.host.is_stopped:
+        return None
+    node.damage = SilentDamage.inflict(node.engine, scene.random.choice(groups), scene.random)
+    return None if node.damage is None else no_end

@@ -12,7 +12,6 @@ from kvstore.simulation.faults.profile import Profile
 from kvstore.simulation.faults.scene import Scene, Undo
 from kvstore.simulation.kernel import Timer
 from kvstore.simulation.network import Conditions
-from kvstore.simulation.node import State
 
 _QUIET_S: Final = 1.0
 """On average, before the first."""
@@ -108,20 +107,21 @@ class Injector:
 
     def _choose_healthy(self) -> list[str]:
         machines = self._cluster.machines
-        sound = [
-            name
-            for name, node in machines.items()
-            if node.state is not State.LOST and not node.is_rotten
-        ]
+        sound = [name for name, node in machines.items() if not node.may_be_lost]
         majority = len(machines) // 2 + 1
         count = self._random.randint(majority, len(sound)) if self._names else len(sound)
         chosen = set(self._random.sample(sound, count))
         return [name for name in sound if name in chosen]
 
     def _leave_out(self, names: Iterable[str], healthy: list[str]) -> None:
-        """What is not healthy is down, hangs, or cannot be reached."""
+        """What is not healthy is down, hangs, or cannot be reached; but what is silently damaged
+        takes part, to be found."""
         for name in names:
             node = self._cluster.machines[name]
+            if node.damage is not None:
+                node.resume()
+                node.start()
+                continue
             choice = self._random.random()
             if choice < 0.4:
                 node.crash()

@@ -11,7 +11,9 @@ _NETWORK: Final = (
     *("isolate", "split", "one way", "slow link", "lossy link", "reset"),
     *("client cut off", "client vanishes"),
 )
-_DISK: Final = ("slow disk", "stuck disk", "failing disk", "full disk", "bit rot", "crash")
+_DISK: Final = (
+    *("slow disk", "stuck disk", "failing disk", "full disk", "bit rot", "silent damage", "crash"),
+)
 _CRASHES: Final = ("crash", "kill", "crash all", "kill leader", "stop", "wipe")
 _PAUSES: Final = ("short pause", "long pause", "pause leader", "sleeping leader")
 _CLOCKS: Final = ("clock jump", "wall clock jump")

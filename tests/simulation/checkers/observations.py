@@ -138,6 +138,11 @@ class NoWorker:
         pass
 
 
+class FakeScrubber:
+    def __init__(self) -> None:
+        self.readings = 0
+
+
 class FakeHost:
     def __init__(self, replica: FakeReplica, log: FakeCommitLog) -> None:
         self.config = RaftConfig()
@@ -146,6 +151,7 @@ class FakeHost:
         self.admission = Admission(ONE, contacts, AdmissionLimits(), 1)
         worker = NoWorker()
         self.pipeline = LogPipeline(log, worker, lambda _pending: None, lambda _problem: None)
+        self.scrubber = FakeScrubber()
 
 
 class FakeNode:
@@ -156,6 +162,10 @@ class FakeNode:
         self.replica = FakeReplica()
         self.commit_log = FakeCommitLog()
         self.host = FakeHost(self.replica, self.commit_log)
+        self.damaged: set[GroupId] = set()
+
+    def is_damaged(self, group: GroupId) -> bool:
+        return group in self.damaged
 
     @property
     def core(self) -> FakeCore:

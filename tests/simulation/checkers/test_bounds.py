@@ -8,6 +8,7 @@ import pytest
 
 from cluster.ids import Index
 from cluster.raft.ready import Role
+from kvstore.replica.scrubber import READINGS_MAX
 from kvstore.simulation.checkers.bounded_hosts import BoundedHosts
 from kvstore.simulation.checkers.bounded_replicas import BoundedReplicas
 from kvstore.simulation.checkers.violation import Violation
@@ -129,3 +130,12 @@ def test_a_log_that_stays_in_memory_is_found() -> None:
     node.log.cached_bytes = 1 << 30
     with pytest.raises(Violation, match="bytes of group 1's log are in memory"):
         BoundedHosts().on_persisted(node)
+
+
+def test_views_that_are_opened_without_end_are_found() -> None:
+    node = FakeNode()
+    node.host.scrubber.readings = READINGS_MAX
+    BoundedHosts().on_round(node)
+    node.host.scrubber.readings += 1
+    with pytest.raises(Violation, match="17 views of scrubs are open"):
+        BoundedHosts().on_round(node)

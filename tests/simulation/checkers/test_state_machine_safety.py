@@ -11,6 +11,7 @@ from kvstore.simulation.checkers.state_machine_safety import (
 )
 from kvstore.simulation.checkers.violation import Violation
 from tests.simulation.checkers.observations import (
+    GROUP,
     ONE,
     TWO,
     FakeCluster,
@@ -84,3 +85,15 @@ def test_a_state_is_not_read_more_often_than_it_is_worth() -> None:
         state.applied_index = Index(end)
         checker.on_change(seen.change(log=log[:end], commit=end, applied=end))
     assert state.reads == 4
+
+
+def test_a_state_that_was_damaged_on_purpose_is_left_to_the_scrub() -> None:
+    (one, _), (two, _) = with_state(ONE, 3, 100), with_state(TWO, 3, 101)
+    checker = StateMachineSafety()
+    for node in (one, two):
+        checker.on_start(node)
+    two.damaged.add(GROUP)
+    checker.at_end(FakeCluster([one, two]))
+    two.damaged.clear()
+    with pytest.raises(Violation, match="their states differ"):
+        checker.at_end(FakeCluster([one, two]))
