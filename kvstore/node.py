@@ -49,7 +49,7 @@ from kvstore.storage.heads import HeadCache
 _DRAIN_S_MAX: Final = 2.0
 _CALLS_GRACE_S: Final = 0.5
 _READY_CHECK_TICKS: Final = 4
-_SCRUB_FULL_BYTES_PER_S: Final = 16 << 20
+_SCRUB_FULL_BYTES_PER_S: Final = 8 << 20
 """For what an operator asks for."""
 _SCRUB_READING_S_MAX: Final = 3600
 """A partition that takes longer keeps too many old files of the engine."""

@@ -10,7 +10,7 @@ record    u32 key length | u32 value length | key | value                       
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from struct import Struct
 from typing import Final
@@ -77,6 +77,15 @@ def checksum(data: bytes) -> int:
 def encode_record(key: bytes, value: bytes) -> bytes:
     """One record of the stream."""
     return _LENGTHS.pack(len(key), len(value)) + key + value
+
+
+def encode_records(cut: int, keys: Sequence[bytes], values: Sequence[bytes]) -> bytes:
+    """The records of parallel `keys`, without their first `cut` bytes, and `values`."""
+    pack = _LENGTHS.pack
+    parts: list[bytes] = []
+    for key, value in zip(keys, values, strict=True):
+        parts += (pack(len(key) - cut, len(value)), key[cut:], value)
+    return b"".join(parts)
 
 
 def take_records(buffer: bytearray) -> Iterator[tuple[bytes, bytes]]:

@@ -143,6 +143,8 @@ class Host:
     def receive(self, sender: ReplicaId, messages: Iterable[GroupMessage]) -> None:
         """Takes a round of `sender`. Messages for groups that are not here are dropped: Raft
         sends them again, and by then the map that brings the group may have arrived."""
+        if self._stopped:
+            return
         self.contacts.heard(sender)
         with self.guard:
             for group, message in messages:

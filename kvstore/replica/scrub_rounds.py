@@ -26,8 +26,11 @@ from kvstore.replica.replica import Replica
 ASKED_MAX: Final = 2
 """Rounds that were asked for, of one node as a leader: its peers have readings of other leaders,
 too. Of the others there is one, and only while nothing is asked for."""
+PATIENCE: Final = 8
+"""Times as long as the leader itself took, members may take: a node reads one state at a time, and
+others may come first."""
 GRACE_TICKS: Final = 100
-"""For members that are slower than the leader, beside as long again as it took itself."""
+"""And so many more."""
 _LOOK_TICKS: Final = 10
 """Between two looks for what is due."""
 _SPREAD: Final = 16
@@ -168,7 +171,7 @@ class ScrubRounds:
             # This node is about to stop.
             round_.ticks_max = round_.age_ticks
         elif round_.ticks_max is None:
-            round_.ticks_max = 2 * round_.age_ticks + GRACE_TICKS
+            round_.ticks_max = PATIENCE * round_.age_ticks + GRACE_TICKS
 
     def _still_leads(self, group: GroupId, term: Term) -> bool:
         replica = self._replicas[group]

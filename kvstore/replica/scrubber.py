@@ -56,7 +56,7 @@ class ScrubPolicy:
     interval_ticks: int = 432_000
     bytes_per_tick: int = 52_428
     """0: only what is asked for is scrubbed."""
-    full_bytes_per_tick: int = 838_860
+    full_bytes_per_tick: int = 419_430
     """For what is asked for."""
     reading_ticks_max: int = 72_000
     """After which a reading is given up."""

@@ -14,12 +14,14 @@ import xxhash
 
 from cluster.errors import InvariantViolation
 from cluster.ids import GroupId, Index, Term
-from kvstore.codec.state_transfer import encode_record
+from kvstore.codec.state_transfer import encode_records
 from kvstore.storage.engine import Engine, EngineView
 from kvstore.storage.keys import Section, replica_end, replica_prefix, section_prefix
 
 PAGE_BYTES: Final = 64 << 10
 _PAGE_KEYS_MAX: Final = 1024
+_SINGLE_RECORDS: Final = 2
+"""Sections of a state that come before its data."""
 
 
 class StateHasher:
@@ -47,16 +49,14 @@ class StateHasher:
         keys, values = page.keys, page.values
         if keys and not (keys[0].startswith(self._prefix) and keys[-1].startswith(self._prefix)):
             raise InvariantViolation("a view of one replica's state shows another's")
-        cut = len(self._prefix)
-        records = [
-            encode_record(key[cut:], value)
-            for key, value in zip(keys, values, strict=True)
-            if key != self._configuration_key
-        ]
-        data = b"".join(records)
+        next_key = keys[-1] + b"\0" if keys else b""
+        if self._configuration_key in keys[:_SINGLE_RECORDS]:
+            place = keys.index(self._configuration_key)
+            del keys[place], values[place]
+        data = encode_records(len(self._prefix), keys, values)
         self._digest.update(data)
         if page.more:
-            self._next_key = keys[-1] + b"\0"
+            self._next_key = next_key
         else:
             self.hash = self._digest.intdigest()
             self.close()

@@ -85,7 +85,7 @@ def draw_shape(random: Random, profile: Profile) -> Shape:
         clock_rates=_draw_clock_rates(random, nodes, profile),
     )
     scrub = {
-        "scrub_bytes_per_s": random.choice((0, 0, 4096, 1 << 20)),
+        "scrub_bytes_per_s": random.choice((0, 4096, 1 << 20)),
         "scrub_interval_s": random.choice((3, 10)),
     }
     settings = {name: each.model_copy(update=scrub) for name, each in shape.settings.items()}

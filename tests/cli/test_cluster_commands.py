@@ -247,3 +247,32 @@ def test_keys_survive_the_death_of_their_leader(at_cluster: Command, cluster: Lo
     finally:
         assert at_cluster("local", "start", leader, *at).code == 0
     assert at_cluster("get", "death/key").out == b"after"
+
+
+def test_scrub_compares_all_partitions_or_those_that_are_named(at_cluster: Command) -> None:
+    (found,) = objects(at_cluster("scrub", "--output", "json"))
+    assert found["agreed"]
+    assert [each["partition"] for each in found["partitions"]] == ["meta", *range(16)]
+    for each in found["partitions"]:
+        assert each["verdict"] == "agreed"
+        assert [replica["finding"] for replica in each["replicas"]] == ["sound"] * 3
+        assert len({replica["hash"] for replica in each["replicas"]}) == 1
+    simple = at_cluster("scrub", "--partition", "3", "--partition", "5")
+    lines = simple.out.decode().splitlines()
+    assert [line.split()[1] for line in lines] == ["3", "5"]
+    assert all("n1=sound n2=sound n3=sound agreed" in line for line in lines)
+    assert (
+        "2 of 2 partitions"
+        in at_cluster(
+            *("scrub", "--partition", "3", "--partition", "5", "--output", "table")
+        ).out.decode()
+    )
+    (status,) = objects(at_cluster("--output", "json", "status"))
+    assert all(node["scrubs"] >= 17 for node in status["nodes"])
+    assert all(node["scrub_mismatches"] == 0 for node in status["nodes"])
+
+
+def test_scrub_of_a_partition_that_is_not_there_is_refused(at_cluster: Command) -> None:
+    finished = at_cluster("scrub", "--partition", "16")
+    assert finished.code == 5
+    assert one_sentence(finished) == "partition is 16; it must be 0 to 15"

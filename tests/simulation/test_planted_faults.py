@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
+
 import pytest
 
-from cluster.ids import GroupId, Index
+from cluster import scrub
+from cluster.ids import GroupId, Index, ReplicaId
+from cluster.raft.configuration import Configuration
+from kvstore.replica import scrub_rounds
 from kvstore.replica.host import Host
 from kvstore.replica.requests import ReadRequest
 from kvstore.simulation.campaign import Task, run_task
 from kvstore.simulation.disk import MemoryFile
 from kvstore.simulation.run import Failure
 from kvstore.storage.partition_state import PartitionState
+
+DAMAGED = (16, 18, 20, 5, 7)
+"""Seeds of the profile `disk` in which a value changes in silence."""
 
 
 def failure_of(profile: str, *seeds: int) -> Failure:
@@ -60,3 +69,24 @@ def test_an_error_that_nobody_handles_is_found(monkeypatch: pytest.MonkeyPatch) 
     failure = failure_of("calm", 0)
     assert failure.invariant == "every error is handled"
     assert "planted" in failure.detail
+
+
+def test_a_scrub_that_blames_the_majority_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    def inverted(
+        configuration: Configuration, hashes: Mapping[ReplicaId, int | None]
+    ) -> scrub.Verdict:
+        found = scrub.verdict(configuration, hashes)
+        if found.outcome is not scrub.Outcome.DIVERGED:
+            return found
+        right = hashes[found.named[0]]
+        return replace(found, hash=right, named=tuple(set(hashes) - set(found.named)))
+
+    monkeypatch.setattr(scrub_rounds, "verdict", inverted)
+    assert failure_of("disk", *DAMAGED).invariant == "nodes go on"
+
+
+def test_damage_that_no_scrub_finds_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        scrub_rounds, "verdict", lambda _c, hashes: scrub.Verdict(scrub.Outcome.AGREED, 0)
+    )
+    assert failure_of("disk", *DAMAGED).invariant == "damage is found"

@@ -26,6 +26,7 @@ class Area(Enum):
     CLIENTS = "clients"
     PARTITIONING = "partitioning"
     BACKUPS = "backups"
+    SCRUBS = "scrubs"
 
 
 @dataclass(frozen=True, slots=True)

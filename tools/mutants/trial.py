@@ -40,6 +40,7 @@ UNIT_SUITES: Final[dict[Area, tuple[str, ...]]] = {
         "tests/client/test_backup.py",
         "tests/cli/test_backup_jobs.py",
     ),
+    Area.SCRUBS: ("tests/replica/test_scrub.py", "tests/partition"),
 }
 """The rooms concerned. The simulations among them are tried by themselves."""
 
@@ -56,6 +57,7 @@ SEEDED: Final[dict[Area, tuple[str, ...]]] = {
     Area.CLIENTS: ("cluster",),
     Area.PARTITIONING: ("cluster",),
     Area.BACKUPS: (),
+    Area.SCRUBS: ("cluster",),
 }
 """The simulations that run the area's code, in the order in which they are tried. Whole clusters
 run all of it, much more slowly: what is in the core alone is left to groups of cores."""

@@ -33,7 +33,7 @@ KINDS: Final[dict[str, Kind]] = {
     "failing disk": Kind(disks.failing_disk),
     "full disk": Kind(disks.full_disk),
     "bit rot": Kind(disks.bit_rot, weight=0.2),
-    "silent damage": Kind(disks.silent_damage),
+    "silent damage": Kind(disks.silent_damage, weight=2.0),
     "crash": Kind(nodes.crash, 1.0, 2.0),
     "kill": Kind(nodes.kill, 0.3, 2.0),
     "kill leader": Kind(nodes.kill_leader, 0.3),

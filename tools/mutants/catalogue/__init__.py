@@ -18,6 +18,7 @@ from tools.mutants.catalogue.partitioning import PARTITIONING
 from tools.mutants.catalogue.quiet import QUIET
 from tools.mutants.catalogue.reads import READS
 from tools.mutants.catalogue.replication import REPLICATION
+from tools.mutants.catalogue.scrubs import SCRUBS
 from tools.mutants.catalogue.snapshots import SNAPSHOTS
 from tools.mutants.catalogue.state_machine import STATE_MACHINE
 from tools.mutants.catalogue.storage import STORAGE
@@ -41,6 +42,7 @@ CATALOGUE: Final[tuple[Mutation, ...]] = (
     *CLIENTS,
     *PARTITIONING,
     *BACKUPS,
+    *SCRUBS,
 )
 
 _BY_NAME: Final = {mutation.name: mutation for mutation in CATALOGUE}

@@ -107,10 +107,10 @@ HOST: Final = (
         seen="a minority refuses clearly",
         path=_HOST,
         old="""\
-            if self.admission.reaches_majority(replica, within):
+            if self.admission.reaches_majority(replica, self._majority_within_ticks):
 """,
         new="""\
-            if self.admission.reaches_majority(replica, 2 * within):
+            if self.admission.reaches_majority(replica, 2 * self._majority_within_ticks):
 """,
     ),
     Mutation(
