@@ -33,7 +33,9 @@ from kvstore.replica.log_records import (
     entry_range,
 )
 from kvstore.replica.run_index import RunIndex
+from kvstore.storage.engine import Engine
 from kvstore.storage.position import load_position
+from kvstore.storage.quarantine import check_not_quarantined
 from kvstore.storage.read_only import open_read_only
 from kvstore.system import ReadOnlyFileSystem
 
@@ -158,6 +160,12 @@ class StoppedNode:
         problem = "the commit log is gone, though the node was a member of a cluster"
         self._findings.append(Finding(self._log_folder, 0, problem, is_damage=True))
 
+    def _find_quarantine(self, folder: str, engine: Engine, group: GroupId) -> None:
+        try:
+            check_not_quarantined(engine, group)
+        except CorruptionError as problem:
+            self._findings.append(Finding(folder, 0, str(problem), is_damage=True))
+
     def _visit(self, record: Record, position: Position) -> None:
         group = self._groups.get(GroupId(record.group))
         if group is None:
@@ -221,6 +229,7 @@ class StoppedNode:
             with open_read_only(folder) as engine:
                 for group in self._groups.values():
                     group.applied_index = load_position(engine, group.group).applied_index
+                    self._find_quarantine(folder, engine, group.group)
         except CorruptionError as problem:
             self._findings.append(Finding(folder, 0, str(problem), is_damage=True))
         except (KVStoreError, OSError) as problem:

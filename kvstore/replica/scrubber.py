@@ -249,8 +249,7 @@ class Scrubber:
     # What comes of it
 
     def _on_reply(self, group: GroupId, reply: ScrubReply) -> None:
-        reading = self._readings.get(group)
-        own = reading
+        own = self._readings.get(group)
         if own is not None and (own.term, own.index) != (reply.term, reply.index):
             own = None
         if reply.outcome is Outcome.PENDING:
@@ -262,9 +261,8 @@ class Scrubber:
         if reply.outcome is Outcome.FORGOTTEN:
             return
         self._record(group, reply.term, reply.index, reply.outcome)
-        if own is not None and own.hash is not None:
-            is_named = reply.is_named and reply.outcome is Outcome.DIVERGED
-            self._judge(group, reply.index, own.hash, reply.hash, is_named=is_named)
+        if own is not None and reply.is_named and reply.outcome is Outcome.DIVERGED:
+            self._on_named(group, reply.index, own.hash, reply.hash)
 
     def _on_decided(self, replica: Replica, result: ScrubResult) -> None:
         group, found = replica.group, result.verdict
@@ -280,7 +278,7 @@ class Scrubber:
         elif found.outcome is Outcome.UNDECIDED:
             _log.critical("scrub: states differ, and none has a majority", **details)
         if found.outcome is Outcome.DIVERGED and self._me in found.named:
-            self._judge(group, result.index, result.hashes[self._me], found.hash, is_named=True)
+            self._on_named(group, result.index, result.hashes[self._me], found.hash)
 
     def _record(self, group: GroupId, term: Term, index: Index, outcome: Outcome) -> None:
         last = self.records.get(group)
@@ -291,10 +289,10 @@ class Scrubber:
         self.mismatches += outcome.is_mismatch
         self.rounds.heard(group)
 
-    def _judge(
-        self, group: GroupId, index: Index, own: int | None, right: int | None, *, is_named: bool
-    ) -> None:
-        if is_named and own is not None and right is not None and own != right:
+    def _on_named(self, group: GroupId, index: Index, own: int | None, right: int | None) -> None:
+        """This replica has another state than the majority. One that could not read its own has
+        left already."""
+        if own is not None and right is not None and own != right:
             self._quarantine(
                 group,
                 f"a scrub has found the state of {_name(group)} on replica {self._me} damaged: at"

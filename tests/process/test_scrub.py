@@ -66,3 +66,6 @@ def test_scrub_names_the_node_whose_data_changed(command: Command, tmp_path: Pat
         # Nor does it start again with what it has.
         with pytest.raises(Unavailable, match=said):
             cluster.start("n3")
+        inspected = command("inspect", str(cluster.data_dir / "n3" / "data"))
+        assert inspected.code == 1
+        assert said in inspected.out.decode()

@@ -16,6 +16,7 @@ from cluster.raft.messages import Entry, EntryKind
 from kvstore.codec.record import Record, decode_record
 from kvstore.codec.results import decode_results
 from kvstore.codec.scan import Scan
+from kvstore.codec.scrub import encode_mark
 from kvstore.errors import CorruptionError, InvariantViolation, ResourceExhausted
 from kvstore.storage.applier import apply_round
 from kvstore.storage.engine import Engine, WriteBatch
@@ -410,3 +411,14 @@ def test_members_and_applied_index_are_of_one_batch() -> None:
     apply_round(engine, [(state, [change])])
     found = load_position(engine.after_crash(), GROUP)
     assert (found.applied_index, found.configuration) == (0, None)
+
+
+def test_a_mark_changes_nothing_but_the_position() -> None:
+    engine = MemoryEngine()
+    state = PartitionState(engine, GROUP)
+    apply(state, engine, [put(b"a", b"1")])
+    before, revision = records(state), state.revision
+    mark = Entry(Index(2), Term(3), EntryKind.NORMAL, encode_mark(at_full_pace=True))
+    assert apply_round(engine, [(state, [mark])]) == [[b""]]
+    assert records(state) == before
+    assert (state.applied_index, state.revision, state.term) == (2, revision, 3)
