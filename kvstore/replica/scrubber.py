@@ -27,7 +27,7 @@ from cluster.ids import META_GROUP, GroupId, Index, ReplicaId, Term, partition_o
 from cluster.raft.messages import Entry
 from cluster.scrub import Outcome
 from kvstore.codec.scrub import ScrubHash, ScrubReply, is_at_full_pace, is_mark
-from kvstore.errors import CorruptionError
+from kvstore.errors import CorruptionError, KVStoreError
 from kvstore.replica.admission import Admission
 from kvstore.replica.replica import Replica
 from kvstore.replica.scrub_rounds import ScrubResult, ScrubRounds
@@ -216,7 +216,7 @@ class Scrubber:
             self._on_unreadable(group, reading.term, reading.index, problem)
             return
         for group, reading in list(self._readings.items()):
-            if reading in whole:
+            if any(reading is each for each in whole):
                 self._report(group, reading)
 
     def _report(self, group: GroupId, reading: Reading) -> None:
@@ -323,8 +323,8 @@ class Scrubber:
         return (hurried or unread)[0]
 
     def _quarantine(self, group: GroupId, reason: str) -> None:
-        # The engine may be too damaged to keep it; the node stops all the same.
-        with contextlib.suppress(CorruptionError, OSError):
+        # The engine may be too damaged to keep it, or full; the node stops all the same.
+        with contextlib.suppress(KVStoreError, OSError):
             quarantine(self._engine, group, reason)
         self._leave(CorruptionError(reason))
 

@@ -13,7 +13,7 @@ from cluster.scrub import Outcome
 from kvstore.codec.record import HEADER_BYTES
 from kvstore.codec.scrub import ScrubHash, ScrubReply, is_mark
 from kvstore.environment import GroupMessage
-from kvstore.errors import CorruptionError
+from kvstore.errors import CorruptionError, ResourceExhausted
 from kvstore.replica import scrub_rounds, scrubber
 from kvstore.replica.requests import Status
 from kvstore.replica.scrub_rounds import ScrubResult
@@ -482,3 +482,20 @@ def test_a_new_mark_takes_the_place_of_the_one_before() -> None:
     world.until(lambda: rounds.is_under_way(GROUP), ticks=500)
     result = scrub(world)
     assert result.verdict.outcome is Outcome.AGREED
+
+
+def test_a_disk_that_is_full_does_not_keep_a_damaged_state_in_use(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world = a_world()
+    damaged = a_follower(world)
+    damage(damaged)
+
+    def full() -> None:
+        raise ResourceExhausted("the disk is full")
+
+    monkeypatch.setattr(damaged.engine, "flush", full)
+    scrub(world)
+    assert damaged.host.is_stopped
+    world.tick(LONG_TICKS)
+    assert isinstance(damaged.problem, CorruptionError)

@@ -85,7 +85,7 @@ class Stage:
 
     def service_of(self, me: ReplicaId, **more: Any) -> BackupService:
         host = self.world.members[me].host
-        view = NodeView(host, NodeId(f"n{me}"), me, "1", lambda: 0.0, lambda: 0)
+        view = NodeView(host, NodeId(f"n{me}"), me, "1", lambda: 0.0, lambda: 0, TICK_MS)
         return BackupService(view, TICK_MS, **more)
 
     def put(self, key: bytes, value: bytes) -> int:
