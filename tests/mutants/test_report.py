@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 from tools.mutants.mutation import Area, Mutation
 from tools.mutants.report import Result, areas_of, json_of, summary_of, table_of
@@ -24,6 +25,8 @@ RESULTS = [
     Result(mutation("d", "It is the same."), None, MISSED),
 ]
 
+SEEDS = ("median", "90%", "most", "seeds")
+
 
 def test_the_table_has_a_row_for_each() -> None:
     assert [line.split() for line in table_of(RESULTS).splitlines()] == [
@@ -37,9 +40,15 @@ def test_the_table_has_a_row_for_each() -> None:
 
 def test_the_areas_have_a_row_each() -> None:
     assert [line.split() for line in areas_of(RESULTS).splitlines()] == [
-        ["area", "mutants", "by", "unit", "suites", "by", "simulations", "median", "most", "seeds"],
-        ["host", "4", "1", "1", "7", "7"],
+        ["area", "mutants", *("by", "unit", "suites"), *("by", "simulations"), *SEEDS],
+        ["host", "4", "1", "1", "7", "7", "7"],
+        ["all", "4", "1", "1", "7", "7", "7"],
     ]
+
+
+def test_nine_in_ten_needed_no_more_seeds_than_said() -> None:
+    found = [Result(mutation("b"), None, replace(BY_SEED, seeds=seeds)) for seeds in range(1, 21)]
+    assert areas_of(found).splitlines()[-1].split() == ["all", "20", "0", "20", "10", "18", "20"]
 
 
 def test_the_summary_tells_explained_survivors_from_others() -> None:
@@ -53,6 +62,19 @@ def test_the_summary_tells_explained_survivors_from_others() -> None:
 def test_a_survivor_that_was_explained_and_is_caught_is_said_so() -> None:
     caught = Result(mutation("d", "It is the same."), CAUGHT, None)
     assert "caught, although said not to matter: d" in summary_of([caught])
+
+
+def test_who_ran_out_of_time_did_not_survive() -> None:
+    left = Result(mutation("e"), None, replace(MISSED, stopped_after_s=30.0))
+    assert "not finished within 30 s" in table_of([left])
+    assert summary_of([left]).splitlines()[1:] == ["NOT FINISHED WITHIN 30 S  e: e."]
+    assert left.is_unexplained
+
+
+def test_results_of_other_sources_are_said_so() -> None:
+    mixed = [Result(mutation(name), CAUGHT, None, name) for name in "ab"]
+    assert "not all with the same sources" in summary_of(mixed)
+    assert "sources" not in summary_of(mixed[:1])
 
 
 def test_only_survivors_without_an_explanation_fail() -> None:

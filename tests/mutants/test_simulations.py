@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import ModuleType
@@ -10,7 +11,7 @@ import pytest
 
 from tools.mutants import simulations
 from tools.mutants.simulations import Finding, SeededTest
-from tools.mutants.sweep import sweep
+from tools.mutants.sweep import Sweep, sweep
 
 
 def fine(seed: int) -> None:
@@ -76,17 +77,25 @@ class FindsAt:
 
 def test_a_sweep_stops_at_the_first_finding() -> None:
     simulation = FindsAt(12)
-    assert sweep(simulation, range(10, 20)) == {
-        "seeds": 3,
-        "seed": 12,
-        "check": "check",
-        "detail": "detail",
-    }
+    swept = sweep(simulation, range(10, 20), math.inf)
+    assert (swept.clean, swept.finding) == (2, Finding("check", "detail"))
     assert simulation.runs == 3
 
 
 def test_a_sweep_without_a_finding_runs_all_seeds() -> None:
-    assert sweep(FindsAt(99), range(10, 20)) == {"seeds": 10, "check": None}
+    swept = sweep(FindsAt(99), range(10, 20), math.inf)
+    assert (swept.clean, swept.finding) == (10, None)
+
+
+def test_a_sweep_begins_no_seed_when_its_time_is_over() -> None:
+    assert sweep(FindsAt(10), range(10, 20), 0.0).clean == 0
+
+
+@pytest.mark.parametrize("finding", [None, Finding("check", "detail")])
+def test_a_sweep_is_told_in_a_line(finding: Finding | None) -> None:
+    swept = Sweep(7, finding, 1.5)
+    assert "\n" not in swept.as_json()
+    assert Sweep.from_json(swept.as_json()) == swept
 
 
 def test_every_simulation_can_be_made() -> None:

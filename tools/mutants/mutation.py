@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from enum import Enum, unique
 
@@ -53,6 +54,11 @@ class Mutation:
     def module(self) -> str:
         """The name under which the mutated module is imported."""
         return self.path.removesuffix(".py").replace("/", ".").removesuffix(".__init__")
+
+    @property
+    def digest(self) -> str:
+        """Tells one text of a mutation from another."""
+        return hashlib.sha256(f"{self.path}\0{self.old}\0{self.new}".encode()).hexdigest()[:16]
 
     def mutate(self, source: str) -> str:
         """`source` with the mistake in it; raises PlantingError unless `old` is there once."""

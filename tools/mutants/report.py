@@ -20,6 +20,8 @@ class Result:
     mutation: Mutation
     units: Verdict | None
     simulations: Verdict | None
+    sources: str = ""
+    """A digest of the code that it was tried with last."""
 
     @property
     def is_caught(self) -> bool:
@@ -47,6 +49,8 @@ class Result:
             "name": self.mutation.name,
             "area": self.mutation.area.value,
             "mistake": self.mutation.mistake,
+            "text": self.mutation.digest,
+            "sources": self.sources,
             "caught": self.is_caught,
             "cannot_matter": self.mutation.cannot_matter,
             "units": None if self.units is None else asdict(self.units),
@@ -78,29 +82,34 @@ def table_of(results: Sequence[Result]) -> str:
 
 
 def areas_of(results: Sequence[Result]) -> str:
-    """A row for each area: how many mutants, how many of them each kind of check found, and the
-    number of seeds that half of those that simulations found needed, and that all did."""
-    rows = [("area", "mutants", "by unit suites", "by simulations", "median", "most seeds")]
-    for area in Area:
-        ours = [result for result in results if result.mutation.area is area]
-        if not ours:
-            continue
-        seeds = sorted(
-            verdict.seeds
-            for result in ours
-            if (verdict := result.simulations) is not None and verdict.caught_by is not None
-        )
-        rows.append(
-            (
-                area.value,
-                str(len(ours)),
-                str(sum(_catches(result.units) for result in ours)),
-                str(len(seeds)),
-                str(median_low(seeds)) if seeds else "",
-                str(seeds[-1]) if seeds else "",
-            )
-        )
-    return _aligned(rows)
+    """A row for each area and one for all: how many mutants, how many of them each kind of check
+    found, and how many seeds half of those that simulations found needed, nine in ten, and all."""
+    by_area = {
+        area: [result for result in results if result.mutation.area is area] for area in Area
+    }
+    return _aligned(
+        [
+            ("area", "mutants", "by unit suites", "by simulations", "median", "90%", "most seeds"),
+            *(_counts(area.value, ours) for area, ours in by_area.items() if ours),
+            _counts("all", results),
+        ]
+    )
+
+
+def _counts(name: str, results: Sequence[Result]) -> tuple[str, ...]:
+    seeds = sorted(
+        verdict.seeds
+        for result in results
+        if (verdict := result.simulations) is not None and verdict.caught_by is not None
+    )
+    ninth = -(-9 * len(seeds) // 10)
+    return (
+        name,
+        str(len(results)),
+        str(sum(_catches(result.units) for result in results)),
+        str(len(seeds)),
+        *((str(median_low(seeds)), str(seeds[ninth - 1]), str(seeds[-1])) if seeds else ("",) * 3),
+    )
 
 
 def _aligned(rows: Sequence[Sequence[str]]) -> str:
@@ -120,9 +129,13 @@ def summary_of(results: Sequence[Result]) -> str:
         f"{caught} of {len(results)} mutants caught: {by_units} by unit suites, "
         f"{by_simulations} by simulations"
     ]
+    if len({result.sources for result in results}) > 1:
+        lines.append("not all with the same sources: product, checks or catalogue have changed")
     for result in results:
-        mutation = result.mutation
-        if result.is_unexplained:
+        mutation, simulations = result.mutation, result.simulations
+        if result.is_unexplained and simulations is not None and simulations.stopped_after_s:
+            lines.append(f"{_found(simulations).upper()}  {mutation.name}: {mutation.mistake}")
+        elif result.is_unexplained:
             lines.append(f"SURVIVED  {mutation.name}: {mutation.mistake}")
         elif not result.is_caught:
             lines.append(f"survived, as it must: {mutation.name}: {mutation.cannot_matter}")
@@ -138,6 +151,8 @@ def _catches(verdict: Verdict | None) -> bool:
 def _found(verdict: Verdict | None) -> str:
     if verdict is None:
         return ""
+    if verdict.stopped_after_s is not None:
+        return f"not finished within {verdict.stopped_after_s:g} s"
     if verdict.caught_by is None:
         return _SURVIVED
     return verdict.caught_by.removeprefix("tests/")

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import json
-import os
 import re
-import signal
-import subprocess
-import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
-from tools.mutants.bootstrap import VARIABLE
-from tools.mutants.mutation import Area, Mutation
-from tools.mutants.simulations import ROOT, SEEDS
+from tools.mutants.children import KILLED, WALL_S_MAX, Planted
+from tools.mutants.mutation import Area
+from tools.mutants.simulations import Finding
+from tools.mutants.sweep import Sweep
 
 UNIT_SUITES: Final[dict[Area, tuple[str, ...]]] = {
     Area.ELECTIONS: ("tests/raft",),
@@ -47,7 +43,7 @@ UNIT_SUITES: Final[dict[Area, tuple[str, ...]]] = {
 SEEDED: Final[dict[Area, tuple[str, ...]]] = {
     Area.ELECTIONS: ("group", "adversary"),
     Area.REPLICATION: ("group", "adversary"),
-    Area.READS: ("group", "adversary", "leases", "cluster"),
+    Area.READS: ("group", "adversary", "leases", "host", "cluster"),
     Area.MEMBERSHIP: ("group", "adversary"),
     Area.SNAPSHOTS: ("group", "adversary"),
     Area.COMPACTION: ("host", "cluster"),
@@ -69,8 +65,9 @@ SIMULATION_TESTS: Final = (
     "tests/replica/test_host_under_faults.py",
 )
 TEST_S_MAX: Final = 60
-CHILD_S_MAX: Final = 1200
-"""On the wall, for a child that does not even notice that it hangs."""
+STAGES: Final = (10, 40, 200)
+"""A mutant is tried with so many seeds of each of its simulations before more of the first: what
+one finds at once another may find never."""
 
 _FAILED: Final = re.compile(r"^(?:FAILED|ERROR) (tests/.*?)(?: - (.*))?$", re.MULTILINE)
 
@@ -89,13 +86,16 @@ class Verdict:
     seeds: int
     """Of the simulation that noticed, up to the one in which it did; else of all."""
     took_s: float
+    clean: dict[str, int] = field(default_factory=dict)
+    """By simulation: so many seeds, from 0 on, in which nothing was noticed."""
+    stopped_after_s: float | None = None
+    """The limit in processor time that ended the trial before all its seeds were run."""
 
 
-def try_units(mutation: Mutation | None, suites: Sequence[str]) -> Verdict:
+def try_units(planted: Planted, suites: Sequence[str]) -> Verdict:
     """Runs `suites` up to the first test that fails."""
     started_s = time.monotonic()
-    code, output = _run(
-        mutation,
+    code, output = planted.run(
         "pytest",
         "-x",
         "-q",
@@ -111,61 +111,72 @@ def try_units(mutation: Mutation | None, suites: Sequence[str]) -> Verdict:
     if code == 0:
         return Verdict(None, "", 0, took_s)
     failed = _FAILED.search(output)
-    if code == _KILLED:
-        return Verdict("hang", f"killed after {CHILD_S_MAX} s", 0, took_s)
+    if code == KILLED:
+        return Verdict("hang", f"killed after {WALL_S_MAX} s", 0, took_s)
     if code != 1 or failed is None:
         raise CheckBroken(f"pytest ended with {code}:\n{output[-3000:]}")
     return Verdict(failed[1], failed[2] or "", 0, took_s)
 
 
-def try_simulations(mutation: Mutation | None, names: Sequence[str], seeds: int) -> Verdict:
-    """Runs each simulation with seeds from 0 on, up to the first finding."""
-    started_s = time.monotonic()
-    count = 0
-    for name in names:
-        code, output = _run(mutation, "tools.mutants.sweep", name, str(min(seeds, SEEDS[name])))
-        if code == _KILLED:
-            took_s = time.monotonic() - started_s
-            return Verdict(f"{name}: hang", f"killed after {CHILD_S_MAX} s", count, took_s)
-        if code != 0:
-            raise CheckBroken(f"simulation {name} ended with {code}:\n{output[-3000:]}")
-        found = json.loads(output.strip().rpartition("\n")[2])
-        count += found["seeds"]
-        if found["check"] is not None:
-            took_s = time.monotonic() - started_s
-            return Verdict(
-                f"{name}: {found['check']}",
-                f"seed {found['seed']}: {found['detail']}",
-                found["seeds"],
-                took_s,
-            )
-    return Verdict(None, "", count, time.monotonic() - started_s)
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """How far a mutant is tried with simulations."""
+
+    seeds: int
+    """Of each."""
+    cpu_s: float
+    """Processor time, of all together."""
 
 
-_KILLED: Final = -signal.SIGKILL
-
-
-def _run(mutation: Mutation | None, *command: str) -> tuple[int, str]:
-    """Runs a module with `mutation` planted; gives its exit code and what it printed."""
-    environment = {
-        **os.environ,
-        VARIABLE: "" if mutation is None else mutation.name,
-        "PYTHONHASHSEED": "0",
-        "COLUMNS": "200",
-    }
-    child = subprocess.Popen(
-        [sys.executable, "-m", "tools.mutants.bootstrap", *command],
-        cwd=ROOT,
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
+def try_simulations(
+    planted: Planted, names: Sequence[str], budget: Budget, before: Verdict | None = None
+) -> Verdict:
+    """Runs simulations with seeds from 0 on to the first finding: by STAGES, and no further than
+    `budget` goes. What ran clean in the trial of `before` is not run again."""
+    clean = dict.fromkeys(names, 0)
+    started_s, left_s = time.monotonic(), budget.cpu_s
+    if before is not None:
+        clean |= {name: count for name, count in before.clean.items() if name in clean}
+        started_s -= before.took_s
+    for stage in (*(stage for stage in STAGES if stage < budget.seeds), budget.seeds):
+        for name in names:
+            seeds = range(clean[name], stage)
+            if not seeds or left_s <= 0:
+                continue
+            swept = _sweep(planted, name, seeds, left_s)
+            left_s -= swept.cpu_s
+            clean[name] += swept.clean
+            if swept.finding is not None:
+                return Verdict(
+                    f"{name}: {swept.finding.check}",
+                    f"seed {clean[name]}: {swept.finding.detail}",
+                    clean[name] + 1,
+                    time.monotonic() - started_s,
+                    clean,
+                )
+    return Verdict(
+        None,
+        "",
+        sum(clean.values()),
+        time.monotonic() - started_s,
+        clean,
+        budget.cpu_s if any(count < budget.seeds for count in clean.values()) else None,
     )
-    try:
-        output, _ = child.communicate(timeout=CHILD_S_MAX)
-    except subprocess.TimeoutExpired:
-        # Its whole session: what it started hangs with it.
-        os.killpg(child.pid, signal.SIGKILL)
-        output, _ = child.communicate()
-    return child.returncode, output
+
+
+def has_been_tried(verdict: Verdict, names: Sequence[str], seeds: int) -> bool:
+    """Whether simulations `names` have said of a mutant what they can within `seeds`."""
+    return verdict.caught_by is not None or all(
+        verdict.clean.get(name, 0) >= seeds for name in names
+    )
+
+
+def _sweep(planted: Planted, name: str, seeds: range, cpu_s_max: float) -> Sweep:
+    code, output = planted.run(
+        "tools.mutants.sweep", name, str(seeds.start), str(seeds.stop), str(cpu_s_max)
+    )
+    if code == KILLED:
+        return Sweep(0, Finding("hang", f"killed after {WALL_S_MAX} s"), cpu_s_max)
+    if code != 0:
+        raise CheckBroken(f"simulation {name} ended with {code}:\n{output[-3000:]}")
+    return Sweep.from_json(output.strip().rpartition("\n")[2])

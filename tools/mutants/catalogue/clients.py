@@ -110,8 +110,26 @@ CLIENTS: Final = (
     Mutation(
         name="answers-to-the-wrong-callers",
         area=Area.CLIENTS,
-        mistake="Callers that gave up are dropped from a section under way: the answers of the"
-        " others shift.",
+        mistake="Answers are dealt out to the callers that still wait: behind one that gave up all"
+        " get the answer of another.",
+        seen="parallel lists that lose their parallel",
+        path="kvstore/client/operations.py",
+        old="""\
+    for future, result in zip(futures, results, strict=True):
+        if not future.done():
+            future.set_result(result)
+""",
+        new="""\
+    waiting = [future for future in futures if not future.done()]
+    for future, result in zip(waiting, results, strict=False):
+        future.set_result(result)
+""",
+    ),
+    Mutation(
+        name="expired-leave-a-call-under-way",
+        area=Area.CLIENTS,
+        mistake="Callers whose time is up are dropped from a section under way: its answer fits it"
+        " no more, and the writes of the others end as unknown.",
         seen="parallel lists that lose their parallel",
         path=_DISPATCH,
         old="""\
