@@ -28,8 +28,12 @@ _DELETE_UNTIL: Final = 0.55
 _WITNESSED: Final = 0.5
 """Share of writes that another client reads as soon as they are acknowledged."""
 _MOMENTS_MAX: Final = 4
-_GIVE_UP: Final = 0.02
+_GIVE_UP: Final = 0.05
 """Share of operations whose caller is cancelled in the middle."""
+_IMPATIENT: Final = 0.1
+"""Share of operations with little time: those that travel with them have more."""
+_LITTLE_TIME: Final = (0.01, 0.3)
+"""Of what the others have."""
 
 
 class SimulatedClient(Machine):
@@ -121,7 +125,13 @@ class SimulatedClient(Machine):
         if load.plain and random.random() < load.plain:
             await self.operate_plainly(op, key, random.choice(self._cluster.endpoints))
         else:
-            await self.operate(op, key)
+            await self.operate(op, key, self._draw_timeout_s())
+
+    def _draw_timeout_s(self) -> float:
+        timeout_s = self._load.timeout_s
+        if self._random.random() < _IMPATIENT:
+            timeout_s *= self._random.uniform(*_LITTLE_TIME)
+        return timeout_s
 
     async def operate(self, op: Op, key: bytes, timeout_s: float | None = None) -> bool:
         """One operation by the client library; whether it was done."""

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from kvstore.simulation.cluster import Cluster
     from kvstore.simulation.node import SimulatedNode
 
-_HOOKS: Final = ("on_start", "on_round", "on_send", "on_persisted", "on_crash", "at_end")
+_HOOKS: Final = ("on_start", "on_round", "on_send", "on_persisted", "on_crash", "on_done", "at_end")
 
 
 class Observers:
@@ -53,6 +53,14 @@ class Observers:
     def on_crash(self, node: SimulatedNode) -> None:
         """Its process is about to end without warning."""
         self._call_with("on_crash", node)
+
+    def on_done(self, key: bytes, value: bytes) -> None:
+        """A client hears that its write was done."""
+        try:
+            for hook in self._hooks["on_done"]:
+                hook(key, value)
+        except Exception as violation:
+            self._kernel.fail(violation)
 
     def at_end(self, cluster: Cluster) -> None:
         """Everything has come to rest."""

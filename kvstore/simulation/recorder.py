@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from kvstore.simulation.kernel import Kernel
+from kvstore.simulation.observers import Observers
 from kvstore.verify.history import History
 from kvstore.verify.operation import Ending, Kind, Operation
 
@@ -32,8 +33,9 @@ class Record:
 class Recorder:
     """Keeps the records of a run. Its times are virtual, and no two are the same."""
 
-    def __init__(self, kernel: Kernel) -> None:
+    def __init__(self, kernel: Kernel, observers: Observers) -> None:
         self._kernel = kernel
+        self._observers = observers
         self.records: Final[list[Record]] = []
         self._last_ns = 0
         self.open: Final[dict[int, Record]] = {}
@@ -66,6 +68,8 @@ class Recorder:
         self._kernel.note(
             "return", f"c{record.client}", record.op, record.key.decode(), outcome, _text(output)
         )
+        if record.input is not None and outcome == "ok":
+            self._observers.on_done(record.key, record.input)
 
     def history(self) -> History:
         """All of it, for the judge."""

@@ -90,7 +90,7 @@ class Run:
         self.kernel: Final = Kernel(seed, trace)
         self.shape: Final[Shape] = draw_shape(self.kernel.random("shape"), profile)
         self.cluster: Final = Cluster(self.kernel, self.shape, checkers)
-        self.recorder: Final = Recorder(self.kernel)
+        self.recorder: Final = Recorder(self.kernel, self.cluster.observers)
         self.clients: Final = [
             SimulatedClient(self.cluster, number, self.recorder)
             for number in range(1, self.shape.load.clients + 1)

@@ -10,9 +10,11 @@ import pytest
 from cluster import scrub
 from cluster.ids import GroupId, Index, ReplicaId
 from cluster.raft.configuration import Configuration
+from cluster.raft.messages import Entry
 from kvstore.replica import scrub_rounds
 from kvstore.replica.host import Host
-from kvstore.replica.requests import ReadRequest
+from kvstore.replica.replica import Replica
+from kvstore.replica.requests import Answer, ReadRequest, Status
 from kvstore.simulation.campaign import Task, run_task
 from kvstore.simulation.disk import MemoryFile
 from kvstore.simulation.run import Failure
@@ -46,7 +48,19 @@ def test_reads_that_nobody_confirmed_are_found(monkeypatch: pytest.MonkeyPatch) 
         host._touch(replica)
 
     monkeypatch.setattr(Host, "read", read)
-    assert failure_of("pauses", 2, 11).invariant == "linearizability"
+    assert failure_of("pauses", 12, 19).invariant == "linearizability"
+
+
+def test_a_write_that_is_answered_by_what_took_its_place_is_found(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def settle_applied(replica: Replica, entry: Entry, result: bytes) -> None:
+        proposed = replica._proposed.pop(entry.index, None)
+        if proposed is not None:
+            proposed[1].settle(Answer(Status.OK, result))
+
+    monkeypatch.setattr(Replica, "settle_applied", settle_applied)
+    assert failure_of("network", 2).invariant == "applied before answered"
 
 
 def test_replicas_that_differ_are_found(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,6 +6,7 @@ Practice" (2014), here called the dissertation.
 
 from __future__ import annotations
 
+from kvstore.simulation.checkers.applied_before_answered import AppliedBeforeAnswered
 from kvstore.simulation.checkers.bounded_hosts import BoundedHosts
 from kvstore.simulation.checkers.bounded_replicas import BoundedReplicas
 from kvstore.simulation.checkers.checker import Checker
@@ -38,6 +39,7 @@ def all_checkers() -> list[Checker]:
         StateMachineSafety(),
         CommittedOnDisks(disk),
         PersistedBeforeApplied(disk),
+        AppliedBeforeAnswered(),
         NoWayBack(),
         ConfigurationOverlap(),
         BoundedReplicas(),

@@ -28,5 +28,8 @@ class Checker:
     def on_crash(self, node: Node) -> None:
         """Its life ends here; what it wrote and did not sync may be lost."""
 
+    def on_done(self, key: bytes, value: bytes) -> None:
+        """A client hears that `value`, which nobody else writes, was put under `key`."""
+
     def at_end(self, cluster: Cluster) -> None:
         """Everything has come to rest: no faults, no requests, all written and sent."""

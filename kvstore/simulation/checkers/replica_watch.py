@@ -146,6 +146,11 @@ class ReplicaWatch(Checker):
         for checker in self._checkers:
             checker.on_crash(node)
 
+    def on_done(self, key: bytes, value: bytes) -> None:
+        """See Checker."""
+        for checker in self._checkers:
+            checker.on_done(key, value)
+
     def at_end(self, cluster: Cluster) -> None:
         """See Checker."""
         for checker in self._checkers:

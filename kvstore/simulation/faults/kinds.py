@@ -44,6 +44,7 @@ KINDS: Final[dict[str, Kind]] = {
     "long pause": Kind(nodes.pause, 2.0),
     "pause leader": Kind(nodes.pause_leader, 1.5),
     "sleeping leader": Kind(nodes.sleeping_leader, 2.0, 2.0),
+    "deposed leader": Kind(nodes.deposed_leader, weight=2.0),
     "clock jump": Kind(clocks.clock_jump),
     "wall clock jump": Kind(clocks.wall_clock_jump, weight=0.5),
 }

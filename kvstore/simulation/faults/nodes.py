@@ -98,3 +98,24 @@ def sleeping_leader(scene: Scene) -> Undo | None:
         scene.cluster.kernel.after(delay_s * scene.random.uniform(0.2, 1.5), heal)
 
     return wake
+
+
+def deposed_leader(scene: Scene) -> Undo | None:
+    """A leader is cut off from its peers while its clients write to it, and comes back as soon as
+    others lead and have written: their entries take the place of its own, and whoever still waits
+    there must not be told that his was done."""
+    node = scene.a_leader()
+    if node is None:
+        return None
+    kernel, random = scene.cluster.kernel, scene.random
+    timeout_s = node.settings.election_timeout_ms_min / 1000
+    heal = cut(scene, both_ways([node.name], [n for n in scene.cluster.machines if n != node.name]))
+
+    def write() -> None:
+        for client in scene.clients:
+            client.hurry(timeout_s / 4)
+
+    write()
+    kernel.after(timeout_s * random.uniform(1.0, 2.0), write)
+    kernel.after(timeout_s * random.uniform(1.5, 2.5), heal)
+    return no_end

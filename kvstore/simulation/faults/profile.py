@@ -9,7 +9,7 @@ from kvstore.errors import ConfigurationError
 
 _NETWORK: Final = (
     *("isolate", "split", "one way", "slow link", "lossy link", "reset"),
-    *("client cut off", "client vanishes"),
+    *("client cut off", "client vanishes", "deposed leader"),
 )
 _DISK: Final = (
     *("slow disk", "stuck disk", "failing disk", "full disk", "bit rot", "silent damage", "crash"),
