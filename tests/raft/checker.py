@@ -17,6 +17,8 @@ from cluster.raft import (
     Ready,
     Role,
     SnapshotMeta,
+    SnapshotRequest,
+    TimeoutNow,
     VoteRequest,
     VoteResponse,
     decode_configuration,
@@ -31,7 +33,8 @@ if TYPE_CHECKING:
 class Checker:
     """Sees every bundle, every message and every read of a cluster; raises AssertionError."""
 
-    def __init__(self, configuration: Configuration) -> None:
+    def __init__(self, configuration: Configuration, promotion_lag_max: int) -> None:
+        self._promotion_lag_max = promotion_lag_max
         self.committed: list[tuple[Term, bytes, Term]] = []
         """By index - 1: the entry's term and data, and a term in which it was committed."""
         self.configurations: list[tuple[int, Configuration]] = [(0, configuration)]
@@ -67,9 +70,13 @@ class Checker:
         assert raft is not None
         if bundle.snapshot is not None:
             self._check_snapshot(member, bundle.snapshot)
+            if not any(entry.kind is EntryKind.MEMBERSHIP for entry in bundle.entries):
+                assert raft.configuration == bundle.snapshot.configuration, "not the snapshot's"
             member.note_snapshot(bundle)
         if bundle.role is Role.LEADER:
             self._check_leader(member, bundle)
+        elif bundle.role is not Role.FOLLOWER:
+            assert not raft.status().is_installing, "a candidate without a state"
         if member.led_term == bundle.term:  # also if it has just stepped down with a commit
             self._check_commit(cluster, member, bundle)
         if raft.configuration.electors != {member.replica}:
@@ -118,20 +125,63 @@ class Checker:
             for entry in bundle.entries
             if entry.kind is EntryKind.MEMBERSHIP and entry.term == bundle.term
         ]
+        if configurations:
+            self._check_change(member, bundle)
         before = member.in_force
         for index, after in configurations:
             assert overlap(before, after), f"{before} and {after} have no majority in common"
+            if before.is_joint:
+                left = Configuration(before.voters, learners=before.learners | before.demoted)
+                assert after == left, f"{before} was left for {after}"
+            self._check_promoted(member, after.voters - before.electors)
             self._appended.append((index, after))
             before = after
         if member.led_term == bundle.term:
             return
         member.led_term = bundle.term
+        self._check_elected(member, bundle.term)
         held: dict[int, Term] = {entry.index: entry.term for entry in bundle.entries}
         log = member.storage
         for place, (term, _data, commit_term) in enumerate(self.committed, 1):
             if commit_term < bundle.term and place >= log.first_index() - 1:
                 has = held.get(place) or log.term(Index(place))
                 assert has == term, f"the leader of {bundle.term} lacks committed {place}"
+
+    def _check_change(self, member: Member, bundle: Ready) -> None:
+        """A leader changes the group only once an entry of its term and the last change are
+        committed (4.1)."""
+        raft, log = member.raft, member.storage
+        assert raft is not None
+        new = bundle.entries[0].index
+        if raft.commit >= new:  # alone, it commits at once
+            return
+        assert log.term(raft.commit) == bundle.term, "a change before the term's first commit"
+        if raft.commit + 1 < new:
+            open_changes = log.membership_entries(Index(raft.commit + 1), new)
+            assert not open_changes, "a change before the last is committed"
+
+    def _check_promoted(self, member: Member, promoted: frozenset[ReplicaId]) -> None:
+        """Who becomes a voter holds up no commit: it was heard of late, and has most of the log
+        (4.2.1)."""
+        raft = member.raft
+        assert raft is not None
+        if not promoted:
+            return
+        status = raft.status()
+        peers = {peer.replica: peer for peer in status.peers}
+        for replica in sorted(promoted):
+            peer = peers[replica]
+            # The change itself is in the log by now, and not at the peer.
+            assert peer.lag <= self._promotion_lag_max + 1, f"{replica} lacks {peer.lag} entries"
+            assert peer.active, f"{replica} was promoted and is silent"
+
+    def _check_elected(self, member: Member, term: Term) -> None:
+        """Majorities of its group have given it their votes: two of them while it is joint."""
+        assert member.raft is not None
+        group, me = member.raft.configuration, member.replica
+        assert group.electors == {me} or is_majority(
+            group, lambda each: self._votes.get((each, term)) == me
+        ), f"{me} leads term {term} without the votes of {group}"
 
     def _check_commit(self, cluster: Cluster, member: Member, bundle: Ready) -> None:
         """A majority, by a configuration that was in force, holds on disk what is committed."""
@@ -140,6 +190,8 @@ class Checker:
         first = len(self.committed) + 1
         if raft.commit < first:
             return
+        # What came with earlier terms is committed only along with an entry of this one (3.6.2).
+        assert member.storage.term(raft.commit) == bundle.term, "an old term committed by counting"
         for entry in member.storage.entries(Index(first), Index(raft.commit + 1), 1 << 60):
             holders = [
                 other.replica
@@ -174,9 +226,14 @@ class Checker:
 
     # Messages and reads
 
-    def on_send(self, member: Member, message: Message) -> None:
-        """Whatever a message claims is on the sender's disk."""
-        disk = member.disk
+    def on_send(self, member: Member, message: Message, receiver: Member | None) -> None:
+        """Whatever a message claims is on the sender's disk; what it acknowledges to the leader of
+        its term is what that leader has."""
+        disk, raft = member.disk, member.raft
+        if isinstance(message, TimeoutNow) and raft is not None and raft.role is Role.LEADER:
+            assert message.to in raft.configuration.electors, "a learner was told to campaign"
+        if isinstance(message, SnapshotRequest) and raft is not None:
+            assert message.snapshot.index <= raft.applied, "a snapshot of what is not applied"
         if isinstance(message, VoteRequest) and message.pre_vote:
             return
         if isinstance(message, VoteResponse) and message.pre_vote and message.granted:
@@ -192,6 +249,15 @@ class Checker:
             and message.term == disk.hard_state.term
         ):
             assert message.index <= disk.log.last_index(), f"{message} before it was persisted"
+            if receiver is not None and receiver.led_term == message.term:
+                self._check_acknowledged(member, receiver, message.index)
+
+    def _check_acknowledged(self, member: Member, leader: Member, index: Index) -> None:
+        if leader.raft is None or leader.raft.term != leader.led_term:
+            return
+        log = leader.storage
+        if log.first_index() <= index <= log.last_index():
+            assert member.disk.holds(index, log.term(index)), f"{index} is not the leader's"
 
     def _check_vote(self, member: Member, term: Term, candidate: ReplicaId) -> None:
         known = self._votes.setdefault((member.replica, term), candidate)
@@ -214,9 +280,15 @@ class Checker:
         assert read.index >= floor, f"a read at {read.index} misses entries up to {floor}"
 
     def on_tick(self, member: Member) -> None:
-        """A leader's match indexes never move back, as long as it knows the follower."""
+        """A leader's match indexes never move back, as long as it knows the follower; and it gives
+        way once its removal is committed (4.2.2)."""
         assert member.raft is not None
         status = member.raft.status()
+        if status.role is Role.LEADER and status.configuration == self.configuration_at(
+            status.commit
+        ):
+            electors = status.configuration.electors
+            assert member.replica in electors, "a leader leads the group that it has left"
         before = self._matches.get(member.replica, {})
         now: dict[tuple[Term, ReplicaId], int] = {}
         for peer in status.peers:

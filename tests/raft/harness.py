@@ -73,7 +73,7 @@ class Cluster:
         self._contexts = 0
         ids = [ReplicaId(i) for i in range(1, size + 1)]
         group = Configuration(frozenset(ids))
-        self.checker = Checker(group)
+        self.checker = Checker(group, self.config.promotion_lag_max)
         lease = self.config.lease
         self._drift_ppm = 0 if lease is None else lease.drift_ppm
         self.members = {replica: self._made(replica, group) for replica in ids}
@@ -246,7 +246,7 @@ class Cluster:
         self._at(due, applied, member)
 
     def _send(self, member: Member, message: Message) -> None:
-        self.checker.on_send(member, message)
+        self.checker.on_send(member, message, self.members.get(message.to))
         self.sent += 1
         faults = self.faults
         if isinstance(message, SnapshotRequest):

@@ -143,9 +143,12 @@ def check(seed: int) -> None:
     works(adversary.cluster)
     if len(adversary.ids) > 2:
         who_comes_back_disturbs_nobody(adversary.cluster)
+        for _ in range(3):
+            leadership_is_handed_over_at_last(adversary.cluster)
     if len(adversary.ids) > 3:
         a_leader_without_a_majority_gives_way(adversary.cluster)
     works(adversary.cluster)
+    what_was_committed_makes_room(adversary.cluster)
 
 
 def works(cluster: Cluster) -> None:
@@ -179,6 +182,50 @@ def who_comes_back_disturbs_nobody(cluster: Cluster) -> None:
         assert cluster.led_by(leader), "the leader was disturbed"
         assert cluster.leader.term == term, "the leader was disturbed"
     cluster.run_until(cluster.all_quiet, ticks_max=60)
+
+
+def leadership_is_handed_over_at_last(cluster: Cluster) -> None:
+    """An heir that does not hear of it is given up. Once it is back it takes over, although it has
+    something to catch up with, and whatever clients go on to ask for (3.10)."""
+    leader = cluster.leader_id()
+    heir = next(each for each in cluster.members if each != leader)
+    cluster.cut(heir)
+    cluster.transfer(leader, heir)
+    cluster.run_until(lambda: cluster.raft(leader).status().transfer_to is None, AN_ELECTION)
+    behind = cluster.propose(leader, b"behind")
+    assert behind is not None
+    cluster.run_until(lambda: cluster.raft(leader).commit >= behind, ticks_max=AN_ELECTION)
+    cluster.heal()
+    cluster.faults = Faults(delay_max=15)
+    cluster.propose(leader, b"at last")
+    for _ in range(AN_ELECTION // CONFIG.election_ticks_min):
+        cluster.transfer(leader, heir)
+        lasted = hand_over(cluster, leader)
+        if not cluster.led_by(leader):
+            break
+        assert lasted + 1 >= CONFIG.election_ticks_min, "given up before its time"
+    cluster.run_until(lambda: cluster.led_by(heir), ticks_max=5)
+    cluster.faults = Faults()
+    cluster.run_until(cluster.all_quiet, ticks_max=60)
+
+
+def hand_over(cluster: Cluster, leader: ReplicaId) -> int:
+    """How many ticks a transfer takes, whatever comes of it."""
+    for tick in range(AN_ELECTION):
+        if not cluster.led_by(leader) or cluster.raft(leader).status().transfer_to is None:
+            return tick
+        cluster.propose(leader, b"meanwhile")
+        cluster.run(1)
+    return AN_ELECTION
+
+
+def what_was_committed_makes_room(cluster: Cluster) -> None:
+    """What is not committed is bounded, all that is written in time is not."""
+    leader = cluster.leader_id()
+    for _ in range(15):
+        for _ in range(8):
+            assert cluster.propose(leader, b"more") is not None, "what was committed still counts"
+        cluster.run_until(lambda: cluster.all_applied(cluster.leader.status().last_index), 20)
 
 
 def a_leader_without_a_majority_gives_way(cluster: Cluster) -> None:

@@ -78,6 +78,7 @@ class ClusterSimulation:
 SIMULATIONS: Final[dict[str, Callable[[], Simulation]]] = {
     "group": lambda: SeededTest("tests.raft.test_simulation", "check"),
     "adversary": lambda: SeededTest("tests.raft.test_adversary", "check"),
+    "rivals": lambda: SeededTest("tests.raft.test_rivals", "check"),
     "leases": lambda: SeededTest("tests.raft.test_lease_simulation", "run_leases"),
     "host": lambda: SeededTest(
         "tests.replica.test_host_under_faults",

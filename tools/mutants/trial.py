@@ -41,11 +41,11 @@ UNIT_SUITES: Final[dict[Area, tuple[str, ...]]] = {
 """The rooms concerned. The simulations among them are tried by themselves."""
 
 SEEDED: Final[dict[Area, tuple[str, ...]]] = {
-    Area.ELECTIONS: ("group", "adversary"),
-    Area.REPLICATION: ("group", "adversary"),
+    Area.ELECTIONS: ("group", "adversary", "rivals"),
+    Area.REPLICATION: ("group", "adversary", "rivals"),
     Area.READS: ("group", "adversary", "leases", "host", "cluster"),
-    Area.MEMBERSHIP: ("group", "adversary"),
-    Area.SNAPSHOTS: ("group", "adversary"),
+    Area.MEMBERSHIP: ("group", "adversary", "rivals"),
+    Area.SNAPSHOTS: ("group", "adversary", "rivals"),
     Area.COMPACTION: ("host", "cluster"),
     Area.STORAGE: ("host", "cluster"),
     Area.STATE_MACHINE: ("host", "cluster"),
@@ -61,6 +61,7 @@ run all of it, much more slowly: what is in the core alone is left to groups of 
 SIMULATION_TESTS: Final = (
     "tests/raft/test_simulation.py",
     "tests/raft/test_adversary.py",
+    "tests/raft/test_rivals.py",
     "tests/raft/test_lease_simulation.py",
     "tests/replica/test_host_under_faults.py",
 )
