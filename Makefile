@@ -52,7 +52,7 @@ chaos-storage: $(READY_DEV) ## Kill nodes while logs and tables turn over: is an
 simulate: $(READY) ## Run clusters in simulation, with faults (SEEDS=, FROM=, PROFILE=, JOBS=)
 	$(BIN)/kvstore simulate --seeds $(SEEDS) --from $(FROM) --profile $(PROFILE) --jobs $(JOBS)
 
-mutants: $(READY_DEV) ## Plant known mistakes and say which check finds each (an hour)
+mutants: $(READY_DEV) ## Plant known mistakes and say which check finds each (hours)
 	$(BIN)/python -m tools.mutants $(MUTANTS)
 
 check: $(READY_DEV) ## Lint, types, import rules, generated code (seconds)

@@ -169,9 +169,11 @@ class Trial:
         return self.options.checks == "simulate" or verdict is not None
 
     def _knows_simulations(self, mutation: Mutation, verdict: Verdict | None) -> bool:
-        return self.options.checks == "units" or (
-            verdict is not None
-            and has_been_tried(verdict, SEEDED[mutation.area], self.options.seeds)
+        names = SEEDED[mutation.area]
+        return (
+            self.options.checks == "units"
+            or not names
+            or (verdict is not None and has_been_tried(verdict, names, self.options.seeds))
         )
 
 
