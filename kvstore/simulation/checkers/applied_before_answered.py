@@ -11,6 +11,7 @@ from typing import Final
 from cluster.ids import META_GROUP, GroupId, Index
 from cluster.raft.messages import EntryKind
 from kvstore.codec.command import decode_command
+from kvstore.codec.scrub import is_mark
 from kvstore.simulation.checkers.replica_watch import Change, ReplicaChecker
 from kvstore.simulation.checkers.violation import Violation
 
@@ -34,7 +35,9 @@ class AppliedBeforeAnswered(ReplicaChecker):
         low = max(Index(before.applied + 1), log.first_index())
         for entry in log.entries(low, Index(applied + 1), _ALL_BYTES) if low <= applied else ():
             place = change.group, entry.index
-            if entry.kind is EntryKind.NORMAL and entry.data and place not in self._looked_at:
+            if entry.kind is not EntryKind.NORMAL or not entry.data or is_mark(entry):
+                continue
+            if place not in self._looked_at:
                 self._looked_at.add(place)
                 command = decode_command(entry.data)
                 self._applied.update(zip(command.keys, command.arguments, strict=True))
