@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from random import Random
 
 import pytest
 
@@ -17,11 +18,9 @@ from kvstore.replica.replica import Replica
 from kvstore.replica.requests import Answer, ReadRequest, Status
 from kvstore.simulation.campaign import Task, run_task
 from kvstore.simulation.disk import MemoryFile
-from kvstore.simulation.run import Failure
+from kvstore.simulation.run import Failure, Run
+from kvstore.simulation.silent_damage import SilentDamage
 from kvstore.storage.partition_state import PartitionState
-
-DAMAGED = (16, 18, 20, 5, 7)
-"""Seeds of the profile `disk` in which a value changes in silence."""
 
 
 def failure_of(profile: str, *seeds: int) -> Failure:
@@ -85,6 +84,26 @@ def test_an_error_that_nobody_handles_is_found(monkeypatch: pytest.MonkeyPatch) 
     assert "planted" in failure.detail
 
 
+@pytest.fixture
+def damaged_follower(monkeypatch: pytest.MonkeyPatch) -> None:
+    """When all is well again, a value of a follower changes in silence."""
+    lives = Run._see_that_it_lives
+
+    def then_damaged(run: Run, healthy: list[str]) -> None:
+        lives(run, healthy)
+        for name in healthy:
+            node = run.cluster.machines[name]
+            for group, replica in node.host.replicas.items():
+                if node.damage is None and replica.state is not None and not replica.is_leader:
+                    node.damage = SilentDamage.inflict(node.engine, group, Random(1))
+            if node.damage is not None:
+                return
+        raise AssertionError("nobody follows with data")
+
+    monkeypatch.setattr(Run, "_see_that_it_lives", then_damaged)
+
+
+@pytest.mark.usefixtures("damaged_follower")
 def test_a_scrub_that_blames_the_majority_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     def inverted(
         configuration: Configuration, hashes: Mapping[ReplicaId, int | None]
@@ -96,11 +115,17 @@ def test_a_scrub_that_blames_the_majority_is_found(monkeypatch: pytest.MonkeyPat
         return replace(found, hash=right, named=tuple(set(hashes) - set(found.named)))
 
     monkeypatch.setattr(scrub_rounds, "verdict", inverted)
-    assert failure_of("disk", *DAMAGED).invariant == "nodes go on"
+    assert failure_of("calm", 3).invariant == "nodes go on"
 
 
+@pytest.mark.usefixtures("damaged_follower")
 def test_damage_that_no_scrub_finds_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         scrub_rounds, "verdict", lambda _c, hashes: scrub.Verdict(scrub.Outcome.AGREED, 0)
     )
-    assert failure_of("disk", *DAMAGED).invariant == "damage is found"
+    assert failure_of("calm", 3).invariant == "damage is found"
+
+
+@pytest.mark.usefixtures("damaged_follower")
+def test_damage_that_is_named_breaks_no_promise() -> None:
+    assert run_task(Task(3, "calm")).failure is None
