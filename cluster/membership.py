@@ -19,7 +19,15 @@ class PeerContacts:
     one count per peer serves every group.
     """
 
-    __slots__ = ("_heard_at", "_me", "_now", "_silent_since", "_suspect_after_ticks")
+    __slots__ = (
+        "_full_until",
+        "_heard_at",
+        "_me",
+        "_now",
+        "_silent_since",
+        "_suspect_after_ticks",
+        "_unfit_until",
+    )
 
     def __init__(self, me: ReplicaId, peers: Iterable[ReplicaId], suspect_after_ticks: int) -> None:
         if suspect_after_ticks < 1:
@@ -29,6 +37,8 @@ class PeerContacts:
         self._now = 0
         self._silent_since: dict[ReplicaId, int] = {}
         self._heard_at: dict[ReplicaId, int] = {}
+        self._unfit_until: dict[ReplicaId, int] = {}
+        self._full_until: dict[ReplicaId, int] = {}
         self.watch(peers)
 
     def watch(self, peers: Iterable[ReplicaId]) -> None:
@@ -48,6 +58,20 @@ class PeerContacts:
         """Something came from `peer`. Ignored when it is not watched: it may have left."""
         if peer in self._silent_since:
             self._silent_since[peer] = self._heard_at[peer] = self._now
+
+    def says_unfit(self, peer: ReplicaId, *, takes_entries: bool, for_ticks: int) -> None:
+        """`peer` says that it should not lead, and perhaps that it stores nothing: believed for
+        that long, and until it says otherwise."""
+        self._unfit_until[peer] = self._now + for_ticks
+        self._full_until[peer] = self._now if takes_entries else self._now + for_ticks
+
+    def is_fit(self, peer: ReplicaId) -> bool:
+        """Whether `peer` has not said lately that it should not lead."""
+        return self._unfit_until.get(peer, 0) <= self._now
+
+    def takes_entries(self, peer: ReplicaId) -> bool:
+        """Whether `peer` has not said lately that it can store nothing."""
+        return self._full_until.get(peer, 0) <= self._now
 
     def tick(self) -> list[ReplicaId]:
         """One tick passed; returns the peers that have just come to be suspected, in order.

@@ -29,6 +29,8 @@ INITIAL_NODES_MAX: Final = 64
 _NODE_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 _ANY_HOST: Final = frozenset({"0.0.0.0", "::"})  # noqa: S104 - compared with, never bound
 _MIB: Final = 1 << 20
+LOG_BATCH_BYTES_MAX: Final = 256 * _MIB
+"""Of one write to the commit log; far more than a round has."""
 
 
 class NodeSettings(BaseSettings):
@@ -76,6 +78,20 @@ class NodeSettings(BaseSettings):
 
     commit_log_segment_bytes: int = Field(
         64 * _MIB, ge=4 * _MIB, le=1024 * _MIB, description="Size of a file of the commit log."
+    )
+    commit_log_bytes_max: int = Field(
+        0,
+        ge=0,
+        le=1 << 50,
+        description="Most that the commit log takes on the disk; beyond, the node takes no writes."
+        " 0: as much as there is.",
+    )
+    disk_reserve_bytes: int = Field(
+        128 * _MIB,
+        ge=0,
+        le=1 << 50,
+        description="Free space on the disk of the data directory below which the node takes no"
+        " writes: the rest is for what has to be written all the same.",
     )
     commit_log_kept_segments: int = Field(
         1,
@@ -219,6 +235,13 @@ class NodeSettings(BaseSettings):
                     f"{name} is {value}; with value-bytes-max {self.value_bytes_max} it must be at "
                     f"least {least}"
                 )
+        least = 3 * self.commit_log_segment_bytes + LOG_BATCH_BYTES_MAX
+        if 0 < self.commit_log_bytes_max < least:
+            raise ValueError(
+                f"commit-log-bytes-max is {self.commit_log_bytes_max}; with"
+                f" commit-log-segment-bytes {self.commit_log_segment_bytes} it must be at least"
+                f" {least}, or 0 for no bound"
+            )
 
     @property
     def advertised_address(self) -> str:

@@ -11,12 +11,13 @@ from typing import Protocol, TypeVar
 
 from cluster.ids import GroupId, ReplicaId
 from cluster.raft.messages import Message
+from kvstore.codec.fitness import UnfitToLead
 from kvstore.codec.scrub import ScrubHash, ScrubReply
 from kvstore.codec.state_transfer import StateAck, StateChunk
 
 T = TypeVar("T")
 
-PeerMessage = Message | StateChunk | StateAck | ScrubHash | ScrubReply
+PeerMessage = Message | StateChunk | StateAck | ScrubHash | ScrubReply | UnfitToLead
 GroupMessage = tuple[GroupId, PeerMessage]
 
 
@@ -123,7 +124,12 @@ class FileSystem(Protocol):
         """fsync on the folder: the names in it are on stable storage."""
         ...
 
+    def free_bytes(self, path: str) -> int:
+        """How much room there is for this user on the file system of the folder at `path`."""
+        ...
+
     def lock(self, path: str, holder: bytes) -> Lock:
         """Takes the exclusive lock of the file at `path`, made if missing, and writes `holder`
-        into it for those who come later; raises BlockingIOError when it is held."""
+        into it for those who come later, if there is room; raises BlockingIOError when it is
+        held."""
         ...

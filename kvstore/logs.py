@@ -2,9 +2,31 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
+from typing import TextIO, cast
 
 import structlog
+
+
+class Forgiving:
+    """A stream that loses what it cannot write. It may well be a file on the disk that is full, and
+    a node that can say nothing has to go on all the same."""
+
+    __slots__ = ("__weakref__", "_stream")
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> None:
+        """See TextIO."""
+        with contextlib.suppress(OSError):
+            self._stream.write(text)
+
+    def flush(self) -> None:
+        """See TextIO."""
+        with contextlib.suppress(OSError):
+            self._stream.flush()
 
 
 def configure_logging(level: str, *, as_json: bool) -> None:
@@ -24,6 +46,6 @@ def configure_logging(level: str, *, as_json: bool) -> None:
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(file=cast("TextIO", Forgiving(sys.stderr))),
         cache_logger_on_first_use=True,
     )

@@ -20,22 +20,27 @@ from cluster.membership import PeerContacts
 from cluster.partition.map import ClusterMap, ClusterSettings
 from cluster.partition.placement import initial_map, natural_order
 from cluster.raft import RaftConfig
+from kvstore.ballast import Ballast
 from kvstore.client import AsyncClient
 from kvstore.codec.routing import hash64
 from kvstore.commitlog.commit_log import CommitLog
 from kvstore.commitlog.options import CommitLogOptions
-from kvstore.config import NodeSettings
+from kvstore.config import LOG_BATCH_BYTES_MAX, NodeSettings
 from kvstore.data_directory import DataDirectory
-from kvstore.errors import ConfigurationError
+from kvstore.errors import ConfigurationError, ResourceExhausted
+from kvstore.loop_lag import LoopLag
 from kvstore.replica.admission import AdmissionLimits
 from kvstore.replica.compaction import CompactionPolicy
 from kvstore.replica.compactor import Compactor
+from kvstore.replica.disk_guard import DiskGuard
 from kvstore.replica.host import Host, HostHooks
 from kvstore.replica.log_records import STICKY_KINDS
 from kvstore.replica.meta_machine import MetaMachine
 from kvstore.replica.recovery import RecoveredLogs, ReplicaMaker
 from kvstore.replica.scrubber import ScrubPolicy
+from kvstore.replica.space import SpaceWatch
 from kvstore.replica.stewardship import Stewardship
+from kvstore.replica.timed_log import TimedLog
 from kvstore.rpc.admin_service import AdminService
 from kvstore.rpc.backup_service import BackupService
 from kvstore.rpc.introductions import Introductions
@@ -53,6 +58,8 @@ _SCRUB_FULL_BYTES_PER_S: Final = 8 << 20
 """For what an operator asks for."""
 _SCRUB_READING_S_MAX: Final = 3600
 """A partition that takes longer keeps too many old files of the engine."""
+_BALLAST_BYTES_MAX: Final = 8 << 20
+_LAG_WINDOW_MS: Final = 60_000
 
 _log = structlog.get_logger("kvstore.node")
 
@@ -78,6 +85,7 @@ class Node:
         self._cleanup = contextlib.ExitStack()
         self._async_cleanup = contextlib.AsyncExitStack()
         self._ticker: asyncio.TimerHandle | None = None
+        self._loop_lag = LoopLag(_LAG_WINDOW_MS // settings.tick_ms)
         self._serving = False
         self._stopping = False
         self._health_update: asyncio.Task[None] | None = None
@@ -125,9 +133,14 @@ class Node:
                 f" {self._directory.replica_id}, and initial-nodes makes this node replica"
                 f" {self._me}: start it with the initial-nodes that it was first started with"
             )
+        reserve = settings.disk_reserve_bytes
+        self._ballast = Ballast(files, directory.path, min(_BALLAST_BYTES_MAX, reserve // 16))
+        self._ballast.give_up()
         recovered = self._recovered = RecoveredLogs()
         options = CommitLogOptions(
             segment_bytes=settings.commit_log_segment_bytes,
+            batch_bytes_max=LOG_BATCH_BYTES_MAX,
+            disk_bytes_max=settings.commit_log_bytes_max or None,
             sticky_kinds=STICKY_KINDS,
             salt=self._random.getrandbits(64),
         )
@@ -137,6 +150,7 @@ class Node:
         self._cleanup.callback(self._commit_log.close)
         self._engine = self._seams.open_engine(self._directory.engine_folder)
         self._cleanup.callback(self._engine.close)
+        self._ballast.restore()
         report = self._commit_log.recovery
         _log.info("commit log read", segments=report.segments, records=report.records)
         if report.cut is not None:
@@ -174,6 +188,13 @@ class Node:
         self._host = self._make_host()
         self._stewardship = Stewardship(self._host, self._me, self._first_map)
         self._compactor = self._make_compactor()
+        self._disk_guard = DiskGuard(
+            self._host,
+            log=self._commit_log,
+            log_worker=self._log_worker,
+            free_bytes=self._free_bytes,
+            hasten=self._compactor.hasten,
+        )
         self._view = NodeView(
             host=self._host,
             node_id=NodeId(self._settings.node_id),
@@ -182,6 +203,9 @@ class Node:
             uptime_s=lambda: self._seams.clock.monotonic_s() - self._started_s,
             log_bytes=lambda: self._commit_log.bytes_on_disk,
             tick_ms=self._settings.tick_ms,
+            loop_lag=self._loop_lag,
+            slowest_log_write_s=lambda: self._timed_log.slowest_s,
+            unfit_reason=lambda: self._disk_guard.unfit_reason,
         )
         self._host.add_replica(self._maker.make(META_GROUP, frozenset(self._addresses)))
         if self._host.meta.map is not None:
@@ -208,12 +232,14 @@ class Node:
 
     def _make_host(self) -> Host:
         settings = self._settings
+        self._timed_log = TimedLog(self._commit_log, self._seams.clock.monotonic_s)
+        where = f"the disk of node {settings.node_id} at {settings.data_dir}"
         return Host(
             me=self._me,
             config=self._raft,
             limits=AdmissionLimits(settings.pending_requests_max, settings.pending_bytes_max),
             transport=self._transport,
-            log=self._commit_log,
+            log=self._timed_log,
             log_worker=self._log_worker,
             engine=self._engine,
             snapshot_chunk_bytes=settings.snapshot_chunk_bytes,
@@ -223,6 +249,7 @@ class Node:
             meta=MetaMachine(self._engine),
             scrub=_scrub_policy(settings),
             contacts=PeerContacts(self._me, self._addresses, self._raft.election_ticks_min),
+            space=SpaceWatch(settings.disk_reserve_bytes, where),
             hooks=HostHooks(self._seams.call_soon, self._on_map, self._on_failure),
         )
 
@@ -239,6 +266,15 @@ class Node:
             flush_worker=self._flush_worker,
             unclaimed=lambda: self._recovered.first_segment,
         )
+
+    def _free_bytes(self) -> int:
+        """In the log thread. The ballast comes back when there is room for it."""
+        files, path = self._seams.files, self._directory.path
+        free = files.free_bytes(path)
+        if not self._ballast.is_whole and free > self._settings.disk_reserve_bytes:
+            self._ballast.restore()
+            free = files.free_bytes(path)
+        return free
 
     def _endpoints(self) -> list[str]:
         """Where the node's own client begins: with the node itself."""
@@ -299,12 +335,14 @@ class Node:
     def _tick(self) -> None:
         """One tick, and no catching up: a node that was paused must not hurry its timers."""
         tick_s = self._settings.tick_ms / 1000
+        self._loop_lag.note(self._loop.time() - self._next_tick_s)
         self._next_tick_s = max(self._next_tick_s + tick_s, self._loop.time())
         self._ticker = self._loop.call_at(self._next_tick_s, self._tick)
         self._host.tick()
         with self._host.guard:
             self._stewardship.tick()
             self._compactor.tick()
+            self._disk_guard.tick()
         if self._host.ticks % _READY_CHECK_TICKS == 0:
             serving = not self._stopping and self._view.serves()
             if serving != self._serving:
@@ -327,7 +365,9 @@ class Node:
             await self._next_tick()
         await self._server.stop(_CALLS_GRACE_S)
         if not self.failed.done():
-            await asyncio.to_thread(self._engine.flush)
+            # A full disk: the commit log has what the engine could not write down.
+            with contextlib.suppress(ResourceExhausted):
+                await asyncio.to_thread(self._engine.flush)
         await self._close()
 
     async def abandon(self) -> None:

@@ -201,13 +201,22 @@ class SystemFileSystem:
         finally:
             os.close(descriptor)
 
+    def free_bytes(self, path: str) -> int:
+        """See FileSystem."""
+        found = os.statvfs(path)
+        return found.f_bavail * found.f_frsize
+
     def lock(self, path: str, holder: bytes) -> Lock:
         """See FileSystem."""
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, _FILE_MODE)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             os.ftruncate(descriptor, 0)
-            os.pwrite(descriptor, holder, 0)
+            try:
+                os.pwrite(descriptor, holder, 0)
+            except OSError as problem:
+                if problem.errno not in (errno.ENOSPC, errno.EDQUOT):
+                    raise
         except BaseException:
             os.close(descriptor)
             raise

@@ -79,6 +79,11 @@ def test_settings_cannot_be_changed() -> None:
         ({"partitions": "many"}, "partitions is 'many': input should be a valid integer"),
         ({"replicas": 8}, "replicas is 8; it must be at most 7"),
         ({"value_bytes_max": 17 << 20}, "value-bytes-max is 17825792; it must be at most 16777216"),
+        (
+            {"commit_log_bytes_max": 1 << 28},
+            "commit-log-bytes-max is 268435456; with commit-log-segment-bytes 67108864 it must be"
+            " at least 469762048, or 0 for no bound",
+        ),
         ({"heartbeat_ms": 20}, "heartbeat-ms is 20; it must be at least tick-ms, 50"),
         (
             {"heartbeat_ms": 300},

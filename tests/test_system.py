@@ -510,3 +510,11 @@ def test_a_disk_that_is_watched_does_not_fail_nor_count() -> None:
     files.is_watched = False
     with pytest.raises(OSError, match="Input/output error"):
         file.pread(4, 0)
+
+
+def test_free_space_is_what_this_user_may_take(tmp_path: Path) -> None:
+    found = os.statvfs(tmp_path)
+    free = SystemFileSystem().free_bytes(str(tmp_path))
+    assert abs(free - found.f_bavail * found.f_frsize) < 1 << 30
+    with pytest.raises(FileNotFoundError):
+        SystemFileSystem().free_bytes(str(tmp_path / "nowhere"))

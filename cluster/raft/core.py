@@ -136,6 +136,11 @@ class Raft(ReplicaView):
         if self._state.quiet:
             self.wake()
 
+    def step_down(self) -> None:
+        """Leads no more, if it does: the host cannot go on as a leader. The voter that has most of
+        its log is asked to campaign (dissertation 3.10); else the others find out by themselves."""
+        self._roles.step_down()
+
     def _require_leader(self) -> Leader:
         leader = self._roles.leader
         if leader is None:

@@ -269,7 +269,7 @@ class Leader:
         self._transfer.begin(to)
 
     def resign(self) -> None:
-        """Its removal is committed: the last that it does is to ask another to campaign (4.2.2)."""
+        """It leads no more: the last that it does is to ask another to campaign (4.2.2)."""
         self._transfer.appoint_heir(self.is_active)
 
     # What goes into a bundle

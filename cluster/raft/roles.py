@@ -5,7 +5,7 @@
 | FOLLOWER | follower.py | PRE_CANDIDATE: election timeout; CANDIDATE: TimeoutNow |
 | PRE_CANDIDATE | candidate.py | CANDIDATE: majority would vote; FOLLOWER: it would not |
 | CANDIDATE | candidate.py | LEADER: majority; FOLLOWER: it lost; PRE_CANDIDATE: timeout |
-| LEADER | leader.py | FOLLOWER: no majority was heard for an election timeout, or it was removed |
+| LEADER | leader.py | FOLLOWER: no majority heard for an election timeout, removed, or asked to |
 
 Any role becomes FOLLOWER when it sees a higher term, and any but LEADER when it hears its term's
 leader. Who has no vote stays a FOLLOWER.
@@ -67,10 +67,10 @@ class Roles:
             state.protection.renew(leader)
 
     def step_down(self) -> None:
-        """The leader's removal is committed: it leads no more (4.2.2)."""
+        """The leader's removal is committed (4.2.2), or its host wants it to lead no more."""
         if self.leader is not None:
             self.leader.resign()
-        self.become_follower(self._state.term, None)
+            self.become_follower(self._state.term, None)
 
     def on_response(self, response: AppendResponse | HeartbeatResponse) -> None:
         """A peer has answered, not in an older term: this leader, or one that it was before."""

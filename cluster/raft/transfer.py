@@ -75,9 +75,11 @@ class Transfer:
         return True
 
     def appoint_heir(self, is_active: Callable[[ReplicaId], bool]) -> None:
-        """Its removal committed, the leader asks the voter that has most of its log to campaign at
-        once: the group need not wait for an election timeout (4.2.2)."""
-        voters = [peer for peer in sorted(self._state.configuration.voters) if is_active(peer)]
+        """As it goes, the leader asks the voter that has most of its log to campaign at once: the
+        group need not wait for an election timeout (4.2.2)."""
+        me = self._state.replica
+        peers = sorted(self._state.configuration.voters - {me})
+        voters = [peer for peer in peers if is_active(peer)]
         if voters:
             self._tell(max(voters, key=lambda voter: self._progress[voter].match))
 

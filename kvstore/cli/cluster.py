@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -88,16 +88,19 @@ def status(options: Options) -> None:
         f"{'healthy' if found.is_healthy else 'not all nodes answer or not all partitions serve'}"
     )
     if options.output is Output.TABLE:
-        columns = ("node", "address", "state", "leads", "uptime", "log MiB", "scrubs", "mismatches")
-        write_table((*columns, "last scrub"), nodes, summary)
+        write_table(_NODE_COLUMNS, nodes, summary)
         write_table(("partition", "leader", "replicas", "applied", "lag"), groups)
         return
     write_line(summary)
-    for node_id, address, state, leads, uptime, log, scrubs, mismatches, scrub_age in nodes:
-        write_line(
-            f"node {node_id} {address} {state} leads={leads} uptime={uptime} log_mib={log} "
-            f"scrubs={scrubs} mismatches={mismatches} last_scrub={scrub_age}"
-        )
+    for node in nodes:
+        name, address, state, *numbers = node
+        pairs = zip(_NODE_FIELDS, numbers, strict=True)
+        write_line(f"node {name} {address} {state} {' '.join('='.join(pair) for pair in pairs)}")
+    for node_status in found.nodes:
+        if node_status.unfit_reason:
+            write_line(
+                f"note: node {node_status.node_id} should not lead: {node_status.unfit_reason}"
+            )
     for name, leader, replicas, applied, lag in groups:
         write_line(
             f"partition {name} leader={leader} replicas={replicas.replace(' ', ',')} "
@@ -131,6 +134,19 @@ def health(
     return ExitCode.DONE if serves else ExitCode.UNAVAILABLE
 
 
+_NODE_COLUMNS: Final = (
+    *("node", "address", "state", "leads", "uptime", "log MiB"),
+    *("free MiB", "write ms", "lag ms"),
+    *("scrubs", "mismatches", "last scrub"),
+)
+"""Of late: the slowest write of the commit log, and the longest lag of the loop."""
+_NODE_FIELDS: Final = (
+    *("leads", "uptime", "log_mib", "free_mib", "write_ms", "lag_ms"),
+    *("scrubs", "mismatches", "last_scrub"),
+)
+"""The same but for the first three, where a line is not for people."""
+
+
 def _node(node: NodeStatus) -> dict[str, object]:
     return {
         "node": node.node_id,
@@ -145,6 +161,12 @@ def _node(node: NodeStatus) -> dict[str, object]:
         "log_syncs": node.log_syncs,
         "messages_sent": node.messages_sent,
         "log_bytes": node.log_bytes,
+        "short_of_space": node.short_of_space,
+        "free_bytes": node.free_bytes,
+        "loop_lag_ms_p99": node.loop_lag_ms_p99,
+        "loop_lag_ms_max": node.loop_lag_ms_max,
+        "log_write_ms_max": node.log_write_ms_max,
+        "unfit_reason": node.unfit_reason,
         "scrubs": node.scrubs,
         "scrub_mismatches": node.scrub_mismatches,
         "scrub_age_s": node.scrub_age_s,
@@ -165,14 +187,17 @@ def _group(group: GroupStatus) -> dict[str, object]:
 
 def _node_cells(node: NodeStatus) -> tuple[str, ...]:
     if not node.is_reachable:
-        return (node.node_id, node.address, "down", *("-" * 6))
+        return (node.node_id, node.address, "down", *("-" * 9))
     return (
         node.node_id,
         node.address,
-        "up",
+        "full" if node.short_of_space else "up",
         str(node.leads),
         f"{node.uptime_s or 0:.0f}s",
         f"{(node.log_bytes or 0) / (1 << 20):.0f}",
+        f"{(node.free_bytes or 0) / (1 << 20):.0f}",
+        f"{node.log_write_ms_max or 0:.0f}",
+        f"{node.loop_lag_ms_max or 0:.0f}",
         str(node.scrubs),
         str(node.scrub_mismatches),
         "-" if node.scrub_age_s is None else f"{node.scrub_age_s:.0f}s",

@@ -50,6 +50,17 @@ class NodeStatus:
     log_bytes: int | None = None
     leads: int | None = None
     """Groups, the meta group among them."""
+    short_of_space: bool | None = None
+    """Its disk has so little room that it takes no writes."""
+    free_bytes: int | None = None
+    """On its disk; 0: not yet known."""
+    loop_lag_ms_p99: float | None = None
+    """How late its event loop ran what was due in the last minute, 99 of 100 times at most."""
+    loop_lag_ms_max: float | None = None
+    log_write_ms_max: float | None = None
+    """The slowest write of its commit log of late, one under way included."""
+    unfit_reason: str | None = None
+    """Why it should not lead for now; empty: nothing is wrong with its disk."""
     scrubs: int | None = None
     """Comparisons of replicas that it has heard the end of, since its start."""
     scrub_mismatches: int | None = None
@@ -155,6 +166,12 @@ def _node_status(node: NodeInfo, answer: admin_pb2.StatusResponse | str) -> Node
         answer.messages_sent,
         answer.log_bytes,
         sum(replica.role == "leader" for replica in answer.replicas),
+        answer.short_of_space,
+        answer.free_bytes,
+        answer.loop_lag_ms_p99,
+        answer.loop_lag_ms_max,
+        answer.log_write_ms_max,
+        answer.unfit_reason,
         answer.scrubs,
         answer.scrub_mismatches,
         answer.scrub_age_s if answer.scrubs else None,

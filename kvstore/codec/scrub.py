@@ -10,6 +10,7 @@ mark      u8 format = 2 (a command's is 1) | u8 flags: 1 = at full pace
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -68,3 +69,14 @@ def is_at_full_pace(mark: bytes) -> bool:
     if len(mark) != _MARK_BYTES or mark[0] != MARK_FORMAT or mark[1] not in (0, _FULL_PACE):
         raise CodecError(f"{mark.hex()} is no mark that is known here")
     return mark[1] == _FULL_PACE
+
+
+def split_after_marks(entries: Sequence[Entry]) -> Iterator[Sequence[Entry]]:
+    """The same entries in the same order, none of the parts going on after a mark."""
+    start = 0
+    for position, entry in enumerate(entries, 1):
+        if is_mark(entry):
+            yield entries[start:position]
+            start = position
+    if start < len(entries):
+        yield entries[start:] if start else entries

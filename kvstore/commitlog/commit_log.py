@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 
 from kvstore.commitlog.log_format import (
@@ -19,7 +20,7 @@ from kvstore.commitlog.log_writer import SegmentWriter
 from kvstore.commitlog.options import CommitLogOptions
 from kvstore.commitlog.recovery import Cut, Recovered, RecoveryReport, recover
 from kvstore.commitlog.segment_files import SegmentFiles
-from kvstore.commitlog.segment_store import SegmentStore
+from kvstore.commitlog.segment_store import SegmentStore, Size
 from kvstore.environment import FileSystem
 from kvstore.errors import (
     CorruptionError,
@@ -148,6 +149,15 @@ class CommitLog:
         return self._store.spares
 
     @property
+    def has_room(self) -> bool:
+        """Whether a file is ready for the next segment, or will not be needed soon. If not, there
+        is room for little more: the rest of this segment is for what has to be written."""
+        writer = self._writer
+        if writer is None or not self._store.wants_spare:
+            return writer is not None
+        return 2 * writer.end < writer.capacity
+
+    @property
     def oldest_segment(self) -> int:
         """The number of the oldest segment that is still there."""
         return min(self._store.headers)
@@ -183,8 +193,8 @@ class CommitLog:
         there is something to sync.
 
         Raises InvalidArgument for a record or batch beyond its limit, and ResourceExhausted when
-        the disk or the bound on its use has no room for the next segment: nothing was written, and
-        the log can still be used. Raises CommitLogFailed when a write or sync fails, and at once
+        the disk or the bound on its use has no room: nothing of `records` is or will be part of the
+        log, which can still be used. Raises CommitLogFailed when a write or sync fails, and at once
         ever after.
         """
         if self._failure is not None:
@@ -290,7 +300,12 @@ class CommitLog:
     def _append(self, records: Sequence[Record], size: int) -> list[Position]:
         if self._active().end + size > self._active().capacity:
             self._begin_segment(size)
-        positions = self._active().append(records, self._next_batch, self._unsynced)
+        writer = self._active()
+        try:
+            positions = writer.append(records, self._next_batch, self._unsynced)
+        except ResourceExhausted:
+            self._store.resized(writer.header.segment, writer.size)
+            raise
         self._next_batch += 1
         self._unsynced += 1
         return positions
@@ -323,15 +338,20 @@ class CommitLog:
         try:
             self._make_segment(needed)
         except ResourceExhausted:
-            if not self._store.can_release:
+            if self._store.can_release:
+                # The smallest finds room where a plain one does not, and lets those go that may.
+                self._make_segment(0, Size.LEAST)
+                with contextlib.suppress(ResourceExhausted):
+                    self._make_segment(needed)
+                    return
+            if not self._store.may_be_short(list(self._sticky.values()), needed):
                 raise
-            # A small one finds room where a whole one does not, and lets those go that may.
-            self._make_segment(0, small=True)
-            self._make_segment(needed)
+            # So that votes and bounds find a place for as long as there is any.
+            self._make_segment(needed, Size.SHORT)
 
-    def _make_segment(self, needed: int, *, small: bool = False) -> None:
+    def _make_segment(self, needed: int, size: Size = Size.PLAIN) -> None:
         checkpoint = list(self._sticky.values())
-        writer = self._store.make(self._next_batch, checkpoint, needed, small=small)
+        writer = self._store.make(self._next_batch, checkpoint, needed, size)
         previous, self._writer = self._writer, writer
         if previous is not None:
             try:

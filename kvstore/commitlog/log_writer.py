@@ -6,6 +6,7 @@ storage. So a segment under its name always began complete: damage there is neve
 
 from __future__ import annotations
 
+import errno
 import posixpath
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,6 +26,11 @@ from kvstore.commitlog.log_format import (
     frame_bytes,
 )
 from kvstore.environment import File, FileSystem
+from kvstore.errors import ResourceExhausted
+
+DISK_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
+"""What the system says where there is no room. Of a write it is no damage; of a sync it is: what
+had been taken in is lost, and a second one would say nothing of it."""
 
 _JOIN_BYTES_MAX: Final = 1 << 20
 """Up to here, copying is cheaper than handing the system a list of small pieces."""
@@ -57,13 +63,34 @@ class SegmentWriter:
         """Where the segment is full; what is appended beyond belongs in the next one."""
 
     def append(self, records: Sequence[Record], batch: int, unsynced: int) -> list[Position]:
-        """Writes `records` as batch number `batch`; the caller has seen to it that they fit."""
+        """Writes `records` as batch number `batch`; the caller has seen to it that they fit.
+
+        Raises ResourceExhausted where the disk has no room all the same, as on file systems that
+        reserve nothing: what got through of the batch is not part of the log, and the segment ends
+        before it. A part of the batch that were left could be taken for one of a batch that is
+        written in its place, so nothing ever is: what comes next begins a new segment, as after a
+        cut (docs/format-commit-log.md).
+        """
         parts, positions, end = encode_batch(self.header, self.end, batch, unsynced, records)
         if end - self.end <= _JOIN_BYTES_MAX:
             parts = [b"".join(parts)]
-        self._file.pwritev(parts, self.end)
+        try:
+            self._file.pwritev(parts, self.end)
+        except OSError as problem:
+            if problem.errno not in DISK_FULL:
+                raise
+            self.cut()
+            raise ResourceExhausted(
+                f"the disk has no room for {end - self.end} bytes in segment {self.header.segment}"
+                " of the commit log"
+            ) from problem
         self.end = end
         return positions
+
+    @property
+    def size(self) -> int:
+        """Of its file, in bytes."""
+        return self._size
 
     def sync(self) -> None:
         """Returns when everything appended is on stable storage."""

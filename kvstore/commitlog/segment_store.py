@@ -8,14 +8,15 @@ block has to be found when it becomes a segment again.
 from __future__ import annotations
 
 import contextlib
-import errno
 import posixpath
 from collections.abc import Iterator, Mapping, Sequence
+from enum import Enum, auto, unique
 from typing import Final
 
 from kvstore.commitlog.file_names import is_spare_name, segment_name, segment_of_name, spare_name
 from kvstore.commitlog.log_format import ALIGNMENT, Record, SegmentHeader
 from kvstore.commitlog.log_writer import (
+    DISK_FULL,
     SegmentWriter,
     Spare,
     fill_spare,
@@ -28,7 +29,21 @@ from kvstore.commitlog.recovery import Recovered
 from kvstore.environment import FileSystem
 from kvstore.errors import InvariantViolation, ResourceExhausted
 
-_DISK_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
+_SHORT_SEGMENT_BYTES: Final = 64 << 10
+"""What a segment that is made in want of room has for what comes after its first batch."""
+
+
+@unique
+class Size(Enum):
+    """Of a new segment."""
+
+    PLAIN = auto()
+    """As the options say, or larger where the batch is."""
+    SHORT = auto()
+    """Room for the batch and a little more: where there is no room for a plain one."""
+    LEAST = auto()
+    """No larger than it must be, and not held to the bound on disk use, because it lets other
+    segments go."""
 
 
 class SegmentStore:
@@ -67,6 +82,11 @@ class SegmentStore:
         return len(self._spares)
 
     @property
+    def wants_spare(self) -> bool:
+        """Whether there should be a spare, and is none."""
+        return len(self._spares) < min(1, self._options.spares_max)
+
+    @property
     def last(self) -> int:
         """The number of the segment that is written to; 0 before the first is made."""
         return max(self.headers, default=0)
@@ -75,6 +95,11 @@ class SegmentStore:
     def can_release(self) -> bool:
         """Whether making a segment would let older ones go."""
         return min(self.headers, default=self.oldest_needed) < self.oldest_needed
+
+    def may_be_short(self, checkpoint: Sequence[Record], batch_bytes: int) -> bool:
+        """Whether a short segment for that batch would take less than a plain one."""
+        capacity = segment_capacity(checkpoint, batch_bytes)
+        return capacity + _SHORT_SEGMENT_BYTES < self._plain_bytes
 
     def release(self, before: int) -> None:
         """See CommitLog."""
@@ -91,18 +116,19 @@ class SegmentStore:
     # Making segments
 
     def make(
-        self, first_batch: int, checkpoint: Sequence[Record], batch_bytes: int, *, small: bool
+        self, first_batch: int, checkpoint: Sequence[Record], batch_bytes: int, size: Size
     ) -> SegmentWriter:
         """Makes the next segment, with room for a batch of `batch_bytes` after `checkpoint`.
 
-        When this returns it is part of the log for good. `small`: no larger than it must be, and
-        not held to the bound on disk use, because it lets other segments go. Raises
-        ResourceExhausted when there is no room for it: the log is as it was. After an OSError it
-        may be part of the log, or not.
+        When this returns it is part of the log for good. Raises ResourceExhausted when there is no
+        room for it: the log is as it was. After an OSError it may be part of the log, or not.
         """
         capacity = segment_capacity(checkpoint, batch_bytes)
-        if not small:
+        if size is Size.SHORT:
+            capacity += _SHORT_SEGMENT_BYTES
+        elif size is Size.PLAIN:
             capacity = max(capacity, self._plain_bytes)
+        if size is not Size.LEAST:
             self._check_bound(capacity)
         number = self.last + 1
         spare = self._take_spare(capacity) or self._reserve(capacity)
@@ -130,7 +156,7 @@ class SegmentStore:
 
     def prepare(self) -> None:
         """Sees to it that there is a spare, unless there is no room for one. Raises OSError."""
-        if self._spares or not self._options.spares_max or not self._has_room_for_spare():
+        if not self.wants_spare or not self._has_room_for_spare():
             return
         with contextlib.suppress(ResourceExhausted):
             self._add_spare(self._reserve(self._plain_bytes))
@@ -260,7 +286,7 @@ class SegmentStore:
         except OSError as problem:
             with contextlib.suppress(OSError):
                 self._files.remove(path)
-            if problem.errno not in _DISK_FULL:
+            if problem.errno not in DISK_FULL:
                 raise
             raise ResourceExhausted(
                 f"the disk has no room for a log segment of {size} bytes in {self._folder}"

@@ -33,11 +33,11 @@ class Admission:
         "_bytes",
         "_contacts",
         "_expiring",
-        "_me",
         "_requests",
         "_silence_ticks_max",
         "_ticks",
         "limits",
+        "me",
     )
 
     def __init__(
@@ -47,7 +47,8 @@ class Admission:
         limits: AdmissionLimits,
         silence_ticks_max: int,
     ) -> None:
-        self._me = me
+        self.me: Final = me
+        """This node's replicas."""
         self._contacts = contacts
         self.limits: Final = limits
         self._silence_ticks_max = silence_ticks_max
@@ -112,7 +113,7 @@ class Admission:
 
     def silence_ticks(self, peer: ReplicaId) -> int:
         """For how long nothing has come from `peer`; 0 for this node itself."""
-        return 0 if peer == self._me else self._contacts.silent_ticks(peer)
+        return 0 if peer == self.me else self._contacts.silent_ticks(peer)
 
     def is_silent(self, peer: ReplicaId) -> bool:
         """Whether nothing has come from `peer` for so long that it may be gone."""

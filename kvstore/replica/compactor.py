@@ -14,7 +14,7 @@ crash in between leaves more than is needed. What to do is decided in `compactio
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final, Protocol
+from typing import Protocol
 
 from cluster.ids import GroupId, Index
 from kvstore.environment import Worker
@@ -22,9 +22,6 @@ from kvstore.errors import ResourceExhausted
 from kvstore.replica.compaction import CompactionPolicy, compact_through, lowest_needed
 from kvstore.replica.host import Host
 from kvstore.replica.log_records import Bounds
-
-_PREPARE_TICKS: Final = 20
-"""How often the log is asked to keep a file ready, while it has none."""
 
 
 class SegmentedLog(Protocol):
@@ -40,17 +37,8 @@ class SegmentedLog(Protocol):
         """The one that is written to."""
         ...
 
-    @property
-    def spares(self) -> int:
-        """Files kept ready for segments to come."""
-        ...
-
     def release(self, before: int) -> None:
         """The segments before that one are not needed any more."""
-        ...
-
-    def prepare(self) -> None:
-        """Keeps a file ready, once there will be need of one."""
         ...
 
 
@@ -63,6 +51,7 @@ class Compactor:
         "_flush_worker",
         "_host",
         "_is_busy",
+        "_is_hastened",
         "_last_active",
         "_log",
         "_log_worker",
@@ -93,6 +82,7 @@ class Compactor:
         self._flush_worker = flush_worker
         self._unclaimed = unclaimed
         self._is_busy = False
+        self._is_hastened = False
         self._durable: dict[GroupId, Index] = {}
         self._released = log.oldest_segment
         self._last_active = 0
@@ -100,22 +90,27 @@ class Compactor:
 
     def tick(self) -> None:
         """To be called after the host's own tick."""
-        if self._is_busy or self._host.is_stopped:
+        if self._is_busy or self._host.is_stopped or self._host.space.is_full:
+            # On a full disk a flush fails, and the engine takes nothing more until there is room.
             return
         self._waited_ticks += 1
         active = self._log.active_segment
-        if self._policy.is_due(
+        if self._is_hastened or self._policy.is_due(
             active=active,
             released=self._released,
             last_active=self._last_active,
             waited_ticks=self._waited_ticks,
         ):
             self._begin(active)
-        elif not self._log.spares and self._host.ticks % _PREPARE_TICKS == 0:
-            self._log_worker.submit(self._log.prepare, self._on_prepared)
+
+    def hasten(self) -> None:
+        """Begins as soon as it can, due or not: room runs short. What the engine writes down now,
+        it need not find room for after a restart; and what may go, goes."""
+        self._is_hastened = True
 
     def _begin(self, active: int) -> None:
         self._is_busy = True
+        self._is_hastened = False
         self._last_active = active
         self._waited_ticks = 0
         self._durable = {g: replica.core.applied for g, replica in self._host.replicas.items()}
@@ -162,9 +157,6 @@ class Compactor:
 
     def _on_released(self, outcome: BaseException | None) -> None:
         self._is_busy = False
-        self._check(outcome)
-
-    def _on_prepared(self, outcome: BaseException | None) -> None:
         self._check(outcome)
 
     def _check(self, outcome: BaseException | None) -> bool:

@@ -18,22 +18,25 @@ from types import TracebackType
 from typing import Final
 
 from cluster.errors import ProposalRefused
-from cluster.ids import META_GROUP, GroupId, Index, ReplicaId
+from cluster.ids import META_GROUP, GroupId, ReplicaId
 from cluster.membership import PeerContacts
 from cluster.raft.config import RaftConfig
-from cluster.raft.messages import Entry, SnapshotRequest
+from cluster.raft.messages import AppendRequest, Entry, SnapshotRequest
 from cluster.raft.ready import Ready
 from kvstore.codec.byteslist import encode_optional_list
+from kvstore.codec.fitness import UnfitToLead
 from kvstore.codec.scan import encode_page
 from kvstore.codec.scrub import ScrubHash, ScrubReply
 from kvstore.codec.state_transfer import StateAck, StateChunk
 from kvstore.environment import GroupMessage, PeerMessage, Transport, Worker
 from kvstore.replica.admission import STOPPED, Admission, AdmissionLimits
+from kvstore.replica.apply_queue import ApplyQueue
 from kvstore.replica.log_pipeline import AppendLog, LogPipeline, Pending
 from kvstore.replica.meta_machine import MetaMachine
 from kvstore.replica.replica import Replica
 from kvstore.replica.requests import Answer, ReadRequest, Status, WriteRequest
-from kvstore.replica.scrubber import Committed, Scrubber, ScrubPolicy, up_to_marks
+from kvstore.replica.scrubber import Scrubber, ScrubPolicy
+from kvstore.replica.space import Space, SpaceWatch
 from kvstore.replica.state_transfers import StateTransfers
 from kvstore.storage.applier import RoundWork
 from kvstore.storage.engine import Engine
@@ -74,17 +77,22 @@ class Host:
         meta: MetaMachine,
         scrub: ScrubPolicy,
         contacts: PeerContacts,
+        space: SpaceWatch,
         hooks: HostHooks,
     ) -> None:
         self.config: Final = config
         """Of the groups; the host keeps the same times."""
         self.meta: Final = meta
         self.contacts: Final = contacts
+        self.space: Final = space
         self.replicas: Final[dict[GroupId, Replica]] = {}
         self._majority_within_ticks = 2 * config.heartbeat_ticks + 1
         self.guard: Final = Guard(self.fail)
         """For work on the host that is done elsewhere: an exception in it stops the node, too."""
         self.admission: Final = Admission(me, contacts, limits, config.election_ticks_min)
+        self.applies: Final = ApplyQueue(
+            self.replicas, apply_round, meta, self._on_applied, hooks.on_map
+        )
         self.pipeline: Final = LogPipeline(log, log_worker, self._on_persisted, self.fail)
         self.states: Final = StateTransfers(
             me=me,
@@ -97,6 +105,7 @@ class Host:
             send=self._send_soon,
             arrived=self._on_state_arrived,
             switched=self._on_state_switched,
+            has_room=lambda: space.space is Space.ENOUGH,
             guard=self.guard,
             fail=self.fail,
         )
@@ -112,7 +121,6 @@ class Host:
             leave=self._leave,
         )
         self._transport = transport
-        self._apply_round = apply_round
         self._hooks = hooks
         self._stopped = False
         self._leaving: tuple[int, BaseException] | None = None
@@ -121,7 +129,6 @@ class Host:
         self._dirty: dict[GroupId, Replica] = {}
         self._writers: dict[GroupId, Replica] = {}
         self._awake: dict[GroupId, Replica] = {}
-        self._to_apply: list[Committed] = []
         self._outgoing: dict[ReplicaId, list[GroupMessage]] = {}
         self._spoke_to: set[ReplicaId] = set()
         self._next_context = 1
@@ -153,7 +160,13 @@ class Host:
                     self.states.receive(group, message)
                 elif isinstance(message, (ScrubHash, ScrubReply)):
                     self.scrubber.receive(group, message)
-                elif replica is not None:
+                elif isinstance(message, UnfitToLead):
+                    self.contacts.says_unfit(
+                        sender,
+                        takes_entries=message.takes_entries,
+                        for_ticks=self.config.election_ticks_max,
+                    )
+                elif replica is not None and self._has_room_for(message):
                     replica.core.step(message)
                     self._touch(replica)
 
@@ -172,6 +185,9 @@ class Host:
         replica = self.replicas.get(group)
         if replica is None or not replica.is_leader or self._stopped:
             request.settle(STOPPED if self._stopped else self.admission.refusal(replica))
+            return
+        if self.space.space is not Space.ENOUGH:
+            request.settle(self._out_of_space())
             return
         self.admission.expire_in(request, expires_in_ticks)
         replica.waiting_writes.append(request)
@@ -209,6 +225,8 @@ class Host:
             if self._writers:
                 self._schedule()
             self.states.tick()
+            self.pipeline.tick()
+            self.applies.tick()
             self.scrubber.tick()
 
     def transfer(self, group: GroupId, to: ReplicaId) -> None:
@@ -218,6 +236,34 @@ class Host:
         with contextlib.suppress(ProposalRefused):
             replica.core.transfer_leadership(to)
             self._touch(replica)
+
+    def step_down(self, group: GroupId) -> None:
+        """Leads `group` no more."""
+        replica = self.replicas[group]
+        replica.core.step_down()
+        self._touch(replica)
+
+    def declare_unfit(self) -> None:
+        """Tells all peers that this node should not lead for now."""
+        for peer in self.contacts.peers:
+            takes_entries = self.space.space is not Space.NONE
+            message = UnfitToLead(self.admission.me, peer, takes_entries)
+            self._address(META_GROUP, message)
+        self._schedule()
+
+    def refuse_writes(self) -> None:
+        """Refuses the writes that were taken in and not proposed: there is no room for them."""
+        for replica in self._writers.values():
+            replica.refuse_writes(self._out_of_space())
+        self._writers.clear()
+
+    def _out_of_space(self) -> Answer:
+        return Answer(Status.OVERLOADED, detail=self.space.reason)
+
+    def _has_room_for(self, message: PeerMessage) -> bool:
+        """Entries that cannot be stored are as good as lost on their way: their leader sends them
+        again. Empty ones, as a new leader begins with, always find room."""
+        return self.space.space is not Space.NONE or not _has_payload(message)
 
     def propose_meta(self, command: bytes) -> None:
         """Proposes a command to the meta group; raises ProposalRefused where we do not lead it."""
@@ -280,7 +326,7 @@ class Host:
 
     def _round(self) -> None:
         self.rounds += 1
-        if self._writers and not self.pipeline.is_busy:
+        if self._writers and not self.pipeline.is_busy and not self.applies.is_refused:
             self._propose()
         dirty, self._dirty = self._dirty, {}
         for group, replica in dirty.items():
@@ -296,8 +342,7 @@ class Host:
                 self._awake[group] = replica
         self.pipeline.flush()
         self._send()
-        if self._to_apply:
-            self._apply()
+        self.applies.run()
         for replica in dirty.values():
             if replica.has_readable:
                 self._serve(replica)
@@ -332,7 +377,7 @@ class Host:
         if settled is not None:
             self._settle_persisted(replica, settled)
         if ready.committed:
-            self._to_apply.append((replica, ready.committed))
+            self.applies.add(group, ready.committed)
 
     def _send_soon(
         self, group: GroupId, message: StateChunk | StateAck | ScrubHash | ScrubReply
@@ -344,6 +389,8 @@ class Host:
         if isinstance(message, SnapshotRequest):
             self.states.send(self.replicas[group], message)
             return
+        if _has_payload(message) and not self.contacts.takes_entries(message.to):
+            return  # it would only be thrown away there
         outgoing = self._outgoing.get(message.to)
         if outgoing is None:
             self._outgoing[message.to] = [(group, message)]
@@ -395,47 +442,10 @@ class Host:
         replica.core.on_persisted(pending.number)
         self._touch(replica)
 
-    def _apply(self) -> None:
-        """One engine write for what all groups have committed; bundles are small. What follows a
-        mark is written after the mark was seen."""
-        left: Sequence[Committed]
-        left, self._to_apply = self._to_apply, []
-        while left:
-            now, left = up_to_marks(left)
-            work: dict[GroupId, Sequence[Entry]] = {}
-            for replica, entries in now:
-                if replica.group == META_GROUP:
-                    self._apply_meta(replica, entries)
-                else:
-                    work[replica.group] = entries
-            if work:
-                self._apply_partitions(work)
-            for replica, entries in now:
-                self.scrubber.on_applied(replica, entries[-1])
-
-    def _apply_partitions(self, work: dict[GroupId, Sequence[Entry]]) -> None:
-        replicas = [self.replicas[group] for group in work]
-        results = self._apply_round(
-            [
-                (replica.state, entries)
-                for replica, entries in zip(replicas, work.values(), strict=True)
-                if replica.state is not None
-            ]
-        )
-        for replica, entries, of_replica in zip(replicas, work.values(), results, strict=True):
-            for entry, result in zip(entries, of_replica, strict=True):
-                replica.settle_applied(entry, result)
-            self._on_applied(replica, entries[-1].index)
-
-    def _apply_meta(self, replica: Replica, entries: Sequence[Entry]) -> None:
-        changed = self.meta.apply(entries)
-        self._on_applied(replica, entries[-1].index)
-        if changed:
-            self._hooks.on_map()
-
-    def _on_applied(self, replica: Replica, index: Index) -> None:
-        replica.core.on_applied(index)
-        replica.log.trim(index)
+    def _on_applied(self, replica: Replica, last: Entry) -> None:
+        replica.core.on_applied(last.index)
+        replica.log.trim(last.index)
+        self.scrubber.on_applied(replica, last)
         if replica.core.has_ready:
             self._touch(replica)
 
@@ -444,6 +454,8 @@ class Host:
         self._touch(replica)
 
     def _on_state_switched(self, replica: Replica) -> None:
+        # The new state covers what waited to be applied to the old one.
+        self.applies.drop(replica.group)
         if replica.group == META_GROUP:
             before = self.meta.map
             self.meta.reload()
@@ -467,6 +479,11 @@ class Host:
                 result = encode_optional_list(records[position:end])
                 position = end
             request.settle(Answer(Status.OK, result))
+
+
+def _has_payload(message: PeerMessage) -> bool:
+    """Whether it brings entries that hold something."""
+    return isinstance(message, AppendRequest) and any(entry.data for entry in message.entries)
 
 
 class Guard:

@@ -2,6 +2,10 @@
 
 While the log thread writes and syncs, what further rounds want persisted gathers here and goes out
 as the next write: batching needs no timer.
+
+A write for which the disk has no room has left the log as it was. What was in it goes back to the
+head of what waits, and is written again, in order and before all that came later, once a retry
+finds room: nothing is ever written past a hole, and nobody is told of anything meanwhile.
 """
 
 from __future__ import annotations
@@ -15,6 +19,7 @@ from cluster.raft.messages import Entry, Message
 from cluster.raft.ready import Ready
 from kvstore.commitlog.commit_log import Position, Record
 from kvstore.environment import Worker
+from kvstore.errors import ResourceExhausted
 from kvstore.replica.log_records import (
     Bounds,
     RecordKind,
@@ -28,7 +33,8 @@ class AppendLog(Protocol):
     """The part of the commit log that is written through here."""
 
     def append(self, records: Sequence[Record]) -> list[Position]:
-        """Writes and syncs; raises CommitLogFailed when either fails, and from then on."""
+        """Writes and syncs; raises CommitLogFailed when either fails, and from then on, and
+        ResourceExhausted when there is no room: then nothing was written."""
         ...
 
 
@@ -36,14 +42,20 @@ RECORD_BYTES_AIM: Final = 4 << 20
 """Of entries in one record; an entry that is larger has a record of its own."""
 WRITE_BYTES_AIM: Final = 32 << 20
 """Of one write and sync; what exceeds it by the last bundle still fits in the log's bounds."""
+RETRY_TICKS: Final = 10
+"""Between two tries to write what the disk has no room for."""
+MESSAGES_MAX: Final = 64
+"""Kept in a bundle that waits, the latest: a disk may take for ever, and messages may be lost."""
 
 
 @dataclass(slots=True)
 class Pending:
-    """One bundle of one group on its way to the disk."""
+    """Bundles of one group on their way to the disk: one, and those after it that add nothing to
+    be written."""
 
     group: GroupId
     number: int
+    """Of the last of them."""
     messages: tuple[Message, ...]
     """To be sent once it is persisted."""
     records: list[Record]
@@ -66,11 +78,14 @@ class LogPipeline:
     """See the module. `on_persisted` gets bundles in the order in which they were added."""
 
     __slots__ = (
+        "_bytes_aim",
         "_held",
+        "_last",
         "_log",
         "_on_failure",
         "_on_persisted",
         "_pending",
+        "_refused_ticks",
         "_unsettled",
         "_votes",
         "_worker",
@@ -93,16 +108,31 @@ class LogPipeline:
         self._writing: list[Pending | PendingRecords] = []
         # The bundles of groups whose turn has to wait.
         self._held: dict[GroupId, list[Pending | PendingRecords]] = {}
-        # How many bundles of each group are on their way: an empty one must not overtake them.
+        # How many bundles of each group are on their way, and the last of them: an empty one must
+        # not overtake it, and is settled with it.
         self._unsettled: dict[GroupId, int] = {}
+        self._last: dict[GroupId, Pending] = {}
+        # Since when there was no room for what stands at the head; None: it was not tried.
+        self._refused_ticks: int | None = None
+        self._bytes_aim = WRITE_BYTES_AIM
         # Term and vote as last handed to the log: else only the commit index changed.
         self._votes: dict[GroupId, tuple[Term, ReplicaId | None]] = {}
         self.syncs = 0
 
     @property
     def is_busy(self) -> bool:
-        """Whether a write is under way."""
-        return bool(self._writing)
+        """Whether a write is under way, or waits for room."""
+        return bool(self._writing) or self.is_refused
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether the log had no room for what is to be written, and has not found any since."""
+        return self._refused_ticks is not None
+
+    @property
+    def write_under_way(self) -> int | None:
+        """The number of the write under way; None without one."""
+        return self.syncs if self._writing else None
 
     @property
     def waiting(self) -> int:
@@ -116,8 +146,14 @@ class LogPipeline:
         A change of the commit index alone is not written: it is only a hint, and costs a sync.
         """
         pending = Pending(group, ready.number, ready.messages_after_persist, [], [])
-        if not ready.must_sync and not self._unsettled.get(group):
-            return pending
+        if not ready.must_sync:
+            last = self._last.get(group)
+            if last is None:
+                return pending
+            last.number = ready.number
+            last.messages = (*last.messages, *ready.messages_after_persist)[-MESSAGES_MAX:]
+            return None
+        self._last[group] = pending
         self._unsettled[group] = self._unsettled.get(group, 0) + 1
         self._held.get(group, self._pending).append(pending)
         snapshot = ready.snapshot
@@ -159,10 +195,21 @@ class LogPipeline:
         """Lets them go, in order."""
         self._pending += self._held.pop(group)
 
+    def tick(self) -> None:
+        """Time passes: what had no room is tried again now and then."""
+        if self._refused_ticks is not None:
+            self._refused_ticks += 1
+            if self._refused_ticks >= RETRY_TICKS and not self._writing:
+                self._refused_ticks = 0
+                self._write()
+
     def flush(self) -> None:
-        """Starts the next write, if there is something to write and none is under way."""
-        if self._writing or not self._pending:
-            return
+        """Starts the next write, if there is something to write, and none is under way or waits for
+        room."""
+        if self._pending and not self.is_busy:
+            self._write()
+
+    def _write(self) -> None:
         self._writing = self._take()
         records = [record for pending in self._writing for record in pending.records]
         if not records:
@@ -171,9 +218,18 @@ class LogPipeline:
         self.syncs += 1
 
         def done(outcome: list[Position] | BaseException) -> None:
+            if isinstance(outcome, ResourceExhausted):
+                self._pending = self._writing + self._pending
+                self._writing = []
+                self._refused_ticks = 0
+                # There may be room for a part of it: for a vote, as a rule.
+                self._bytes_aim = sum([len(record.payload) for record in records]) // 2
+                return
             if isinstance(outcome, BaseException):
                 self._on_failure(outcome)
                 return
+            self._refused_ticks = None
+            self._bytes_aim = WRITE_BYTES_AIM
             place = 0
             for pending in self._writing:
                 pending.positions = outcome[place : place + len(pending.records)]
@@ -186,7 +242,7 @@ class LogPipeline:
         """What goes out with the next write, in order: all of them, as a rule."""
         size = 0
         for count, pending in enumerate(self._pending):
-            if size > WRITE_BYTES_AIM:
+            if size > self._bytes_aim:
                 taken, self._pending = self._pending[:count], self._pending[count:]
                 return taken
             size += sum([len(record.payload) for record in pending.records])
@@ -201,7 +257,7 @@ class LogPipeline:
             if left:
                 self._unsettled[pending.group] = left
             else:
-                del self._unsettled[pending.group]
+                del self._unsettled[pending.group], self._last[pending.group]
         self._on_persisted(settled)
         for other in written:
             if isinstance(other, PendingRecords):

@@ -34,20 +34,22 @@ class MetaMachine:
         self.map: ClusterMap | None = decode_map(blob) if blob else None
 
     def apply(self, entries: Sequence[Entry]) -> bool:
-        """Applies `entries`, which follow the applied index; says whether the map changed."""
+        """Applies `entries`, which follow the applied index; says whether the map changed.
+
+        Raises what the engine raises: then nothing was applied."""
         cluster_map = self.map
+        applied_index = self.applied_index
         for entry in entries:
-            if entry.index != self.applied_index + 1:
-                raise InvariantViolation(
-                    f"meta entry {entry.index} applied after {self.applied_index}"
-                )
-            self.applied_index = entry.index
+            if entry.index != applied_index + 1:
+                raise InvariantViolation(f"meta entry {entry.index} applied after {applied_index}")
+            applied_index = entry.index
             if entry.data and entry.kind is EntryKind.NORMAL and not is_mark(entry):
                 cluster_map = self._apply_command(cluster_map, entry)
         # Empty: applied, but the cluster has not begun.
         blob = encode_map(cluster_map) if cluster_map else b""
         configuration = latest_configuration(entries)
-        self._state.save(self.applied_index, entries[-1].term, blob, configuration)
+        self._state.save(applied_index, entries[-1].term, blob, configuration)
+        self.applied_index = applied_index
         changed = cluster_map is not self.map
         self.map = cluster_map
         return changed

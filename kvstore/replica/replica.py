@@ -123,16 +123,20 @@ class Replica:
         self.refuse_waiting(Answer(Status.NOT_LEADER, leader=ready.leader))
         return [request for _term, request in self._proposed.values()]
 
-    def refuse_waiting(self, answer: Answer) -> None:
-        """Refuses what was not proposed: waiting writes, and reads not yet confirmed."""
+    def refuse_writes(self, answer: Answer) -> None:
+        """Refuses the writes that were not proposed."""
         writes = list(self.waiting_writes)
         self.waiting_writes.clear()
+        self._refuse(writes, answer)
+
+    def refuse_waiting(self, answer: Answer) -> None:
+        """Refuses what was not proposed: waiting writes, and reads not yet confirmed."""
+        self.refuse_writes(answer)
         reads = self.waiting_reads
         self.waiting_reads = []
         for asked in self._asked_reads.values():
             reads.extend(asked)
         self._asked_reads.clear()
-        self._refuse(writes, answer)
         self._refuse(reads, answer)
 
     def settle_applied(self, entry: Entry, result: bytes) -> None:

@@ -17,7 +17,7 @@ stops at once, so that nothing of it is read, sent or voted with any more.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -46,8 +46,6 @@ SILENCE_TICKS_MAX: Final = 1000
 
 _log = structlog.get_logger("kvstore.scrub")
 
-Committed = tuple[Replica, Sequence[Entry]]
-
 
 @dataclass(frozen=True, slots=True)
 class ScrubPolicy:
@@ -70,22 +68,6 @@ class ScrubRecord:
     index: Index
     outcome: Outcome
     tick: int
-
-
-def up_to_marks(committed: Sequence[Committed]) -> tuple[Sequence[Committed], list[Committed]]:
-    """What is to be applied now, up to a mark at most, and what after that."""
-    now: list[Committed] = []
-    later: list[Committed] = []
-    for replica, entries in committed:
-        cut = len(entries)
-        for position, entry in enumerate(entries, 1):
-            if is_mark(entry):
-                cut = position
-                break
-        now.append((replica, entries[:cut]))
-        if cut < len(entries):
-            later.append((replica, entries[cut:]))
-    return now, later
 
 
 class Scrubber:

@@ -5,6 +5,8 @@
  persisted         in one engine batch                      of the bundle, persisted
 ```
 
+Where the engine has no room, or cannot keep up, a step is taken again with a later tick.
+
 What the core wants persisted after the snapshot waits meanwhile. State and log cannot change in one
 step, as they are in two places: the generation says from which snapshot it was made, so a start
 that finds it switched and the bounds not yet written completes the installation (`recovery`). One
@@ -24,6 +26,7 @@ from cluster.raft.ready import HardState, Ready
 from cluster.raft.snapshot import SnapshotMeta
 from kvstore.commitlog.commit_log import Record
 from kvstore.environment import Worker
+from kvstore.errors import ResourceExhausted
 from kvstore.replica.log_pipeline import LogPipeline
 from kvstore.replica.log_records import Bounds, RecordKind, encode_hard_state
 from kvstore.replica.replica import Replica
@@ -41,6 +44,7 @@ class StateInstaller:
         "_flush_worker",
         "_guard",
         "_pipeline",
+        "_refused",
         "_switched",
         "installing",
     )
@@ -62,6 +66,8 @@ class StateInstaller:
         self._switched = switched
         self._guard = guard
         self._fail = fail
+        # Steps for which the engine had no room.
+        self._refused: list[Callable[[], None]] = []
         self.installing = 0
         """How many installations are under way. Until they are done, the commit log has to keep
         what it has: their groups' bounds are not yet in it."""
@@ -81,8 +87,21 @@ class StateInstaller:
             # Its commit index is of a log that is not on disk yet.
             state = HardState(ready.hard_state.term, ready.hard_state.vote, Index(0))
             records.append(Record(group, RecordKind.HARD_STATE, encode_hard_state(state)))
-        self._pipeline.add_records(records, partial(self._switch, replica, snapshot, generation))
+        switch = partial(self._switch, replica, snapshot, generation)
+        self._pipeline.add_records(records, partial(self._take, switch))
         self._pipeline.hold(group)
+
+    def tick(self) -> None:
+        """Takes the steps again that could not be taken."""
+        refused, self._refused = self._refused, []
+        for step in refused:
+            self._take(step)
+
+    def _take(self, step: Callable[[], None]) -> None:
+        try:
+            step()
+        except ResourceExhausted:
+            self._refused.append(step)
 
     def _switch(self, replica: Replica, snapshot: SnapshotMeta, generation: int) -> None:
         group = replica.group
@@ -96,13 +115,17 @@ class StateInstaller:
         self._engine.write(batch)
         replica.on_state_replaced(snapshot.index)
         self._switched(replica)
+        self._flush(replica, generation)
 
+    def _flush(self, replica: Replica, generation: int) -> None:
         def flushed(outcome: BaseException | None) -> None:
-            if isinstance(outcome, BaseException):
+            if isinstance(outcome, ResourceExhausted):
+                self._refused.append(partial(self._flush, replica, generation))
+            elif isinstance(outcome, BaseException):
                 self._fail(outcome)
             else:
                 with self._guard:
-                    self._persist(replica, generation)
+                    self._take(partial(self._persist, replica, generation))
 
         self._flush_worker.submit(self._engine.flush, flushed)
 

@@ -7,6 +7,7 @@ deletes.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
@@ -47,7 +48,7 @@ class _Stream:
 class StateReceiver:
     """See the module."""
 
-    __slots__ = ("_arrived", "_engine", "_me", "_replicas", "_send", "_streams")
+    __slots__ = ("_arrived", "_engine", "_has_room", "_me", "_replicas", "_send", "_streams")
 
     def __init__(
         self,
@@ -56,8 +57,12 @@ class StateReceiver:
         replicas: Mapping[GroupId, Replica],
         send: Callable[[GroupId, StateAck], None],
         arrived: Callable[[Replica, SnapshotRequest], None],
+        *,
+        has_room: Callable[[], bool],
     ) -> None:
-        """`arrived` hands a request to the core of a replica: its state is whole, or not needed."""
+        """`arrived` hands a request to the core of a replica: its state is whole, or not needed.
+        `has_room`: whether the disk may take another state."""
+        self._has_room = has_room
         self._me = me
         self._engine = engine
         self._replicas = replicas
@@ -82,7 +87,10 @@ class StateReceiver:
             if chunk.sequence:
                 self._answer(group, chunk, 0)
                 return
-            stream = self._begin(group, chunk, stream)
+            try:
+                stream = self._begin(group, chunk, stream)
+            except ResourceExhausted:
+                stream = None  # it would not find room either
             if stream is None:
                 self._answer(group, chunk, 0, refused=True)
                 return
@@ -116,7 +124,9 @@ class StateReceiver:
         """Forgets the stream of `group` and deletes what has arrived of it."""
         stream = self._streams.pop(group, None)
         if stream is not None:
-            self._clear(group, stream.generation)
+            # Without room it stays for the next stream, or the next start, to delete.
+            with contextlib.suppress(ResourceExhausted):
+                self._clear(group, stream.generation)
 
     def tick(self) -> None:
         """Forgets streams that have broken off."""
@@ -128,7 +138,7 @@ class StateReceiver:
     def _begin(self, group: GroupId, chunk: StateChunk, other: _Stream | None) -> _Stream | None:
         """A new stream for `chunk`, its first; None where it is not wanted."""
         replica = self._replicas.get(group)
-        if replica is None or replica.is_installing:
+        if replica is None or replica.is_installing or not self._has_room():
             return None
         core = replica.core
         if chunk.term < core.term or chunk.snapshot.index <= core.commit:

@@ -38,6 +38,7 @@ class StateTransfers:
         send: Callable[[GroupId, StateChunk | StateAck], None],
         arrived: Callable[[Replica, SnapshotRequest], None],
         switched: Callable[[Replica], None],
+        has_room: Callable[[], bool],
         guard: AbstractContextManager[None],
         fail: Callable[[BaseException], None],
     ) -> None:
@@ -51,7 +52,7 @@ class StateTransfers:
             leads=self._leads,
             fail=self._report_failed,
         )
-        self.receiver: Final = StateReceiver(me, engine, replicas, send, arrived)
+        self.receiver: Final = StateReceiver(me, engine, replicas, send, arrived, has_room=has_room)
         self.installer: Final = StateInstaller(
             engine=engine,
             flush_worker=flush_worker,
@@ -94,6 +95,7 @@ class StateTransfers:
         """Time passes."""
         self.sender.tick()
         self.receiver.tick()
+        self.installer.tick()
 
     def install(self, replica: Replica, ready: Ready) -> None:
         """Installs the snapshot of `ready`, before the rest of the bundle is taken."""

@@ -92,7 +92,7 @@ class Stewardship:
 
     def _balance(self, cluster_map: ClusterMap) -> None:
         leads: dict[PartitionId, LedReplica] = {
-            partition_of(group): self._led(replica)
+            partition_of(group): led_replica(self._host, replica)
             for group, replica in self._host.replicas.items()
             if group != META_GROUP and replica.is_leader
         }
@@ -101,7 +101,7 @@ class Stewardship:
 
     def _hand_over(self) -> None:
         leads: dict[GroupId, LedReplica] = {
-            group: self._led(replica)
+            group: led_replica(self._host, replica)
             for group, replica in self._handing_over.items()
             if replica.is_leader
         }
@@ -110,16 +110,19 @@ class Stewardship:
         for group, to in targets.items():
             self._host.transfer(group, to)
 
-    def _led(self, replica: Replica) -> LedReplica:
-        """The other voters of a group led here that were heard of lately, and what they miss."""
-        core = replica.core
-        last = core.last_index
-        recently = self._host.config.election_ticks_min
-        return LedReplica(
-            {
-                peer.replica: last - peer.match
-                for peer in core.status().peers
-                if peer.replica in core.configuration.voters
-                and self._host.admission.silence_ticks(peer.replica) < recently
-            }
-        )
+
+def led_replica(host: Host, replica: Replica) -> LedReplica:
+    """The other voters of a group led here that were heard of lately and are fit to lead, and what
+    they miss."""
+    core = replica.core
+    last = core.last_index
+    recently = host.config.election_ticks_min
+    return LedReplica(
+        {
+            peer.replica: last - peer.match
+            for peer in core.status().peers
+            if peer.replica in core.configuration.voters
+            and host.contacts.is_fit(peer.replica)
+            and host.admission.silence_ticks(peer.replica) < recently
+        }
+    )

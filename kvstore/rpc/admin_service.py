@@ -12,6 +12,7 @@ from cluster.scrub import Outcome
 from kvstore.generated.kvstore.v1 import admin_pb2 as pb
 from kvstore.replica.replica import Replica
 from kvstore.replica.scrub_rounds import ScrubResult
+from kvstore.replica.space import Space
 from kvstore.rpc.errors import refuse
 from kvstore.rpc.node_view import NodeView
 
@@ -71,6 +72,12 @@ class AdminService:
             log_syncs=host.pipeline.syncs,
             messages_sent=host.messages_sent,
             log_bytes=view.log_bytes(),
+            short_of_space=host.space.space is not Space.ENOUGH,
+            free_bytes=host.space.free_bytes or 0,
+            loop_lag_ms_p99=1000 * view.loop_lag.p99_s,
+            loop_lag_ms_max=1000 * view.loop_lag.max_s,
+            log_write_ms_max=1000 * view.slowest_log_write_s(),
+            unfit_reason=view.unfit_reason(),
             scrubs=scrubber.ended,
             scrub_mismatches=scrubber.mismatches,
             scrub_age_s=self._seconds(scrubber.ticks_since_last or 0),

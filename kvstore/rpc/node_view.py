@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from cluster.ids import META_GROUP, NodeId, PartitionId, ReplicaId, partition_of
 from kvstore.codec.limits import Limits
 from kvstore.generated.kvstore.v1 import map_pb2
+from kvstore.loop_lag import LoopLag
 from kvstore.replica.host import Host
 from kvstore.wire.map import map_to_wire
 
@@ -24,6 +25,9 @@ class NodeView:
     log_bytes: Callable[[], int]
     tick_ms: int
     """Of the host."""
+    loop_lag: LoopLag
+    slowest_log_write_s: Callable[[], float]
+    unfit_reason: Callable[[], str]
 
     @property
     def cluster_id(self) -> str:

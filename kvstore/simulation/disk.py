@@ -24,6 +24,7 @@ from random import Random
 
 _PIECE_BYTES = 64
 """What of a write gets through or not as one; less than a disk's sector, so harder than a disk."""
+_UNBOUNDED_BYTES = 1 << 62
 
 
 @dataclass(slots=True)
@@ -190,6 +191,13 @@ class MemoryFileSystem:
             change.apply(folder.durable)
         folder.waiting.clear()
 
+    def free_bytes(self, path: str) -> int:
+        """See FileSystem."""
+        self._folder(path)
+        if self.capacity_bytes is None:
+            return _UNBOUNDED_BYTES
+        return max(0, self.capacity_bytes - self.used_bytes)
+
     def lock(self, path: str, holder: bytes) -> MemoryLock:
         """See FileSystem."""
         if not self.exists(path):
@@ -198,7 +206,11 @@ class MemoryFileSystem:
             raise _error(errno.EWOULDBLOCK, path)
         file = self.open(path)
         file.truncate(0)
-        file.pwritev((holder,), 0)
+        try:
+            file.pwritev((holder,), 0)
+        except OSError as problem:
+            if problem.errno != errno.ENOSPC:
+                raise
         file.close()
         self._locks.add(path)
         return MemoryLock(self, path)

@@ -20,7 +20,9 @@ T = TypeVar("T")
 _OPERATIONS_PER_WRITE: Final = 8
 """More than a write with a new segment has."""
 LATENCY_S_MAX: Final = 3.0
-"""Of one write, however slow its disk is."""
+"""Of one write, however slow its disk is, unless it hangs."""
+_HANGS_S: Final = 0.1
+"""How often a write on a disk that hangs looks whether it still does."""
 
 
 @dataclass(slots=True)
@@ -29,6 +31,8 @@ class DiskSpeed:
 
     latency_s_mean: float = 0.0005
     slowness: float = 1.0
+    hangs: int = 0
+    """How many reasons there are for it to hang: no write ends."""
 
 
 @dataclass(slots=True)
@@ -66,14 +70,14 @@ class LogWorker:
     def close(self) -> None:
         """See Worker."""
         for job in self._jobs:
-            self._run(job)
+            self._run(job, is_last=True)
         self._jobs.clear()
 
     def break_off(self) -> None:
         """The process ends here, or the power: the write under way gets as far as it gets."""
         if self._jobs and not self._jobs[0].has_run:
             self._files.fail_all_after(self._random.randrange(_OPERATIONS_PER_WRITE))
-            self._run(self._jobs[0])
+            self._run(self._jobs[0], is_last=True)
         self._jobs.clear()
 
     def _begin(self) -> None:
@@ -85,8 +89,11 @@ class LogWorker:
         self._loop.call_later(latency_s * until_written, self._run, job)
         self._loop.call_later(latency_s, self._end, job)
 
-    def _run(self, job: _Job) -> None:
+    def _run(self, job: _Job, *, is_last: bool = False) -> None:
         if job.has_run:
+            return
+        if self._speed.hangs and not is_last:
+            self._loop.call_later(_HANGS_S, self._run, job)
             return
         job.has_run = True
         try:
@@ -97,6 +104,9 @@ class LogWorker:
     def _end(self, job: _Job) -> None:
         if not self._jobs or self._jobs[0] is not job:
             return  # The worker was closed under it.
+        if not job.has_run or self._speed.hangs:
+            self._loop.call_later(_HANGS_S, self._end, job)
+            return
         job.done(job.outcome)
         self._on_done()
         # Only now: what `done` has handed in comes after it.

@@ -134,7 +134,7 @@ class SimulatedNode(Machine):
             return
         self.note("start")
         self.state = State.RUNNING
-        self.may_fail = self.files.capacity_bytes is not None
+        self.may_fail = False
         self.is_on = True
         self.engine = self.engine.after_crash()
         loop = self.new_process()

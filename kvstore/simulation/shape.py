@@ -123,9 +123,16 @@ def _draw_settings(random: Random, nodes: int) -> dict[str, NodeSettings]:
     }
     return {
         name: NodeSettings.model_construct(
-            None, **fields | {"node_id": name, "listen": f"{name}:{_PORT}"}
+            None,
+            **fields
+            | {
+                "node_id": name,
+                "listen": f"{name}:{_PORT}",
+                # Every second node keeps nothing back: its log meets the end of the disk.
+                "disk_reserve_bytes": 4096 * (place % 2),
+            },
         )
-        for name in names
+        for place, name in enumerate(names)
     }
 
 

@@ -66,7 +66,8 @@ class Engine(Protocol):
     kept in part, nor without all batches before it.
 
     Failures: CorruptionError when stored bytes are not what was written, ResourceExhausted when
-    the disk is full (nothing was written; room can be made), OSError when the disk fails,
+    the disk is full or the engine cannot keep up (nothing was written, and it can be tried again:
+    no call waits until there is room), OSError when the disk fails,
     InvariantViolation when the engine was closed or a batch is written twice.
     """
 

@@ -10,6 +10,10 @@ handed to a single call are built anew each time; an iterator ends at a damaged 
 of the data, and only `status()` tells the two apart; the iterators of a snapshot do not know of it
 (its point reads do), but any iterator shows what there was when it was made; an iterator does not
 keep the options alive in which its bound stands.
+
+On a full disk a flush or compaction fails, and from then on every write and flush fails with what
+it has met, until RocksDB finds by itself that there is room for a memtable again: it looks every
+five seconds, and tries to flush then. `flush` meanwhile gets in its way: it should come rarely.
 """
 
 from __future__ import annotations
@@ -127,6 +131,9 @@ class RocksEngine:
         write_options = WriteOptions()
         # The stub has a method where there is a property.
         write_options.disable_wal = True  # type: ignore[method-assign, assignment]
+        # A stalled write holds the GIL, and with it the event loop and its heartbeats: it is
+        # refused instead, and made again later.
+        write_options.no_slowdown = True
         database.set_write_options(write_options)
         self._database = database
         # The stub says what get gives for one key; for a list of keys it is a list.
@@ -199,7 +206,13 @@ class RocksEngine:
         """See Engine."""
         if not self._closed:
             self._closed = True
-            self._database.close()
+            try:
+                self._database.close()
+            except Exception as problem:
+                error = self.error(problem)
+                # It tries to flush, which is not promised: the commit log has it all.
+                if not isinstance(error, ResourceExhausted):
+                    raise error from problem
 
     @property
     def is_closed(self) -> bool:
@@ -257,8 +270,10 @@ def _page(
 
 
 def _operating_error(path: str, message: str) -> KVStoreError | OSError:
-    if "No space left on device" in message:
+    if "No space left on device" in message or "Space limit reached" in message:
         return ResourceExhausted(f"the disk under {path} is full: {message}")
+    if "Write stall" in message:
+        return ResourceExhausted(f"the engine in {path} cannot keep up: {message}")
     if "Corruption" in message:
         return CorruptionError(f"the engine in {path} is damaged: {message}")
     return OSError(errno.EIO, f"the engine failed: {message}", path)
@@ -312,7 +327,7 @@ def _bound_memory(options: Options) -> None:
 
 
 def _bound_stalls(options: Options) -> None:
-    """A stalled write holds the GIL, and with it the node's event loop and its heartbeats.
+    """A write that would stall is refused (`no_slowdown`), and the round has to be made again.
 
     So the triggers are far above what compaction reaches when it keeps up at all: what is left is
     the wait for one memtable's flush when all are full.

@@ -26,6 +26,7 @@ from cluster.raft.messages import (
 from cluster.raft.snapshot import SnapshotMeta
 from cluster.scrub import Outcome
 from kvstore.codec.byteslist import CodecError
+from kvstore.codec.fitness import UnfitToLead
 from kvstore.codec.scrub import ScrubHash, ScrubReply
 from kvstore.codec.state_transfer import StateAck, StateChunk
 from kvstore.environment import GroupMessage, PeerMessage
@@ -307,6 +308,16 @@ def _hash(message: pb.Message) -> int | None:
     return message.state_hash if message.flag else None
 
 
+def _encode_unfit_to_lead(group: GroupId, message: UnfitToLead) -> pb.Message:
+    return pb.Message(
+        group_id=group, kind=pb.MESSAGE_KIND_UNFIT_TO_LEAD, flag=message.takes_entries
+    )
+
+
+def _decode_unfit_to_lead(sender: ReplicaId, to: ReplicaId, message: pb.Message) -> UnfitToLead:
+    return UnfitToLead(sender, to, message.flag)
+
+
 # Looked up by the message's own type: each encoder takes just that one.
 _ENCODERS: Final[dict[type[Any], Callable[[GroupId, Any], pb.Message]]] = {
     VoteRequest: _encode_vote_request,
@@ -321,6 +332,7 @@ _ENCODERS: Final[dict[type[Any], Callable[[GroupId, Any], pb.Message]]] = {
     StateAck: _encode_state_ack,
     ScrubHash: _encode_scrub_hash,
     ScrubReply: _encode_scrub_reply,
+    UnfitToLead: _encode_unfit_to_lead,
 }
 
 _DECODERS: Final[dict[int, Callable[[ReplicaId, ReplicaId, pb.Message], PeerMessage]]] = {
@@ -336,4 +348,5 @@ _DECODERS: Final[dict[int, Callable[[ReplicaId, ReplicaId, pb.Message], PeerMess
     pb.MESSAGE_KIND_STATE_ACK: _decode_state_ack,
     pb.MESSAGE_KIND_SCRUB_HASH: _decode_scrub_hash,
     pb.MESSAGE_KIND_SCRUB_REPLY: _decode_scrub_reply,
+    pb.MESSAGE_KIND_UNFIT_TO_LEAD: _decode_unfit_to_lead,
 }

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
+from random import Random
 
 import pytest
 
-from kvstore.commitlog.commit_log import CommitLog, CommitLogFailed
+from kvstore.commitlog.commit_log import CommitLog, CommitLogFailed, CommitLogOptions
 from kvstore.errors import Outcome, ResourceExhausted
 from kvstore.simulation.disk import MemoryFileSystem
 from tests.commitlog.support import (
@@ -27,8 +29,9 @@ LARGE = [record("x" * 900)]
 """Needs a new segment once anything of that size is there."""
 
 
-@pytest.mark.parametrize("operation", ["write", "sync"])
-@pytest.mark.parametrize("error", [errno.EIO, errno.ENOSPC])
+@pytest.mark.parametrize(
+    ("operation", "error"), [("write", errno.EIO), ("sync", errno.EIO), ("sync", errno.ENOSPC)]
+)
 def test_after_a_failed_write_or_sync_every_append_fails_at_once(
     operation: str, error: int
 ) -> None:
@@ -161,6 +164,92 @@ def test_a_full_disk_is_only_noticed_when_a_segment_is_made() -> None:
     files.capacity_bytes = None
     log.append(large)
     assert found(files) == [*large, record("fits"), *large]
+
+
+def test_a_write_without_room_leaves_the_log_as_it_was() -> None:
+    """File systems that reserve nothing find it out in the middle of a batch."""
+    files = MemoryFileSystem()
+    log, _ = open_log(files)
+    log.append([record("before")])
+    log.append([record("waits")], sync=False)
+    for _ in range(2):
+        files.fail("write", errno.ENOSPC)
+        with pytest.raises(ResourceExhausted, match="no room") as failure:
+            log.append([record("a"), record("b")])
+        assert failure.value.outcome is Outcome.DEFINITE
+        assert log.bytes_on_disk == sum(
+            len(files.contents(f"{FOLDER}/{name}")) for name in files.list(FOLDER)
+        )
+    files.capacity_bytes = files.used_bytes
+    with pytest.raises(ResourceExhausted):
+        log.append([record("c")])
+    files.capacity_bytes = None
+    log.append([record("c"), record("d")])
+    files.crash()
+    assert found(files) == [record(text) for text in ("before", "waits", "c", "d")]
+
+
+@pytest.mark.parametrize("seed", range(200))
+def test_what_is_left_of_a_batch_without_room_never_mixes_with_a_later_one(seed: int) -> None:
+    """The same batch number, the same place, the same lengths: and other records."""
+    files = MemoryFileSystem()
+    log, _ = open_log(files)
+    log.append([record("before")])
+    files.fail("write", errno.ENOSPC)
+    with pytest.raises(ResourceExhausted):
+        log.append([record(f"lost {n}") for n in range(4)])
+    files.fail("sync", after=seed % 3)
+    with contextlib.suppress(CommitLogFailed):
+        log.append([record(f"kept {n}") for n in range(4)])
+    files.crash(Random(seed))
+    assert found(files) in (
+        [record("before")],
+        [record("before"), *(record(f"kept {n}") for n in range(4))],
+    )
+
+
+SHORT_OPTIONS = CommitLogOptions(
+    segment_bytes=1 << 18, sticky_kinds=frozenset({STICKY}), spares_max=1
+)
+
+
+def test_in_want_of_room_for_a_plain_segment_a_short_one_is_made() -> None:
+    """So that votes find a place: after a cut, the next batch has to begin a segment."""
+    files = MemoryFileSystem()
+    log, _ = open_log(files, SHORT_OPTIONS)
+    log.append([record("vote 1", kind=STICKY)])
+    files.capacity_bytes = files.used_bytes + (1 << 16) + 1024
+    files.fail("write", errno.ENOSPC)
+    with pytest.raises(ResourceExhausted):
+        log.append([record("vote 2", kind=STICKY)])
+    files.capacity_bytes = files.used_bytes + (1 << 16) + 1024
+    log.append([record("vote 2", kind=STICKY)])
+    for _ in range(100):
+        log.append([record("vote 3", kind=STICKY)])
+    assert log.segments == 2
+    with pytest.raises(ResourceExhausted):
+        log.append([record("x" * (1 << 16))])
+    files.crash()
+    assert found(files, SHORT_OPTIONS)[-1] == record("vote 3", kind=STICKY)
+
+
+def has_room(log: CommitLog) -> bool:
+    return log.has_room
+
+
+def test_a_log_knows_that_it_runs_out_of_room_before_it_has() -> None:
+    files = MemoryFileSystem()
+    log, _ = open_log(files)
+    assert has_room(log)
+    log.append([record("x" * 600)])
+    assert not has_room(log), "more than half of the segment is used, and no other is ready"
+    files.capacity_bytes = files.used_bytes
+    log.prepare()
+    assert not has_room(log)
+    log.append([record("vote")])
+    files.capacity_bytes = None
+    log.prepare()
+    assert has_room(log)
 
 
 def test_a_torn_tail_is_cut_on_a_full_disk_too() -> None:

@@ -126,3 +126,21 @@ def test_it_agrees_with_counting_each_peer_by_hand(
         assert {peer: contacts.silent_ticks(peer) for peer in silence} == silence
         near = sum(peer in met and ticks < limit for peer, ticks in silence.items())
         assert contacts.reachable([A, B, C, ME], within_ticks=limit) == near + 1
+
+
+def test_who_says_that_it_is_unfit_is_believed_for_a_while_or_until_it_says_otherwise() -> None:
+    contacts = PeerContacts(ME, [A, B], suspect_after_ticks=3)
+    assert contacts.is_fit(A)
+    assert contacts.takes_entries(A)
+    contacts.says_unfit(A, takes_entries=False, for_ticks=5)
+    for _ in range(5):
+        assert not contacts.is_fit(A)
+        assert not contacts.takes_entries(A)
+        assert contacts.is_fit(B)
+        contacts.tick()
+    assert contacts.is_fit(A)
+    assert contacts.takes_entries(A)
+    contacts.says_unfit(A, takes_entries=False, for_ticks=5)
+    contacts.says_unfit(A, takes_entries=True, for_ticks=5)
+    assert not contacts.is_fit(A)
+    assert contacts.takes_entries(A)

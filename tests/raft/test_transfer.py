@@ -128,3 +128,17 @@ def test_a_target_that_is_cut_off_does_not_stop_the_group() -> None:
     assert cluster.propose(1, b"x") is not None
     cluster.run(2)
     assert cluster.led_by(1)
+
+
+def test_a_leader_that_is_asked_to_step_down_leaves_its_term_to_who_has_most() -> None:
+    solo = leader()
+    last = solo.raft.propose(b"x")
+    solo.settle()
+    solo.step(solo.accepts(last, THREE))
+    term = solo.raft.term
+    solo.raft.step_down()
+    assert only(TimeoutNow, solo.settle()) == [TimeoutNow(ME, THREE, term)]
+    assert solo.raft.role is Role.FOLLOWER
+    assert (solo.raft.term, solo.raft.leader) == (term, None)
+    solo.raft.step_down()
+    assert solo.settle() == [], "who does not lead has nothing to leave"

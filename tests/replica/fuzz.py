@@ -111,7 +111,12 @@ class Fuzzer:
             for group in GROUPS[:-1]
         }
         self._receiver = StateReceiver(
-            ME, self._engine, self._replicas, self._on_answer, lambda *_: None
+            ME,
+            self._engine,
+            self._replicas,
+            self._on_answer,
+            lambda *_: None,
+            has_room=lambda: True,
         )
 
     def run(self, count: int) -> None:

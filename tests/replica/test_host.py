@@ -233,13 +233,13 @@ def test_a_restart_replays_a_long_log_in_small_pieces(world: World) -> None:
     pieces: list[int] = []
     world.start(me, crashed.files, MemoryEngine())
     host = world.members[me].host
-    apply_round = host._apply_round
+    apply_round = host.applies._apply_round
 
     def watch(work: RoundWork) -> list[list[bytes]]:
         pieces.append(sum(len(entry.data) for _state, entries in work for entry in entries))
         return apply_round(work)
 
-    host._apply_round = watch
+    host.applies._apply_round = watch
     world.until(lambda: set(host.replicas) == set(last))
     world.until(lambda: all(host.replicas[group].core.applied >= last[group] for group in last))
     assert sum(pieces) > 40 * 50 * len(value)

@@ -7,10 +7,18 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from cluster.ids import GroupId, Index, ReplicaId, Term
-from cluster.raft.messages import Entry, EntryKind
+from cluster.raft.messages import Entry, EntryKind, TimeoutNow
 from cluster.raft.ready import HardState, Ready, Role
 from kvstore.commitlog.commit_log import Position, Record
-from kvstore.replica.log_pipeline import RECORD_BYTES_AIM, WRITE_BYTES_AIM, LogPipeline, Pending
+from kvstore.errors import ResourceExhausted
+from kvstore.replica.log_pipeline import (
+    MESSAGES_MAX,
+    RECORD_BYTES_AIM,
+    RETRY_TICKS,
+    WRITE_BYTES_AIM,
+    LogPipeline,
+    Pending,
+)
 from kvstore.replica.log_records import Bounds, RecordKind, decode_entries, decode_hard_state
 
 T = TypeVar("T")
@@ -119,8 +127,9 @@ def test_a_bundle_with_nothing_to_write_does_not_overtake_one_of_its_group() -> 
     bench.pipeline.flush()
     assert bench.pipeline.add(ONE, ready(2)) is None
     assert bench.pipeline.add(TWO, ready(1)) is not None
+    assert bench.persisted == []
     bench.disk()
-    assert [p.number for p in bench.persisted] == [1, 2]
+    assert [p.number for p in bench.persisted] == [2], "both, told of as one"
     assert not bench.pipeline.is_busy
     assert len(bench.log.writes) == 1  # the empty one cost no write
 
@@ -216,5 +225,85 @@ def test_a_failed_write_is_reported_and_nothing_of_it_is_called_persisted() -> N
     bench.pipeline.add(ONE, ready(1, sizes=[1]))
     bench.pipeline.flush()
     bench.worker.jobs.popleft()()
+    assert bench.problems == [bench.log.problem]
+    assert bench.persisted == []
+
+
+def test_what_waits_for_a_disk_for_long_stays_bounded() -> None:
+    bench = Bench()
+    bench.pipeline.add(ONE, ready(1, sizes=[1]))
+    bench.pipeline.flush()
+    for number in range(2, 1000):
+        bundle = ready(number)
+        bundle.messages_after_persist = (TimeoutNow(ReplicaId(1), ReplicaId(2), Term(number)),)
+        assert bench.pipeline.add(ONE, bundle) is None
+        assert bench.pipeline.waiting == 1
+    bench.disk()
+    (pending,) = bench.persisted
+    assert pending.number == 999
+    assert [m.term for m in pending.messages] == list(range(1000 - MESSAGES_MAX, 1000))
+
+
+class FullDisk(Bench):
+    """A disk that has no room for two bundles, the second behind the first."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.log.problem = ResourceExhausted("no room")
+        self.pipeline.add(ONE, ready(1, sizes=[10, 10]))
+        self.pipeline.add(TWO, ready(1, sizes=[10]))
+        self.pipeline.flush()
+        self.disk()
+
+    def retry(self) -> None:
+        for _ in range(RETRY_TICKS):
+            assert not self.worker.jobs
+            self.pipeline.tick()
+        self.disk()
+
+
+def test_a_write_without_room_is_no_failure_and_nothing_of_it_is_called_persisted() -> None:
+    bench = FullDisk()
+    assert bench.pipeline.is_refused
+    assert bench.pipeline.is_busy, "nothing is proposed"
+    assert not bench.problems
+    assert not bench.persisted
+    assert not bench.log.writes
+
+
+def test_nothing_is_written_past_what_had_no_room() -> None:
+    bench = FullDisk()
+    bench.pipeline.add(ONE, ready(2, first=3, sizes=[1]))
+    bench.pipeline.flush()
+    assert not bench.worker.jobs
+    bench.retry()
+    bench.log.problem = None
+    bench.retry()
+    while bench.worker.jobs:
+        bench.disk()
+    firsts = [
+        (record.group, decode_entries(record.payload)[0].index)
+        for write in bench.log.writes
+        for record in write
+    ]
+    assert firsts == [(ONE, 1), (TWO, 1), (ONE, 3)]
+    assert [(p.group, p.number) for p in bench.persisted] == [(ONE, 1), (TWO, 1), (ONE, 2)]
+    assert not bench.pipeline.is_refused
+    assert bench.pipeline.waiting == 0
+
+
+def test_what_had_no_room_as_a_whole_is_tried_in_parts() -> None:
+    bench = FullDisk()
+    bench.log.problem = None
+    bench.retry()
+    assert [len(records) for records in bench.log.writes] == [1]
+    bench.disk()
+    assert [len(records) for records in bench.log.writes] == [1, 1]
+
+
+def test_a_disk_that_fails_after_it_was_full_is_reported() -> None:
+    bench = FullDisk()
+    bench.log.problem = OSError("the disk failed")
+    bench.retry()
     assert bench.problems == [bench.log.problem]
     assert bench.persisted == []

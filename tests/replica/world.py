@@ -31,12 +31,14 @@ from kvstore.environment import GroupMessage
 from kvstore.replica.admission import AdmissionLimits
 from kvstore.replica.compaction import CompactionPolicy
 from kvstore.replica.compactor import Compactor
+from kvstore.replica.disk_guard import DiskGuard
 from kvstore.replica.host import Host, HostHooks
 from kvstore.replica.log_records import STICKY_KINDS
 from kvstore.replica.meta_machine import MetaMachine
 from kvstore.replica.recovery import RecoveredLogs, ReplicaMaker
 from kvstore.replica.requests import Answer, ReadRequest, Status, WriteRequest
 from kvstore.replica.scrubber import ScrubPolicy
+from kvstore.replica.space import SpaceWatch
 from kvstore.replica.stewardship import Stewardship
 from kvstore.simulation.checkers import Checker
 from kvstore.simulation.disk import MemoryFileSystem
@@ -152,6 +154,7 @@ class Member:
             meta=MetaMachine(engine),
             scrub=world.scrub,
             contacts=PeerContacts(me, world.members_ids, RAFT.election_ticks_min),
+            space=SpaceWatch(world.disk_reserve_bytes, f"the disk of n{me}"),
             hooks=HostHooks(self._call_soon, self._on_map, self._on_failure),
         )
         self.stewardship = Stewardship(self.host, me, world.first_map)
@@ -163,6 +166,13 @@ class Member:
             flush=engine.flush,
             flush_worker=self.flush_worker,
             unclaimed=lambda: recovered.first_segment,
+        )
+        self.disk_guard = DiskGuard(
+            self.host,
+            log=log,
+            log_worker=self.worker,
+            free_bytes=partial(files.free_bytes, "log"),
+            hasten=self.compactor.hasten,
         )
         self.host.add_replica(self.maker.make(META_GROUP, frozenset(world.members_ids)))
         self._on_map()
@@ -217,6 +227,7 @@ class World:
     compaction: CompactionPolicy = field(default_factory=CompactionPolicy)
     snapshot_chunk_bytes: int = 1 << 18
     scrub: ScrubPolicy = field(default_factory=ScrubPolicy)
+    disk_reserve_bytes: int = 1 << 12
     soon: deque[Callable[[], None]] = field(default_factory=deque)
     cut: set[tuple[ReplicaId, ReplicaId]] = field(default_factory=set)
 
@@ -255,6 +266,7 @@ class World:
             member.host.tick()
             member.stewardship.tick()
             member.compactor.tick()
+            member.disk_guard.tick()
 
     def until(self, condition: Callable[[], bool], ticks: int = LONG_TICKS) -> None:
         for _ in range(ticks):

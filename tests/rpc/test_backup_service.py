@@ -15,6 +15,7 @@ from kvstore.codec.backup import SectionTally
 from kvstore.codec.record import decode_record
 from kvstore.errors import CorruptionError
 from kvstore.generated.kvstore.v1 import admin_pb2 as pb
+from kvstore.loop_lag import LoopLag
 from kvstore.replica.requests import Status
 from kvstore.rpc import backup_service
 from kvstore.rpc.backup_service import BACKUPS_MAX, BackupService, Context
@@ -85,7 +86,18 @@ class Stage:
 
     def service_of(self, me: ReplicaId, **more: Any) -> BackupService:
         host = self.world.members[me].host
-        view = NodeView(host, NodeId(f"n{me}"), me, "1", lambda: 0.0, lambda: 0, TICK_MS)
+        view = NodeView(
+            host=host,
+            node_id=NodeId(f"n{me}"),
+            me=me,
+            version="1",
+            uptime_s=lambda: 0.0,
+            log_bytes=lambda: 0,
+            tick_ms=TICK_MS,
+            loop_lag=LoopLag(1),
+            slowest_log_write_s=lambda: 0.0,
+            unfit_reason=lambda: "",
+        )
         return BackupService(view, TICK_MS, **more)
 
     def put(self, key: bytes, value: bytes) -> int:

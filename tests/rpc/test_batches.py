@@ -10,6 +10,7 @@ import pytest
 from cluster.ids import NodeId, PartitionId, ReplicaId
 from kvstore.codec.command import OperationKind, encode_command
 from kvstore.generated.kvstore.v1 import kv_pb2 as pb
+from kvstore.loop_lag import LoopLag
 from kvstore.replica.admission import AdmissionLimits
 from kvstore.replica.requests import Status
 from kvstore.rpc.batch import BatchReply, Sections
@@ -37,7 +38,18 @@ def world() -> World:
 
 
 def view_of(world: World) -> NodeView:
-    return NodeView(world.members[ME].host, NodeId("n1"), ME, "1", lambda: 0.0, lambda: 0, 50)
+    return NodeView(
+        host=world.members[ME].host,
+        node_id=NodeId("n1"),
+        me=ME,
+        version="1",
+        uptime_s=lambda: 0.0,
+        log_bytes=lambda: 0,
+        tick_ms=50,
+        loop_lag=LoopLag(1),
+        slowest_log_write_s=lambda: 0.0,
+        unfit_reason=lambda: "",
+    )
 
 
 def write_to(partition: PartitionId) -> pb.BatchRequest:

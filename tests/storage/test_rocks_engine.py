@@ -13,7 +13,8 @@ from rocksdict import Options, Rdict
 
 from cluster.ids import GroupId
 from kvstore.codec.command import OperationKind, encode_command
-from kvstore.errors import ConfigurationError, CorruptionError
+from kvstore.errors import ConfigurationError, CorruptionError, ResourceExhausted
+from kvstore.storage import rocks_engine
 from kvstore.storage.heads import HeadCache
 from kvstore.storage.memory_engine import MemoryEngine
 from kvstore.storage.partition_state import PartitionState
@@ -252,3 +253,46 @@ def test_only_what_was_flushed_is_promised_after_a_kill(tmp_path: Path) -> None:
     engine = RocksEngine(path)
     assert everything(engine) == {b"a": b"1", b"b": b"1"}
     engine.close()
+
+
+def test_a_write_that_would_stall_is_refused_and_can_be_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Tiny memtables: they are full faster than they can be flushed."""
+    monkeypatch.setattr(rocks_engine, "MEMTABLE_BYTES", 1 << 16)
+    monkeypatch.setattr(rocks_engine, "MEMTABLES_MAX", 2)
+    engine = RocksEngine(str(tmp_path / "engine"))
+    value = os.urandom(1 << 15)
+    refused = None
+    written: set[bytes] = set()
+    for number in range(20_000):
+        key = b"%d" % number
+        try:
+            put_all(engine, {key: value})
+        except ResourceExhausted as problem:
+            refused = key, str(problem)
+            break
+        written.add(key)
+    assert refused is not None
+    assert "cannot keep up" in refused[1]
+    assert engine.get_many([refused[0]]) == [None]
+    engine.flush()
+    put_all(engine, {refused[0]: value})
+    assert engine.get_many([refused[0], *written]) == [value] * (len(written) + 1)
+    engine.close()
+
+
+def test_options_are_in_force_again_after_reopening(folder: Path) -> None:
+    engine = RocksEngine(str(folder))
+    engine.close()
+    newest = max(folder.glob("OPTIONS-*")).read_text()
+    for option in (
+        f"write_buffer_size={MEMTABLE_BYTES}",
+        "max_write_buffer_number=3",
+        "level0_slowdown_writes_trigger=32",
+        "level0_stop_writes_trigger=64",
+        "filter_policy=bloomfilter",
+        "compression=kLZ4Compression",
+        "paranoid_checks=true",
+    ):
+        assert option in newest, option

@@ -5,6 +5,7 @@
 | VoteRequest; VoteResponse, granted; not of a pre-vote | the term, and the vote in it |
 | AppendResponse, accepted | the term, and the entries up to `index` as they are in its log |
 | VoteRequest, VoteResponse granted, of a pre-vote | nothing: nobody is in that term yet |
+| UnfitToLead | nothing: it is of the node |
 | all others | the term |
 """
 
@@ -16,6 +17,7 @@ from typing import Final
 from cluster.ids import GroupId, ReplicaId, Term
 from cluster.raft.messages import AppendResponse, VoteRequest, VoteResponse
 from cluster.raft.ready import HardState
+from kvstore.codec.fitness import UnfitToLead
 from kvstore.environment import GroupMessage, PeerMessage
 from kvstore.simulation.checkers.checker import Checker
 from kvstore.simulation.checkers.disk_record import DiskRecord, hard_state_on_disk
@@ -50,6 +52,8 @@ class PersistedBeforeSent(Checker):
     def _check_term(
         self, node: Node, group: GroupId, message: PeerMessage, state: HardState
     ) -> None:
+        if isinstance(message, UnfitToLead):
+            return
         vote: ReplicaId | None = None
         if isinstance(message, VoteRequest):
             if message.pre_vote:

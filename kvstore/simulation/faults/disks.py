@@ -9,27 +9,30 @@ from kvstore.simulation.node import State
 from kvstore.simulation.silent_damage import SilentDamage
 
 _DISK_OPERATIONS: Final = ("write", "sync", "sync", "read", "create", "allocate", "sync_folder")
-_ROOM_BYTES_MAX: Final = 4096
+_ROOM_BYTES_MAX: Final = (512, 4096, 16_384)
 _VOTERS_MIN: Final = 3
 """Of two that differ nobody can be named."""
 
 
 def slow_disk(scene: Scene) -> Undo | None:
     """Writes of a node take long."""
-    return _slow_down(scene, scene.random.choice((10.0, 50.0)))
-
-
-def stuck_disk(scene: Scene) -> Undo | None:
-    """Writes of a node take seconds."""
-    return _slow_down(scene, 1000.0)
-
-
-def _slow_down(scene: Scene, slowness: float) -> Undo | None:
+    slowness = scene.random.choice((10.0, 50.0, 1000.0))
     node = scene.random.choice(list(scene.cluster.machines.values()))
     node.speed.slowness *= slowness
 
     def mend() -> None:
         node.speed.slowness /= slowness
+
+    return mend
+
+
+def stuck_disk(scene: Scene) -> Undo | None:
+    """Writes of a node do not return for now."""
+    node = scene.cluster.machines[scene.a_target()]
+    node.speed.hangs += 1
+
+    def mend() -> None:
+        node.speed.hangs -= 1
 
     return mend
 
@@ -46,13 +49,17 @@ def failing_disk(scene: Scene) -> Undo | None:
 
 
 def full_disk(scene: Scene) -> Undo | None:
-    """A disk has room for little more."""
-    node = scene.a_node(State.RUNNING)
-    if node is None:
+    """A disk has room for little more, or for nothing: its node goes on without. Only one that is
+    no member yet needs room, to write down whose member it is."""
+    members = [
+        node for node in scene.nodes(State.RUNNING) if node.is_up and node.host.meta.map is not None
+    ]
+    if not members:
         return None
-    node.may_fail = True
-    files = node.files
-    files.capacity_bytes = files.used_bytes + scene.random.randrange(_ROOM_BYTES_MAX)
+    files = scene.random.choice(members).files
+    files.capacity_bytes = files.used_bytes + scene.random.randrange(
+        scene.random.choice(_ROOM_BYTES_MAX)
+    )
 
     def make_room() -> None:
         files.capacity_bytes = None

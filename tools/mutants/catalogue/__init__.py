@@ -7,6 +7,7 @@ from typing import Final
 from tools.mutants.catalogue.backups import BACKUPS
 from tools.mutants.catalogue.clients import CLIENTS
 from tools.mutants.catalogue.compaction import COMPACTION
+from tools.mutants.catalogue.disks import DISKS
 from tools.mutants.catalogue.elections import ELECTIONS
 from tools.mutants.catalogue.flow import FLOW
 from tools.mutants.catalogue.host import HOST
@@ -36,6 +37,7 @@ CATALOGUE: Final[tuple[Mutation, ...]] = (
     *SNAPSHOTS,
     *COMPACTION,
     *STORAGE,
+    *DISKS,
     *LOG_STORE,
     *STATE_MACHINE,
     *HOST,

@@ -34,10 +34,10 @@ LOG_STORE: Final = (
         seen="etcd-io/raft#8: answers of the log thread come in order",
         path=_PIPELINE,
         old="""\
-        if not ready.must_sync and not self._unsettled.get(group):
+            last = self._last.get(group)
 """,
         new="""\
-        if not ready.must_sync:
+            last = None
 """,
     ),
     Mutation(

@@ -264,10 +264,10 @@ STORAGE: Final = (
         seen=_RECOVER,
         path=_LOG,
         old="""\
-        positions = self._active().append(records, self._next_batch, self._unsynced)
+            positions = writer.append(records, self._next_batch, self._unsynced)
 """,
         new="""\
-        positions = self._active().append(records, self._next_batch, 0)
+            positions = writer.append(records, self._next_batch, 0)
 """,
     ),
     Mutation(

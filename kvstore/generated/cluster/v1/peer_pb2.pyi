@@ -22,6 +22,7 @@ class MessageKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     MESSAGE_KIND_STATE_ACK: _ClassVar[MessageKind]
     MESSAGE_KIND_SCRUB_HASH: _ClassVar[MessageKind]
     MESSAGE_KIND_SCRUB_REPLY: _ClassVar[MessageKind]
+    MESSAGE_KIND_UNFIT_TO_LEAD: _ClassVar[MessageKind]
 MESSAGE_KIND_UNSPECIFIED: MessageKind
 MESSAGE_KIND_VOTE_REQUEST: MessageKind
 MESSAGE_KIND_VOTE_RESPONSE: MessageKind
@@ -35,6 +36,7 @@ MESSAGE_KIND_STATE_CHUNK: MessageKind
 MESSAGE_KIND_STATE_ACK: MessageKind
 MESSAGE_KIND_SCRUB_HASH: MessageKind
 MESSAGE_KIND_SCRUB_REPLY: MessageKind
+MESSAGE_KIND_UNFIT_TO_LEAD: MessageKind
 
 class Round(_message.Message):
     __slots__ = ("sender_replica_id", "receiver_replica_id", "cluster_id", "messages")
