@@ -79,7 +79,7 @@ class ApplyQueue:
     def _run(self) -> None:
         try:
             while self._waiting:
-                if META_GROUP in self._waiting:
+                while META_GROUP in self._waiting:
                     self._apply_meta()
                 if self._waiting:
                     self._apply_partitions()

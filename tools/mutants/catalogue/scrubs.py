@@ -10,6 +10,7 @@ _VERDICT: Final = "cluster/scrub.py"
 _HASHER: Final = "kvstore/replica/state_hasher.py"
 _ROUNDS: Final = "kvstore/replica/scrub_rounds.py"
 _SCRUBBER: Final = "kvstore/replica/scrubber.py"
+_MARKS: Final = "kvstore/codec/scrub.py"
 _HOST: Final = "kvstore/replica/host.py"
 
 SCRUBS: Final = (
@@ -19,16 +20,12 @@ SCRUBS: Final = (
         mistake="What follows a mark in the same bundle is applied before the view is opened, so"
         " that replicas hash the states of different indexes.",
         seen="checksums compared over a moving replica name sound ones",
-        path=_SCRUBBER,
+        path=_MARKS,
         old="""\
-            if is_mark(entry):
-                cut = position
-                break
+        if is_mark(entry):
 """,
         new="""\
-            if is_mark(entry) and position == len(entries):
-                cut = position
-                break
+        if is_mark(entry) and position == len(entries):
 """,
     ),
     Mutation(
