@@ -7,8 +7,12 @@ early. Safety rests on none of it.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
+from typing import Final
 
 from cluster.ids import ReplicaId
+
+UNKNOWN_SILENCE_TICKS: Final = 1 << 60
+"""Of one that is not watched: it left, or has joined and is not known here yet."""
 
 
 class PeerContacts:
@@ -84,8 +88,9 @@ class PeerContacts:
         return [peer for peer, since in self._silent_since.items() if since == begun]
 
     def silent_ticks(self, peer: ReplicaId) -> int:
-        """Ticks since `peer` was last heard of; KeyError when it is not watched."""
-        return self._now - self._silent_since[peer]
+        """Ticks since `peer` was last heard of; UNKNOWN_SILENCE_TICKS when it is not watched."""
+        since = self._silent_since.get(peer)
+        return UNKNOWN_SILENCE_TICKS if since is None else self._now - since
 
     def suspects(self, limit_ticks: int | None = None) -> list[ReplicaId]:
         """Peers silent for `limit_ticks` ticks or more (None: suspect_after_ticks), in order."""

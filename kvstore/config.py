@@ -47,6 +47,11 @@ class NodeSettings(BaseSettings):
         description="ID=HOST:PORT,… of the cluster's first nodes, this one among them, by the "
         "addresses at which nodes and clients reach them. The same on every node."
     )
+    rejoin: bool = Field(
+        False,
+        description="With an empty folder: take the place of this node anew, in a cluster that "
+        "knows it; its data are lost. Without effect on a folder that has data.",
+    )
 
     partitions: int = Field(
         16, ge=1, le=1024, description="Parts of the key space. Fixed at the cluster's first start."

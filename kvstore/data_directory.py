@@ -1,19 +1,26 @@
-"""A node's data directory: who it belongs to, and that only one process uses it.
+"""A node's data directory: whose data it holds, of which life, and that only one process uses it.
 
 ```
 LOCK        held by the process that uses the directory; holds its process id
-IDENTITY    JSON: format, node_id, cluster_id, replica_id, crc32c   (docs/format-data-directory.md)
+IDENTITY    JSON: node, cluster, replica id and life             (docs/format-data-directory.md)
+DAMAGED     JSON: what is wrong with the data, and the life that will take the place of this one
 log/        the commit log
 engine/     the engine's files
+set-aside/  log/ and engine/ of the life before, which was damaged
 ```
+
+A *life* begins with an empty directory, or where damaged data were given up, and is told by a
+random token. It is on stable storage before the node says anything to others.
 """
 
 from __future__ import annotations
 
 import json
 import posixpath
-from dataclasses import asdict, dataclass, replace
-from typing import Final
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from random import Random
+from typing import Any, Final
 
 import google_crc32c
 
@@ -21,16 +28,19 @@ from cluster.ids import NodeId, ReplicaId
 from kvstore.environment import FileSystem, Lock
 from kvstore.errors import ConfigurationError, CorruptionError
 
-FORMAT: Final = 1
+FORMAT: Final = 2
+_FORMAT_WITHOUT_LIFE: Final = 1
 LOCK_NAME: Final = "LOCK"
 IDENTITY_NAME: Final = "IDENTITY"
 LOG_FOLDER: Final = "log"
 ENGINE_FOLDER: Final = "engine"
-_UNFINISHED_IDENTITY_NAME: Final = "IDENTITY.new"
+DAMAGED_NAME: Final = "DAMAGED"
+SET_ASIDE_FOLDER: Final = "set-aside"
+_UNFINISHED: Final = ".new"
 
 _IDENTITY_BYTES_MAX: Final = 1 << 16
 _LOCK_BYTES_MAX: Final = 64
-_MAY_STAND_IN_A_NEW_ONE: Final = frozenset({LOCK_NAME, _UNFINISHED_IDENTITY_NAME, "lost+found"})
+_MAY_STAND_IN_A_NEW_ONE: Final = frozenset({LOCK_NAME, IDENTITY_NAME + _UNFINISHED, "lost+found"})
 """What a first start that was interrupted leaves behind, and what a fresh file system has."""
 
 
@@ -43,6 +53,19 @@ class Identity:
     """None until the node knows its cluster."""
     replica_id: ReplicaId | None = None
     """None until the cluster gave it one."""
+    life: int = 0
+    """The token of its life, from 1; 0: none yet, in a directory of format 1."""
+    members: Mapping[ReplicaId, str] | None = None
+    """Of one that joined a cluster that was there: its nodes then, and their addresses."""
+
+
+@dataclass(frozen=True, slots=True)
+class Damage:
+    """Why a directory's data must not be used."""
+
+    reason: str
+    next_life: int
+    """The token of the life that will take the place of this one."""
 
 
 class _Damaged(Exception):
@@ -56,19 +79,26 @@ class _Newer(Exception):
 class DataDirectory:
     """An open data directory, locked until `close`. One thread at a time."""
 
-    __slots__ = ("_files", "_identity", "_lock", "path")
+    __slots__ = ("_damage", "_files", "_identity", "_lock", "_random", "path")
 
-    def __init__(self, files: FileSystem, path: str, lock: Lock, identity: Identity) -> None:
+    def __init__(
+        self, files: FileSystem, path: str, lock: Lock, identity: Identity, random: Random
+    ) -> None:
         self._files = files
         self._lock = lock
         self._identity = identity
+        self._random = random
+        self._damage: Damage | None = None
         self.path = path
 
     @classmethod
-    def open(cls, path: str, node_id: NodeId, files: FileSystem, process_id: int) -> DataDirectory:
+    def open(
+        cls, path: str, node_id: NodeId, files: FileSystem, process_id: int, random: Random
+    ) -> DataDirectory:
         """Opens and locks the data directory at `path`; makes it if there is none.
 
-        `process_id` is of this process, and shown to others that want the directory.
+        `process_id` is of this process, and shown to others that want the directory. `random`
+        gives the tokens of lives.
 
         Raises ConfigurationError when it is in use, of another node, of a newer format, damaged, no
         data directory at all, or cannot be read or written. Nothing that was there is changed then.
@@ -83,16 +113,20 @@ class DataDirectory:
                 identity = _read_identity(files, path, node_id)
                 if identity is None:
                     identity = Identity(node_id)
-                    _write_identity(files, path, identity)
-                else:
+                if identity.life:
                     # It may be there only because its writer died before this.
                     files.sync_folder(path)
+                else:
+                    identity = replace(identity, life=_new_life(random))
+                    _write(files, path, IDENTITY_NAME, encode_identity(identity))
+                directory = cls(files, path, lock, identity, random)
+                directory._read_damage()
             except BaseException:
                 lock.release()
                 raise
         except OSError as problem:
             raise _unusable(path, problem) from problem
-        return cls(files, path, lock, identity)
+        return directory
 
     @property
     def node_id(self) -> NodeId:
@@ -108,6 +142,21 @@ class DataDirectory:
     def replica_id(self) -> ReplicaId | None:
         """The replica id the cluster gave it; None until that is recorded."""
         return self._identity.replica_id
+
+    @property
+    def life(self) -> int:
+        """The token of the life whose data these are."""
+        return self._identity.life
+
+    @property
+    def members(self) -> Mapping[ReplicaId, str] | None:
+        """Of one that joined a cluster that was there: its nodes then, and their addresses."""
+        return self._identity.members
+
+    @property
+    def damage(self) -> Damage | None:
+        """Why the data must not be used; None: they may."""
+        return self._damage
 
     @property
     def log_folder(self) -> str:
@@ -134,12 +183,84 @@ class DataDirectory:
                 f" {known.cluster_id}, not of replica {replica_id} in cluster {cluster_id}: start"
                 " this node with an empty data directory, or in the cluster that it belongs to"
             )
-        identity = replace(known, cluster_id=cluster_id, replica_id=replica_id)
+        self._record(replace(known, cluster_id=cluster_id, replica_id=replica_id))
+
+    def mark_damaged(self, reason: str) -> Damage:
+        """Records that the data must not be used any more; on stable storage when this returns.
+
+        What is recorded stays until a new life begins, and so does the token that it will have.
+        Raises ConfigurationError when it cannot be written.
+        """
+        if self._damage is None:
+            damage = Damage(reason, _new_life(self._random))
+            try:
+                _write(self._files, self.path, DAMAGED_NAME, _encode_damage(damage))
+            except OSError as problem:
+                raise _unusable(self.path, problem) from problem
+            self._damage = damage
+        return self._damage
+
+    def begin_life(
+        self, cluster_id: str, replica_id: ReplicaId, members: Mapping[ReplicaId, str]
+    ) -> None:
+        """Begins a new life, as `replica_id` among `members` (addresses, by replica id).
+
+        Damaged data are set aside first, in place of what was set aside before. Where it ends in
+        the middle, the same again completes it. Raises ConfigurationError when it cannot be done.
+        """
+        damage = self._damage
+        life = self.life if damage is None else damage.next_life
         try:
-            _write_identity(self._files, self.path, identity)
+            if damage is not None:
+                self._set_aside()
+            self._record(
+                replace(
+                    self._identity,
+                    cluster_id=cluster_id,
+                    replica_id=replica_id,
+                    life=life,
+                    members=dict(sorted(members.items())),
+                )
+            )
+            if damage is not None:
+                self._forget_damage()
+        except OSError as problem:
+            raise _unusable(self.path, problem) from problem
+
+    def _record(self, identity: Identity) -> None:
+        try:
+            _write(self._files, self.path, IDENTITY_NAME, encode_identity(identity))
         except OSError as problem:
             raise _unusable(self.path, problem) from problem
         self._identity = identity
+
+    def _set_aside(self) -> None:
+        """One life's remains are kept, for whoever wants to know what was wrong with them."""
+        aside = posixpath.join(self.path, SET_ASIDE_FOLDER)
+        self._files.make_folder(aside)
+        for folder in (LOG_FOLDER, ENGINE_FOLDER):
+            source, target = posixpath.join(self.path, folder), posixpath.join(aside, folder)
+            if not self._files.exists(source):
+                continue  # set aside before a crash, or never made
+            if self._files.exists(target):
+                self._files.remove_folder(target)
+            self._files.rename(source, target)
+        self._files.sync_folder(aside)
+        self._files.sync_folder(self.path)
+
+    def _read_damage(self) -> None:
+        path = posixpath.join(self.path, DAMAGED_NAME)
+        if not self._files.exists(path):
+            return
+        damage = _decode_damage(path, _read(self._files, path, _IDENTITY_BYTES_MAX))
+        self._damage = damage
+        if damage.next_life == self.life:
+            self._forget_damage()  # a crash came right after the new life had begun
+
+    def _forget_damage(self) -> None:
+        self._files.remove(posixpath.join(self.path, DAMAGED_NAME))
+        self._files.sync_folder(self.path)
+        self._damage = None
 
     def close(self) -> None:
         """Lets another process have it. Closing twice does nothing."""
@@ -170,7 +291,21 @@ def lock_holder(files: FileSystem, path: str) -> str:
 
 def encode_identity(identity: Identity) -> bytes:
     """`identity` as the file that holds it."""
-    fields = {"format": FORMAT, **asdict(identity)}
+    members = identity.members
+    fields = {
+        "format": FORMAT,
+        "node_id": identity.node_id,
+        "life": identity.life,
+        "cluster_id": identity.cluster_id,
+        "replica_id": identity.replica_id,
+        "members": None
+        if members is None
+        else {str(replica): address for replica, address in members.items()},
+    }
+    return _encode(fields)
+
+
+def _encode(fields: dict[str, object]) -> bytes:
     return (json.dumps({**fields, "crc32c": _checksum(fields)}, indent=2) + "\n").encode()
 
 
@@ -179,6 +314,44 @@ def decode_identity(data: bytes) -> Identity:
 
     How the checksum is made holds for all formats, so that damage is told from a newer one.
     """
+    fields = _decode(data)
+    if fields.get("format") not in (_FORMAT_WITHOUT_LIFE, FORMAT):
+        raise _Newer(fields.get("format"))
+    try:
+        members = fields["members"] if fields["format"] == FORMAT else None
+        return Identity(
+            NodeId(fields["node_id"]),
+            fields["cluster_id"],
+            None if fields["replica_id"] is None else ReplicaId(fields["replica_id"]),
+            fields["life"] if fields["format"] == FORMAT else 0,
+            None
+            if members is None
+            else {ReplicaId(int(replica)): members[replica] for replica in members},
+        )
+    except KeyError as problem:
+        raise _Damaged(f"it has no {problem}") from problem
+
+
+def _encode_damage(damage: Damage) -> bytes:
+    return _encode({"format": FORMAT, "reason": damage.reason, "next_life": damage.next_life})
+
+
+def _decode_damage(path: str, data: bytes) -> Damage:
+    """Raises ConfigurationError: what follows from it must not be guessed."""
+    try:
+        fields = _decode(data)
+        if fields.get("format") != FORMAT:
+            raise _Damaged(f"its format is {fields.get('format')}")
+        return Damage(fields["reason"], fields["next_life"])
+    except (KeyError, _Damaged) as problem:
+        raise ConfigurationError(
+            f"{path}, which says that this node's data are damaged, is itself ({problem}): remove"
+            " it, and the damage will be found again"
+        ) from problem
+
+
+def _decode(data: bytes) -> dict[str, Any]:
+    """The fields in a file's bytes, once their checksum is right."""
     try:
         fields = json.loads(data)
     except (ValueError, RecursionError) as problem:
@@ -187,16 +360,7 @@ def decode_identity(data: bytes) -> Identity:
         raise _Damaged("it is not a JSON object")
     if fields.pop("crc32c", None) != _checksum(fields):
         raise _Damaged("its checksum is wrong")
-    if fields.get("format") != FORMAT:
-        raise _Newer(fields.get("format"))
-    try:
-        return Identity(
-            NodeId(fields["node_id"]),
-            fields["cluster_id"],
-            None if fields["replica_id"] is None else ReplicaId(fields["replica_id"]),
-        )
-    except KeyError as problem:
-        raise _Damaged(f"it has no {problem}") from problem
+    return fields
 
 
 def _checksum(fields: dict[str, object]) -> str:
@@ -239,18 +403,22 @@ def _read_identity(files: FileSystem, path: str, node_id: NodeId) -> Identity | 
     return identity
 
 
-def _write_identity(files: FileSystem, path: str, identity: Identity) -> None:
-    """Puts `identity` in place in one step: a crash leaves the old file or the new one."""
-    unfinished = posixpath.join(path, _UNFINISHED_IDENTITY_NAME)
+def _new_life(random: Random) -> int:
+    return random.getrandbits(64) or 1
+
+
+def _write(files: FileSystem, path: str, name: str, content: bytes) -> None:
+    """Puts a file in place in one step: a crash leaves the old one or the new one."""
+    unfinished = posixpath.join(path, name + _UNFINISHED)
     if files.exists(unfinished):
         files.remove(unfinished)
     file = files.open(unfinished, create=True)
     try:
-        file.pwritev((encode_identity(identity),), 0)
+        file.pwritev((content,), 0)
         file.sync()
     finally:
         file.close()
-    files.rename(unfinished, posixpath.join(path, IDENTITY_NAME))
+    files.rename(unfinished, posixpath.join(path, name))
     files.sync_folder(path)
 
 

@@ -113,11 +113,17 @@ class FileSystem(Protocol):
         ...
 
     def rename(self, source: str, target: str) -> None:
-        """Atomic; replaces `target`. On stable storage after `sync_folder`."""
+        """Atomic; replaces `target`, or moves a folder to where there is none. On stable storage
+        after `sync_folder`."""
         ...
 
     def remove(self, path: str) -> None:
         """Removes a file. On stable storage after `sync_folder`."""
+        ...
+
+    def remove_folder(self, path: str) -> None:
+        """Removes a folder and all in it; not in one step. On stable storage after `sync_folder`
+        of the folder above."""
         ...
 
     def sync_folder(self, path: str) -> None:

@@ -9,6 +9,7 @@ KVStoreError
 ├── ResourceExhausted      a queue or the disk is full: try later       exit 5
 ├── ClientClosed           the client was closed
 ├── ConfigurationError     the node cannot start as it was asked to     exit 2
+├── LifeOver               the cluster knows the node by other data     exit 70
 └── CorruptionError        bytes on disk are not what was written       exit 2
 ```
 
@@ -29,6 +30,7 @@ __all__ = [
     "InvalidArgument",
     "InvariantViolation",
     "KVStoreError",
+    "LifeOver",
     "Outcome",
     "OutcomeUnknown",
     "ResourceExhausted",
@@ -80,6 +82,11 @@ class ClientClosed(KVStoreError):
 
 class ConfigurationError(KVStoreError):
     """The node cannot start as it was asked to; one sentence says why and what to do."""
+
+
+class LifeOver(KVStoreError):
+    """The node's data are not those by which the cluster knows it, and never will be: they were
+    lost, or others have taken their place. The message says what to do."""
 
 
 class CorruptionError(KVStoreError):

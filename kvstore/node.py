@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import math
 import uuid
+from dataclasses import replace
 from functools import cache, partial
 from importlib.metadata import version
 from typing import Final
@@ -18,7 +19,7 @@ import structlog
 from cluster.ids import META_GROUP, NodeId, ReplicaId, group_of
 from cluster.membership import PeerContacts
 from cluster.partition.map import ClusterMap, ClusterSettings
-from cluster.partition.placement import initial_map, natural_order
+from cluster.partition.placement import initial_map
 from cluster.raft import RaftConfig
 from kvstore.ballast import Ballast
 from kvstore.client import AsyncClient
@@ -27,7 +28,7 @@ from kvstore.commitlog.commit_log import CommitLog
 from kvstore.commitlog.options import CommitLogOptions
 from kvstore.config import LOG_BATCH_BYTES_MAX, NodeSettings
 from kvstore.data_directory import DataDirectory
-from kvstore.errors import ConfigurationError, ResourceExhausted
+from kvstore.errors import ConfigurationError, CorruptionError, ResourceExhausted
 from kvstore.loop_lag import LoopLag
 from kvstore.replica.admission import AdmissionLimits
 from kvstore.replica.compaction import CompactionPolicy
@@ -37,6 +38,7 @@ from kvstore.replica.host import Host, HostHooks
 from kvstore.replica.log_records import STICKY_KINDS
 from kvstore.replica.meta_machine import MetaMachine
 from kvstore.replica.recovery import RecoveredLogs, ReplicaMaker
+from kvstore.replica.regrouping import Regrouping
 from kvstore.replica.scrubber import ScrubPolicy
 from kvstore.replica.space import SpaceWatch
 from kvstore.replica.stewardship import Stewardship
@@ -48,8 +50,10 @@ from kvstore.rpc.kv_service import KVService
 from kvstore.rpc.node_view import NodeView
 from kvstore.rpc.peer_service import PeerService
 from kvstore.seams import Seams
+from kvstore.standing import Standing, find_standing, life_over
 from kvstore.storage.applier import apply_round
 from kvstore.storage.heads import HeadCache
+from kvstore.wire.peer import Introduction
 
 _DRAIN_S_MAX: Final = 2.0
 _CALLS_GRACE_S: Final = 0.5
@@ -89,15 +93,27 @@ class Node:
         self._serving = False
         self._stopping = False
         self._health_update: asyncio.Task[None] | None = None
+        self._kept_lives: dict[ReplicaId, int] = {}
+        self._standing: Standing
 
     @classmethod
     async def start(cls, settings: NodeSettings, seams: Seams) -> Node:
         """A node that takes part. Raises ConfigurationError or CorruptionError, having undone
-        what it had begun; the port is bound first, so that a second start touches nothing."""
+        what it had begun; the port is bound first, so that a second start touches nothing.
+
+        After a CorruptionError the data are marked: the next start asks the cluster for a new life,
+        for as long as it takes, and begins it.
+        """
         node = cls(settings, seams)
         try:
+            node._open_directory()
+            node._standing = await find_standing(settings, node._directory, seams)
             node._open()
             await node._serve()
+        except CorruptionError as problem:
+            node._directory.mark_damaged(str(problem))
+            await node._close()
+            raise
         except BaseException:
             await node._close()
             raise
@@ -109,33 +125,38 @@ class Node:
         return self._host
 
     @property
+    def me(self) -> ReplicaId:
+        """Which replica it is, in all groups."""
+        return self._standing.me
+
+    @property
     def commit_log(self) -> CommitLog:
         """Where they are persisted."""
         return self._commit_log
 
-    def _open(self) -> None:
-        """Port, data directory, log and engine; nothing is answered yet."""
-        settings, files = self._settings, self._seams.files
+    def _open_directory(self) -> None:
+        """Port and data directory: whose data there are, if any."""
+        settings = self._settings
         self._server = self._seams.bind(settings.listen)
-        names = sorted(map(NodeId, settings.initial_nodes), key=natural_order)
-        self._addresses = {
-            ReplicaId(number): settings.initial_nodes[name] for number, name in enumerate(names, 1)
-        }
-        self._replicas = {address: replica for replica, address in self._addresses.items()}
-        self._me = ReplicaId(names.index(NodeId(settings.node_id)) + 1)
+        # In this process another node may begin where this one ends.
+        self._async_cleanup.push_async_callback(self._server.stop, None)
         directory = DataDirectory.open(
-            str(settings.data_dir), NodeId(settings.node_id), files, self._seams.process_id
+            str(settings.data_dir),
+            NodeId(settings.node_id),
+            self._seams.files,
+            self._seams.process_id,
+            self._random,
         )
         self._directory = self._cleanup.enter_context(contextlib.closing(directory))
-        if self._directory.replica_id not in (None, self._me):
-            raise ConfigurationError(
-                f"the data directory {settings.data_dir} is of replica"
-                f" {self._directory.replica_id}, and initial-nodes makes this node replica"
-                f" {self._me}: start it with the initial-nodes that it was first started with"
-            )
-        reserve = settings.disk_reserve_bytes
-        self._ballast = Ballast(files, directory.path, min(_BALLAST_BYTES_MAX, reserve // 16))
+        reserve = self._settings.disk_reserve_bytes
+        self._ballast = Ballast(
+            self._seams.files, directory.path, min(_BALLAST_BYTES_MAX, reserve // 16)
+        )
         self._ballast.give_up()
+
+    def _open(self) -> None:
+        """Log and engine; nothing is answered yet."""
+        settings, files = self._settings, self._seams.files
         recovered = self._recovered = RecoveredLogs()
         options = CommitLogOptions(
             segment_bytes=settings.commit_log_segment_bytes,
@@ -145,7 +166,11 @@ class Node:
             salt=self._random.getrandbits(64),
         )
         self._commit_log = CommitLog.open(
-            files, self._directory.log_folder, options, recovered.visit
+            files,
+            self._directory.log_folder,
+            options,
+            recovered.visit,
+            must_exist=self._standing.has_data,
         )
         self._cleanup.callback(self._commit_log.close)
         self._engine = self._seams.open_engine(self._directory.engine_folder)
@@ -161,7 +186,7 @@ class Node:
                 bytes_cut=report.cut.bytes_cut,
             )
         self._maker = ReplicaMaker(
-            me=self._me,
+            me=self._standing.me,
             config=self._raft,
             engine=self._engine,
             reader=self._commit_log,
@@ -175,18 +200,21 @@ class Node:
         self._cleanup.callback(self._log_worker.close)
         self._flush_worker = self._seams.start_flush_worker()
         self._cleanup.callback(self._flush_worker.close)
-        introductions = Introductions(
-            self._me,
-            self._addresses,
-            self._settings.initial_nodes,
-            cluster_id=lambda: self._view.cluster_id,
+        self._introductions = Introductions(
+            me=self._standing.me,
+            life=self._directory.life,
+            addresses=self._standing.addresses,
+            initial_nodes=self._settings.initial_nodes,
+            cluster_id=lambda: self._directory.cluster_id or "",
+            on_unknown=self._on_life_over,
         )
         self._transport = self._seams.open_peer_links(
-            self._me, self._addresses, introductions.own, self._random
+            self._standing.me, self._introductions.own, self._on_life_over, self._random
         )
         self._async_cleanup.push_async_callback(self._transport.close)
         self._host = self._make_host()
-        self._stewardship = Stewardship(self._host, self._me, self._first_map)
+        self._stewardship = Stewardship(self._host, self._standing.me, self._first_map)
+        self._regrouping = Regrouping(self._host, self._introductions.lives)
         self._compactor = self._make_compactor()
         self._disk_guard = DiskGuard(
             self._host,
@@ -198,7 +226,7 @@ class Node:
         self._view = NodeView(
             host=self._host,
             node_id=NodeId(self._settings.node_id),
-            me=self._me,
+            me=self._standing.me,
             version=_version(),
             uptime_s=lambda: self._seams.clock.monotonic_s() - self._started_s,
             log_bytes=lambda: self._commit_log.bytes_on_disk,
@@ -207,7 +235,10 @@ class Node:
             slowest_log_write_s=lambda: self._timed_log.slowest_s,
             unfit_reason=lambda: self._disk_guard.unfit_reason,
         )
-        self._host.add_replica(self._maker.make(META_GROUP, frozenset(self._addresses)))
+        self._host.add_replica(
+            self._maker.make(META_GROUP, self._standing.begins_with(self._standing.founders))
+        )
+        self._follow_peers()
         if self._host.meta.map is not None:
             self._on_map()
         router = AsyncClient(
@@ -222,9 +253,11 @@ class Node:
         await self._server.start(
             [
                 KVService(self._view, router, self._settings.tick_ms).handler(),
-                AdminService(self._view).handler(),
+                AdminService(
+                    self._view, self._seams.open_channel, self._settings.tick_ms / 1000
+                ).handler(),
                 backups.handler(),
-                PeerService(introductions.objection, self._host.meet, self._host.receive).handler(),
+                PeerService(self._introductions, self._on_meet, self._host.receive).handler(),
             ]
         )
         self._next_tick_s = self._loop.time()
@@ -235,7 +268,7 @@ class Node:
         self._timed_log = TimedLog(self._commit_log, self._seams.clock.monotonic_s)
         where = f"the disk of node {settings.node_id} at {settings.data_dir}"
         return Host(
-            me=self._me,
+            me=self._standing.me,
             config=self._raft,
             limits=AdmissionLimits(settings.pending_requests_max, settings.pending_bytes_max),
             transport=self._transport,
@@ -248,7 +281,7 @@ class Node:
             apply_round=partial(apply_round, self._engine, heads=HeadCache()),
             meta=MetaMachine(self._engine),
             scrub=_scrub_policy(settings),
-            contacts=PeerContacts(self._me, self._addresses, self._raft.election_ticks_min),
+            contacts=PeerContacts(self._standing.me, (), self._raft.election_ticks_min),
             space=SpaceWatch(settings.disk_reserve_bytes, where),
             hooks=HostHooks(self._seams.call_soon, self._on_map, self._on_failure),
         )
@@ -283,13 +316,13 @@ class Node:
     def _is_silent(self, address: str) -> bool:
         """Whether the peer at `address` fell silent. A write that is passed on to it would end
         with an unknown outcome; kept here, it can be refused for certain."""
-        replica = self._replicas.get(address)
-        return replica is not None and self._host.admission.is_silent(replica)
+        at = [to for to, where in self._introductions.addresses().items() if where == address]
+        return bool(at) and self._host.admission.is_silent(at[-1])
 
     def _first_map(self) -> ClusterMap:
         settings = self._settings
         limits = settings.limits
-        return initial_map(
+        first = initial_map(
             uuid.UUID(int=self._random.getrandbits(128), version=4).hex,
             {NodeId(name): address for name, address in settings.initial_nodes.items()},
             ClusterSettings(
@@ -300,33 +333,77 @@ class Node:
             ),
             hash64,
         )
+        # Whose data are known already are known from the beginning.
+        lives = self._introductions.lives
+        nodes = tuple(replace(node, life=lives.get(node.replica, 0)) for node in first.nodes)
+        return replace(first, nodes=nodes)
 
     # What the host tells
+
+    def _follow_peers(self) -> None:
+        """Who is spoken to, and where, follows what is known of the cluster."""
+        addresses = self._introductions.addresses()
+        self._host.contacts.watch(addresses)
+        self._transport.follow(addresses)
+
+    def _on_meet(self, peer: ReplicaId, said: Introduction) -> None:
+        self._introductions.meet(peer, said)
+        self._follow_peers()
+        self._host.meet(peer)
+
+    def _on_life_over(self, reason: str) -> None:
+        """Others know this replica by other data: it must not be taken for the one it was."""
+        self._host.fail(life_over(reason, self._directory, self._settings.data_dir))
 
     def _on_map(self) -> None:
         """Takes up the replicas that the map gives this node."""
         cluster_map = self._host.meta.map
         if cluster_map is None:
             return
-        self._directory.record_identity(cluster_map.cluster_id, self._me)
+        self._introductions.follow(cluster_map)
+        self._follow_peers()
+        wrong = self._introductions.objection_to_this_node()
+        if wrong is not None:
+            self._on_life_over(wrong)
+            return
+        self._keep_lives(cluster_map)
+        self._directory.record_identity(cluster_map.cluster_id, self._standing.me)
         to_replay = 0
-        for partition in cluster_map.partitions_of(self._me):
+        for partition in cluster_map.partitions_of(self._standing.me):
             group = group_of(partition)
             if group in self._host.replicas:
                 continue
-            replicas = cluster_map.replicas_of(partition)
-            replica = self._maker.make(group, frozenset(replicas))
+            founders = cluster_map.partitions[partition].founders
+            replica = self._maker.make(group, self._standing.begins_with(founders))
             to_replay += replica.core.last_index - replica.core.applied
             self._host.add_replica(replica)
         _log.info(
             "map applied",
             cluster=cluster_map.cluster_id,
             epoch=cluster_map.epoch,
-            partitions=len(cluster_map.partitions_of(self._me)),
+            partitions=len(cluster_map.partitions_of(self._standing.me)),
             entries_to_replay=to_replay,
         )
 
+    def _keep_lives(self, cluster_map: ClusterMap) -> None:
+        """Who is known by which data has to outlive a crash at once: until a majority speaks to
+        this node again, nothing else tells a peer that was wiped from one that was not."""
+        lives = {node.replica: node.life for node in cluster_map.nodes}
+        if lives != self._kept_lives:
+            self._kept_lives = lives
+            self._flush_worker.submit(self._engine.flush, self._on_flushed)
+
+    def _on_flushed(self, outcome: BaseException | None) -> None:
+        # A full disk may have room later, and the commit log has it all.
+        if isinstance(outcome, BaseException) and not isinstance(outcome, ResourceExhausted):
+            self._host.fail(outcome)
+
     def _on_failure(self, problem: BaseException) -> None:
+        if isinstance(problem, CorruptionError):
+            try:
+                self._directory.mark_damaged(str(problem))
+            except ConfigurationError as unmarked:
+                problem = unmarked
         if not self.failed.done():
             self.failed.set_result(problem)
 
@@ -341,6 +418,7 @@ class Node:
         self._host.tick()
         with self._host.guard:
             self._stewardship.tick()
+            self._regrouping.tick()
             self._compactor.tick()
             self._disk_guard.tick()
         if self._host.ticks % _READY_CHECK_TICKS == 0:

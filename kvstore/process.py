@@ -7,13 +7,14 @@ import gc
 import os
 import signal
 from random import Random, SystemRandom
-from typing import Final
+from typing import Final, Literal
 
 import structlog
 import uvloop
 
 from kvstore.client.channel import GrpcChannel
 from kvstore.config import NodeSettings
+from kvstore.errors import CorruptionError
 from kvstore.logs import configure_logging
 from kvstore.node import Node
 from kvstore.rpc.peer_transport import PeerTransport
@@ -52,19 +53,42 @@ async def serve(settings: NodeSettings) -> int:
     asked = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, asked.set)
-    node = await Node.start(settings, real_seams(loop))
+    waiting = loop.create_task(asked.wait())
+    try:
+        while (code := await _live(settings, real_seams(loop), waiting)) is None:
+            pass
+    finally:
+        waiting.cancel()
+    return code
+
+
+async def _live(
+    settings: NodeSettings, seams: Seams, asked: asyncio.Task[Literal[True]]
+) -> int | None:
+    """One life of the node, until it is `asked` to end; its exit code. None: its data turned out to
+    be damaged and are marked so, and another life may begin."""
+    starting = asyncio.ensure_future(Node.start(settings, seams))
+    await asyncio.wait((asked, starting), return_when=asyncio.FIRST_COMPLETED)
+    if not starting.done():
+        # It may wait for the cluster to give it a place.
+        starting.cancel()
+        await asyncio.wait((starting,))
+        return EXIT_STOPPED
+    try:
+        node = starting.result()
+    except CorruptionError as problem:
+        _log.critical("the node's data are damaged", reason=str(problem))
+        return None
     _log.info("serving", node=settings.node_id, listen=settings.listen)
     # What start-up made stays: the collector need not look at it again.
     gc.collect()
     gc.freeze()
-    waiting = loop.create_task(asked.wait())
-    await asyncio.wait((waiting, node.failed), return_when=asyncio.FIRST_COMPLETED)
-    waiting.cancel()
+    await asyncio.wait((asked, node.failed), return_when=asyncio.FIRST_COMPLETED)
     if node.failed.done():
-        problem = node.failed.result()
-        _log.critical("the node stops itself", reason=str(problem), exc_info=problem)
+        failure = node.failed.result()
+        _log.critical("the node stops itself", reason=str(failure), exc_info=failure)
         await node.abandon()
-        return EXIT_FAILED
+        return None if isinstance(failure, CorruptionError) else EXIT_FAILED
     _log.info("stopping", node=settings.node_id)
     await node.stop()
     _log.info("stopped", node=settings.node_id)

@@ -16,6 +16,7 @@ from cluster.ids import ReplicaId
 from kvstore.client.channel import OpenChannel
 from kvstore.environment import Clock, FileSystem, GroupMessage, Worker
 from kvstore.storage.engine import Engine
+from kvstore.wire.peer import Introduction
 
 
 class Server(Protocol):
@@ -41,6 +42,10 @@ class PeerLinks(Protocol):
         """See Transport."""
         ...
 
+    def follow(self, addresses: Mapping[ReplicaId, str]) -> None:
+        """Links to exactly these peers from now on; those that stay are not disturbed."""
+        ...
+
     async def close(self) -> None:
         """Ends all links."""
         ...
@@ -52,11 +57,12 @@ class OpenPeerLinks(Protocol):
     def __call__(
         self,
         me: ReplicaId,
-        addresses: Mapping[ReplicaId, str],
-        cluster_id: Callable[[], str],
+        introduce: Callable[[ReplicaId], Introduction],
+        on_refused: Callable[[str], None],
         random: Random,
     ) -> PeerLinks:
-        """`addresses` are of all nodes; `cluster_id` says how this one introduces itself."""
+        """`introduce` says what this node says of itself; `on_refused` is told that a peer will
+        never take anything from this node, and why. None are open before `follow`."""
         ...
 
 

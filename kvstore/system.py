@@ -11,6 +11,7 @@ import contextlib
 import errno
 import fcntl
 import os
+import shutil
 import time
 from collections.abc import Callable, Sequence
 from queue import SimpleQueue
@@ -193,6 +194,10 @@ class SystemFileSystem:
         """See FileSystem."""
         os.unlink(path)
 
+    def remove_folder(self, path: str) -> None:
+        """See FileSystem."""
+        shutil.rmtree(path)
+
     def sync_folder(self, path: str) -> None:
         """See FileSystem."""
         descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -243,6 +248,10 @@ class ReadOnlyFileSystem(SystemFileSystem):
         raise _read_only(source)
 
     def remove(self, path: str) -> None:
+        """Raises OSError."""
+        raise _read_only(path)
+
+    def remove_folder(self, path: str) -> None:
         """Raises OSError."""
         raise _read_only(path)
 

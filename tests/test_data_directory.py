@@ -13,7 +13,7 @@ from random import Random
 import pytest
 
 from cluster.ids import NodeId, ReplicaId
-from kvstore.data_directory import DataDirectory, Identity, encode_identity
+from kvstore.data_directory import DataDirectory, Identity, decode_identity, encode_identity
 from kvstore.errors import ConfigurationError
 from kvstore.simulation.disk import MemoryFileSystem
 from kvstore.system import SystemFileSystem
@@ -24,10 +24,10 @@ IDENTITY = f"{PATH}/IDENTITY"
 
 
 def opened(files: MemoryFileSystem, node_id: NodeId = N1) -> DataDirectory:
-    return DataDirectory.open(PATH, node_id, files, os.getpid())
+    return DataDirectory.open(PATH, node_id, files, os.getpid(), Random(1))
 
 
-NEW = Identity(N1)
+NEW = Identity(N1, life=17)
 
 
 def made(identity: Identity = NEW) -> MemoryFileSystem:
@@ -41,7 +41,11 @@ def made(identity: Identity = NEW) -> MemoryFileSystem:
 def snapshot(files: MemoryFileSystem) -> dict[str, bytes]:
     if not files.exists(PATH):
         return {}
-    return {name: files.contents(f"{PATH}/{name}") for name in files.list(PATH)}
+    return {
+        name: files.contents(f"{PATH}/{name}")
+        for name in files.list(PATH)
+        if name not in ("log", "engine")
+    }
 
 
 def refused(files: MemoryFileSystem, error: str, node_id: NodeId = N1) -> None:
@@ -87,15 +91,155 @@ def test_the_identity_is_recorded_once() -> None:
 
 
 def test_the_documented_identity_is_what_is_written() -> None:
-    assert encode_identity(Identity(N1, "c1", ReplicaId(7))).decode() == (
+    identity = Identity(N1, "c1", ReplicaId(7), 12345, {ReplicaId(7): "10.0.0.1:7001"})
+    assert encode_identity(identity).decode() == (
         "{\n"
-        '  "format": 1,\n'
+        '  "format": 2,\n'
         '  "node_id": "n1",\n'
+        '  "life": 12345,\n'
         '  "cluster_id": "c1",\n'
         '  "replica_id": 7,\n'
-        '  "crc32c": "1103a27d"\n'
+        '  "members": {\n'
+        '    "7": "10.0.0.1:7001"\n'
+        "  },\n"
+        '  "crc32c": "ca84d9f5"\n'
         "}\n"
     )
+    assert decode_identity(encode_identity(identity)) == identity
+
+
+FORMAT_1 = b"""{
+  "format": 1,
+  "node_id": "n1",
+  "cluster_id": "c1",
+  "replica_id": 7,
+  "crc32c": "1103a27d"
+}
+"""
+
+
+def test_a_directory_of_format_1_is_given_a_life() -> None:
+    files = MemoryFileSystem()
+    files.make_folder(PATH)
+    files.put(IDENTITY, FORMAT_1)
+    directory = opened(files)
+    assert (directory.cluster_id, directory.replica_id, directory.members) == ("c1", 7, None)
+    assert directory.life
+    files.crash()
+    assert opened(files).life == directory.life
+
+
+# Lives
+
+
+def test_each_directory_has_a_life_of_its_own_for_as_long_as_it_is_there() -> None:
+    first, second = MemoryFileSystem(), MemoryFileSystem()
+    lives = {
+        DataDirectory.open(PATH, N1, files, 1, random).life
+        for files, random in ((first, Random(1)), (second, Random(2)))
+    }
+    assert len(lives) == 2
+    first.crash()
+    assert opened(first).life in lives
+
+
+MEMBERS = {ReplicaId(1): "a:1", ReplicaId(9): "b:1"}
+
+
+def test_one_that_joins_keeps_its_life_and_knows_the_others() -> None:
+    files = MemoryFileSystem()
+    directory = opened(files)
+    life = directory.life
+    directory.begin_life("c1", ReplicaId(9), MEMBERS)
+    files.crash()
+    directory = opened(files)
+    assert (directory.cluster_id, directory.replica_id, directory.life) == ("c1", 9, life)
+    assert directory.members == MEMBERS
+
+
+def used() -> tuple[MemoryFileSystem, DataDirectory]:
+    """A directory with data."""
+    files = MemoryFileSystem()
+    directory = opened(files)
+    directory.record_identity("c1", ReplicaId(7))
+    for folder in ("log", "engine"):
+        files.make_folder(f"{PATH}/{folder}")
+        files.put(f"{PATH}/{folder}/file", folder.encode())
+    return files, directory
+
+
+def test_damage_is_remembered_with_the_life_that_will_follow() -> None:
+    files, directory = used()
+    assert directory.damage is None
+    damage = directory.mark_damaged("a checksum is wrong")
+    assert damage.next_life not in (0, directory.life)
+    assert directory.mark_damaged("another one, too") == damage
+    files.crash()
+    directory = opened(files)
+    assert directory.damage == damage
+    assert (directory.cluster_id, directory.replica_id) == ("c1", 7)
+    assert files.contents(f"{PATH}/log/file") == b"log", "nothing is touched yet"
+
+
+def test_damaged_data_are_set_aside_when_the_new_life_begins() -> None:
+    files, directory = used()
+    damage = directory.mark_damaged("a checksum is wrong")
+    directory.begin_life("c1", ReplicaId(9), MEMBERS)
+    files.crash()
+    directory = opened(files)
+    assert directory.damage is None
+    assert (directory.replica_id, directory.life) == (9, damage.next_life)
+    assert not files.exists(f"{PATH}/log")
+    assert not files.exists(f"{PATH}/engine")
+    for folder in ("log", "engine"):
+        assert files.contents(f"{PATH}/set-aside/{folder}/file") == folder.encode()
+
+
+def test_only_the_last_life_is_kept_aside() -> None:
+    files, directory = used()
+    directory.mark_damaged("the first")
+    directory.begin_life("c1", ReplicaId(9), MEMBERS)
+    files.make_folder(f"{PATH}/log")
+    files.put(f"{PATH}/log/other", b"second")
+    directory.mark_damaged("the second")
+    directory.begin_life("c1", ReplicaId(10), MEMBERS)
+    assert files.list(f"{PATH}/set-aside/log") == ["other"]
+
+
+def test_the_power_may_go_at_every_operation_of_a_new_life() -> None:
+    for seed in range(3):
+        for point in range(100):
+            files, directory = used()
+            damage = directory.mark_damaged("a checksum is wrong")
+            files.fail_all_after(point)
+            try:
+                directory.begin_life("c1", ReplicaId(9), MEMBERS)
+                ended = True
+            except ConfigurationError:
+                ended = False
+            files.crash(Random(seed * 1000 + point))
+            directory = opened(files)
+            if directory.damage is not None:
+                assert not ended
+                assert (directory.damage, directory.replica_id) == (damage, 7)
+                directory.begin_life("c1", ReplicaId(9), MEMBERS)
+            assert (directory.replica_id, directory.life) == (9, damage.next_life)
+            assert not files.exists(f"{PATH}/log"), "what is damaged is never taken up again"
+            assert files.contents(f"{PATH}/set-aside/log/file") == b"log"
+            assert files.contents(f"{PATH}/set-aside/engine/file") == b"engine"
+            if ended:
+                break
+        else:
+            pytest.fail("it never ended")
+
+
+def test_a_mark_that_is_damaged_itself_is_not_guessed_at() -> None:
+    files, directory = used()
+    directory.mark_damaged("a checksum is wrong")
+    content = files.contents(f"{PATH}/DAMAGED")
+    directory.close()
+    files.replace(f"{PATH}/DAMAGED", content.replace(b"checksum", b"checkzum"))
+    refused(files, "DAMAGED, which says that this node's data are damaged, is itself .*: remove")
 
 
 def test_a_directory_in_use_names_the_process_that_uses_it() -> None:
@@ -119,9 +263,9 @@ def test_a_directory_of_another_node_is_refused() -> None:
 
 def test_a_directory_of_a_newer_format_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr("kvstore.data_directory.FORMAT", 2)
+        patch.setattr("kvstore.data_directory.FORMAT", 3)
         files = made()
-    refused(files, "has format 2, and this release knows only 1: start")
+    refused(files, "has format 3, and this release knows only 2: start")
 
 
 @pytest.mark.parametrize(
@@ -188,7 +332,9 @@ def test_an_empty_file_system_of_its_own_is_a_fine_place() -> None:
 @pytest.mark.parametrize("error", [errno.EACCES, errno.EROFS, errno.ENOSPC, errno.EIO])
 def test_what_the_system_refuses_is_a_configuration_error(operation: str, error: int) -> None:
     files = MemoryFileSystem()
-    files.fail(operation, error)
+    # That there is no room for the process id in the lock file stops nobody: it is for people.
+    is_of_lock = (operation, error) == ("write", errno.ENOSPC)
+    files.fail(operation, error, after=1 if is_of_lock else 0)
     with pytest.raises(ConfigurationError, match=r"cannot be used .*: make it a directory that"):
         opened(files)
     opened(files).close()
@@ -252,9 +398,10 @@ def test_an_identity_seen_after_the_process_died_stays_after_a_crash() -> None:
 
 HOLD = """
 import os, sys
+from random import Random
 from kvstore.data_directory import DataDirectory
 from kvstore.system import SystemFileSystem
-directory = DataDirectory.open(sys.argv[1], "n1", SystemFileSystem(), os.getpid())
+directory = DataDirectory.open(sys.argv[1], "n1", SystemFileSystem(), os.getpid(), Random(1))
 print("held", flush=True)
 sys.stdin.read()
 """
@@ -267,15 +414,15 @@ def test_another_process_keeps_the_directory_until_it_dies(tmp_path: Path) -> No
         assert holder.stdout is not None
         assert holder.stdout.readline() == b"held\n"
         with pytest.raises(ConfigurationError, match=f"in use by process {holder.pid}: stop"):
-            DataDirectory.open(path, N1, SystemFileSystem(), os.getpid())
+            DataDirectory.open(path, N1, SystemFileSystem(), os.getpid(), Random(1))
         holder.kill()
         holder.wait(10)
-        DataDirectory.open(path, N1, SystemFileSystem(), os.getpid()).close()
+        DataDirectory.open(path, N1, SystemFileSystem(), os.getpid(), Random(1)).close()
 
 
 def test_a_path_to_or_below_a_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     for path in (tmp_path / "file", tmp_path / "file" / "below"):
         with pytest.raises(ConfigurationError, match=r"cannot be used .*Not a directory"):
-            DataDirectory.open(str(path), N1, SystemFileSystem(), os.getpid())
+            DataDirectory.open(str(path), N1, SystemFileSystem(), os.getpid(), Random(1))
     assert (tmp_path / "file").read_text() == "x"

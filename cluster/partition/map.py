@@ -34,9 +34,13 @@ class NodeInfo:
     node_id: NodeId
     address: str
     """Where it listens, "host:port"."""
+    life: int = 0
+    """The token that its data directory was given when it was made; 0: not recorded yet. Data of
+    another life are not those of this replica, whatever they say."""
 
     def __post_init__(self) -> None:
         _check_number("replica", self.replica, 1, _U64_MAX)
+        _check_number("life", self.life, 0, _U64_MAX)
         _check_name("node_id", self.node_id)
         _check_name("address", self.address)
 
@@ -49,14 +53,20 @@ class PartitionInfo:
     replicas: tuple[ReplicaId, ...]
     """Distinct; the first is preferred as leader. Their number is the map's replication factor or,
     where there are fewer nodes, that of the nodes; it may differ while replicas move."""
+    founders: tuple[ReplicaId, ...] = ()
+    """The voters with which its group began, whatever became of them: their logs do not say it.
+    Those that hold it now, where nothing is said."""
 
     def __post_init__(self) -> None:
         _check_number("partition", self.partition, 0, PARTITIONS_MAX - 1)
-        if not self.replicas or len(set(self.replicas)) != len(self.replicas):
-            raise InvalidMap(
-                f"partition {self.partition}: replicas {list(self.replicas)} must be distinct, "
-                "and at least one"
-            )
+        if not self.founders:
+            object.__setattr__(self, "founders", self.replicas)
+        for name, replicas in (("replicas", self.replicas), ("founders", self.founders)):
+            if not replicas or len(set(replicas)) != len(replicas):
+                raise InvalidMap(
+                    f"partition {self.partition}: {name} {list(replicas)} must be distinct, "
+                    "and at least one"
+                )
 
     @property
     def preferred_leader(self) -> ReplicaId:
@@ -98,6 +108,9 @@ class ClusterMap:
     partitions: tuple[PartitionInfo, ...]
     """All of them, in order."""
     settings: ClusterSettings
+    next_replica: ReplicaId = ReplicaId(0)
+    """The lowest replica id that was never given; 0, for the constructor: the one above those of
+    `nodes`. It only rises, so that no id is ever given twice."""
 
     _by_replica: dict[ReplicaId, NodeInfo] = field(init=False, repr=False, compare=False)
     _by_node_id: dict[NodeId, NodeInfo] = field(init=False, repr=False, compare=False)
@@ -108,7 +121,10 @@ class ClusterMap:
         _check_number("epoch", self.epoch, 1, _U64_MAX)
         _check_nodes(self.nodes)
         by_replica = {node.replica: node for node in self.nodes}
-        _check_partitions(self.partitions, self.settings.partitions, by_replica)
+        if not self.next_replica:
+            object.__setattr__(self, "next_replica", self.nodes[-1].replica + 1)
+        _check_number("next_replica", self.next_replica, self.nodes[-1].replica + 1, _U64_MAX)
+        _check_partitions(self.partitions, self.settings.partitions, by_replica, self.next_replica)
         held: dict[ReplicaId, list[PartitionId]] = {replica: [] for replica in by_replica}
         for info in self.partitions:
             for replica in info.replicas:
@@ -125,6 +141,15 @@ class ClusterMap:
     def node(self, node_id: NodeId) -> NodeInfo | None:
         """The node named `node_id`; None when it does not belong to the cluster."""
         return self._by_node_id.get(node_id)
+
+    @property
+    def members(self) -> tuple[ReplicaId, ...]:
+        """The replicas of the meta group: every node has one."""
+        return tuple(self._by_replica)
+
+    def has_replaced(self, replica: ReplicaId) -> bool:
+        """Whether `replica` belonged to the cluster, and does no more. It never will again."""
+        return replica < self.next_replica and replica not in self._by_replica
 
     def partitions_of(self, replica: ReplicaId) -> tuple[PartitionId, ...]:
         """The partitions that `replica` holds, in order; empty when it is not in the cluster."""
@@ -170,7 +195,10 @@ def _check_nodes(nodes: Sequence[NodeInfo]) -> None:
 
 
 def _check_partitions(
-    partitions: Sequence[PartitionInfo], expected: int, nodes: dict[ReplicaId, NodeInfo]
+    partitions: Sequence[PartitionInfo],
+    expected: int,
+    nodes: dict[ReplicaId, NodeInfo],
+    next_replica: ReplicaId,
 ) -> None:
     if len(partitions) != expected:
         raise InvalidMap(f"partitions: {len(partitions)} of them; the settings say {expected}")
@@ -179,6 +207,8 @@ def _check_partitions(
             raise InvalidMap(
                 f"partitions: {info.partition} stands at place {number}; they must be in order"
             )
+        for founder in info.founders:
+            _check_number(f"partition {number}: founder", founder, 1, next_replica - 1)
         for replica in info.replicas:
             if replica not in nodes:
                 raise InvalidMap(f"partition {number}: replica {replica} is not one of the nodes")

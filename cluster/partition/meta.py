@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from enum import Enum, unique
 from typing import assert_never
 
-from cluster.ids import PartitionId, ReplicaId
+from cluster.ids import NodeId, PartitionId, ReplicaId
 from cluster.partition.map import ClusterMap, PartitionInfo
 from cluster.partition.placement import FIRST_EPOCH, with_first
 
@@ -32,7 +32,29 @@ class SetPreferredLeaders:
     leaders: Mapping[PartitionId, ReplicaId]
 
 
-MetaCommand = BootstrapCluster | SetPreferredLeaders
+@dataclass(frozen=True, slots=True)
+class RecordLives:
+    """Says by which data some replicas are known, from now on and for good."""
+
+    lives: Mapping[ReplicaId, int]
+    """None of them 0."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReplaceReplica:
+    """Begins a new life of a node: its replica goes, and a new one takes its place everywhere.
+
+    The same life again changes nothing, so it may be asked for until it is answered.
+    """
+
+    node_id: NodeId
+    replica: ReplicaId
+    """The one that goes."""
+    life: int
+    """Of the new one; not 0."""
+
+
+MetaCommand = BootstrapCluster | SetPreferredLeaders | RecordLives | ReplaceReplica
 
 
 @unique
@@ -65,6 +87,10 @@ def apply(state: ClusterMap | None, command: MetaCommand) -> MetaResult:
             return _bootstrap(state, command)
         case SetPreferredLeaders():
             return _set_preferred_leaders(state, command)
+        case RecordLives():
+            return _record_lives(state, command)
+        case ReplaceReplica():
+            return _replace_replica(state, command)
         case _:
             assert_never(command)
 
@@ -101,6 +127,72 @@ def _set_preferred_leaders(state: ClusterMap | None, command: SetPreferredLeader
         return MetaResult(state, Effect.UNCHANGED, "they are the preferred leaders already")
     partitions = tuple(changed.get(info.partition, info) for info in state.partitions)
     return MetaResult(replace(state, epoch=state.epoch + 1, partitions=partitions), Effect.CHANGED)
+
+
+def _record_lives(state: ClusterMap | None, command: RecordLives) -> MetaResult:
+    if state is None:
+        return _refused(state, "the cluster has not begun")
+    for replica, life in sorted(command.lives.items()):
+        node = state.replica(replica)
+        if node is None:
+            return _refused(state, f"replica {replica} does not belong to the cluster")
+        if life == 0 or node.life not in (0, life):
+            return _refused(state, f"replica {replica} is known by other data")
+    nodes = tuple(
+        replace(node, life=command.lives.get(node.replica, node.life)) for node in state.nodes
+    )
+    if nodes == state.nodes:
+        return MetaResult(state, Effect.UNCHANGED, "they are recorded already")
+    return MetaResult(replace(state, epoch=state.epoch + 1, nodes=nodes), Effect.CHANGED)
+
+
+def _replace_replica(state: ClusterMap | None, command: ReplaceReplica) -> MetaResult:
+    if state is None:
+        return _refused(state, "the cluster has not begun")
+    old = state.node(command.node_id)
+    if old is None:
+        return _refused(state, f"the cluster has no node {command.node_id}")
+    if old.life == command.life:
+        return MetaResult(state, Effect.UNCHANGED, "its place was given to it already")
+    if old.replica != command.replica or command.life == 0:
+        return _refused(state, f"node {command.node_id} is replica {old.replica} by now")
+    reason = last_copy(state, old.replica)
+    if reason:
+        return _refused(state, reason)
+    new = state.next_replica
+    others = [node for node in state.nodes if node is not old]
+    changed = replace(
+        state,
+        epoch=state.epoch + 1,
+        nodes=(*others, replace(old, replica=new, life=command.life)),  # the highest id so far
+        partitions=tuple(_with_new(info, old.replica, new) for info in state.partitions),
+        next_replica=ReplicaId(new + 1),
+    )
+    return MetaResult(changed, Effect.CHANGED)
+
+
+def last_copy(state: ClusterMap, replica: ReplicaId) -> str:
+    """Why `replica` cannot be done without: too few others have what it has. Empty: it can."""
+    if not _outvote(len(state.nodes)):
+        return f"the cluster has {len(state.nodes)} nodes: without this one there is no majority"
+    for partition in state.partitions_of(replica):
+        count = len(state.replicas_of(partition))
+        if not _outvote(count):
+            return (
+                f"partition {partition} has {count} replicas: what this node has of it may be the"
+                " last copy"
+            )
+    return ""
+
+
+def _outvote(voters: int) -> bool:
+    """Whether all voters but one are a majority of them."""
+    return 2 * (voters - 1) > voters
+
+
+def _with_new(info: PartitionInfo, old: ReplicaId, new: ReplicaId) -> PartitionInfo:
+    replicas = tuple(new if replica == old else replica for replica in info.replicas)
+    return replace(info, replicas=replicas)
 
 
 def _refused(state: ClusterMap | None, reason: str) -> MetaResult:

@@ -46,6 +46,13 @@ class ReplicaView:
         return self._state.configuration
 
     @property
+    def is_changing_members(self) -> bool:
+        """Whether `configuration` is not the last word: it is joint, or not known to be committed,
+        and the one before it may come into force again (4.1)."""
+        held = self._log.configurations
+        return held.current.is_joint or held.current_index > self._log.commit
+
+    @property
     def commit(self) -> Index:
         """All up to here is known to be committed."""
         return self._log.commit

@@ -21,6 +21,7 @@ GET_MAP_METHOD: Final = "/kvstore.v1.Admin/GetMap"
 STATUS_METHOD: Final = "/kvstore.v1.Admin/Status"
 BACKUP_METHOD: Final = "/kvstore.v1.Admin/Backup"
 SCRUB_METHOD: Final = "/kvstore.v1.Admin/Scrub"
+REJOIN_METHOD: Final = "/kvstore.v1.Admin/Rejoin"
 
 CHANNEL_OPTIONS: Final[tuple[tuple[str, Any], ...]] = (
     ("grpc.max_send_message_length", MESSAGE_BYTES_MAX),
@@ -89,6 +90,11 @@ class Channel(Protocol):
         """Admin.Scrub."""
         ...
 
+    @property
+    def rejoin(self) -> Method:
+        """Admin.Rejoin."""
+        ...
+
     def is_ready(self) -> bool:
         """Whether what is sent now goes out on an open connection; if not, begins to connect."""
         ...
@@ -113,7 +119,7 @@ OpenChannel = Callable[[str], Channel]
 class GrpcChannel:
     """See Channel."""
 
-    __slots__ = ("_channel", "batch", "get_map", "scrub", "status")
+    __slots__ = ("_channel", "batch", "get_map", "rejoin", "scrub", "status")
 
     def __init__(self, address: str) -> None:
         channel = grpc.aio.insecure_channel(address, options=CHANNEL_OPTIONS)
@@ -137,6 +143,11 @@ class GrpcChannel:
             SCRUB_METHOD,
             request_serializer=admin_pb2.ScrubRequest.SerializeToString,
             response_deserializer=admin_pb2.ScrubResponse.FromString,
+        )
+        self.rejoin: Method = channel.unary_unary(
+            REJOIN_METHOD,
+            request_serializer=admin_pb2.RejoinRequest.SerializeToString,
+            response_deserializer=admin_pb2.RejoinResponse.FromString,
         )
 
     def is_ready(self) -> bool:

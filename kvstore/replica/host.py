@@ -21,6 +21,7 @@ from cluster.errors import ProposalRefused
 from cluster.ids import META_GROUP, GroupId, ReplicaId
 from cluster.membership import PeerContacts
 from cluster.raft.config import RaftConfig
+from cluster.raft.configuration import MembershipChange
 from cluster.raft.messages import AppendRequest, Entry, SnapshotRequest
 from cluster.raft.ready import Ready
 from kvstore.codec.byteslist import encode_optional_list
@@ -270,6 +271,15 @@ class Host:
         replica = self.replicas[META_GROUP]
         replica.core.propose(command)
         self._touch(replica)
+
+    def change_members(self, group: GroupId, change: MembershipChange) -> None:
+        """Begins to change the members of `group`; raises ProposalRefused where that is not
+        possible now."""
+        replica = self.replicas[group]
+        try:
+            replica.core.propose_membership(change)
+        finally:
+            self._touch(replica)  # refused or not, a quiet group was woken
 
     def hasten_election(self, group: GroupId) -> None:
         """Lets the group campaign at the next tick, if others would vote for it."""

@@ -9,7 +9,7 @@ from cluster.ids import META_GROUP, GroupId, Index, ReplicaId
 from cluster.raft import Configuration, Raft, RaftConfig, decode_configuration
 from cluster.raft.ready import HardState
 from kvstore.commitlog.commit_log import Position, Record
-from kvstore.errors import CorruptionError
+from kvstore.errors import ConfigurationError, CorruptionError
 from kvstore.replica.log_records import Bounds, RecordKind, decode_bounds, decode_hard_state
 from kvstore.replica.log_store import LogStore, RecordReader
 from kvstore.replica.replica import Replica
@@ -33,7 +33,8 @@ class RecoveredLogs:
         self._hard_states: dict[GroupId, HardState] = {}
 
     def visit(self, record: Record, position: Position) -> None:
-        """Takes one record; raises CorruptionError when it does not fit the ones before."""
+        """Takes one record; raises CorruptionError when it does not fit the ones before,
+        ConfigurationError when it is of a newer version."""
         group = GroupId(record.group)
         if record.kind == RecordKind.ENTRIES:
             self._log_of(group).recover(record.payload, position)
@@ -42,7 +43,7 @@ class RecoveredLogs:
         elif record.kind == RecordKind.HARD_STATE:
             self._hard_states[group] = decode_hard_state(record.payload)
         else:
-            raise CorruptionError(
+            raise ConfigurationError(
                 f"the commit log has a record of kind {record.kind}, which this version does not"
                 " know: it was written by a newer one"
             )

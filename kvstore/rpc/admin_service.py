@@ -9,12 +9,14 @@ import grpc
 from cluster.ids import GroupId
 from cluster.raft.ready import Role
 from cluster.scrub import Outcome
+from kvstore.client.channel import OpenChannel
 from kvstore.generated.kvstore.v1 import admin_pb2 as pb
 from kvstore.replica.replica import Replica
 from kvstore.replica.scrub_rounds import ScrubResult
 from kvstore.replica.space import Space
 from kvstore.rpc.errors import refuse
 from kvstore.rpc.node_view import NodeView
+from kvstore.rpc.rejoin_service import RejoinService
 
 _ROLES = {
     Role.LEADER: "leader",
@@ -33,8 +35,9 @@ _OUTCOMES = {
 class AdminService:
     """See the module."""
 
-    def __init__(self, view: NodeView) -> None:
+    def __init__(self, view: NodeView, open_channel: OpenChannel, tick_s: float) -> None:
         self._view = view
+        self._rejoining = RejoinService(view, self.own_status, open_channel, tick_s)
 
     def handler(self) -> grpc.GenericRpcHandler[Any, Any]:
         """What a server is given."""
@@ -50,12 +53,21 @@ class AdminService:
                 "Scrub": grpc.unary_unary_rpc_method_handler(
                     self.scrub, pb.ScrubRequest.FromString, pb.ScrubResponse.SerializeToString
                 ),
+                "Rejoin": grpc.unary_unary_rpc_method_handler(
+                    self._rejoining.rejoin,
+                    pb.RejoinRequest.FromString,
+                    pb.RejoinResponse.SerializeToString,
+                ),
             },
         )
 
     async def status(
         self, _request: pb.StatusRequest, _context: grpc.aio.ServicerContext[Any, Any]
     ) -> pb.StatusResponse:
+        """This node and its replicas."""
+        return self.own_status()
+
+    def own_status(self) -> pb.StatusResponse:
         """This node and its replicas."""
         view = self._view
         host = view.host
@@ -130,6 +142,8 @@ class AdminService:
                 pb.ReplicaLag(replica_id=peer.replica, entries=core.last_index - peer.match)
                 for peer in core.status().peers
             ],
+            voter_ids=sorted(core.configuration.voters),
+            is_changing_members=core.is_changing_members,
         )
         scrubber = self._view.host.scrubber
         last = scrubber.records.get(replica.group)

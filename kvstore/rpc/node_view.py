@@ -67,8 +67,12 @@ class NodeView:
     def serves(self) -> bool:
         """Whether the map is known and every partition with a replica here has a leader."""
         cluster_map = self.host.meta.map
-        return cluster_map is not None and len(self.leaders()) == len(
-            cluster_map.partitions_of(self.me)
+        # One that has just joined may know a map only in which it is not yet.
+        is_in = cluster_map is not None and cluster_map.replica(self.me) is not None
+        return (
+            cluster_map is not None
+            and is_in
+            and len(self.leaders()) == len(cluster_map.partitions_of(self.me))
         )
 
     def map_message(self) -> map_pb2.ClusterMap | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import grpc
 from grpc.aio import EOF  # type: ignore[attr-defined]  # the stubs lack it
@@ -13,25 +13,42 @@ from kvstore.codec.byteslist import CodecError
 from kvstore.environment import GroupMessage
 from kvstore.generated.cluster.v1 import peer_pb2 as pb
 from kvstore.rpc.errors import refuse
-from kvstore.wire.peer import decode_round
+from kvstore.rpc.introductions import Objection
+from kvstore.wire.peer import Introduction, decode_introduction, decode_round
 
 PEER_SERVICE: Final = "cluster.v1.Peer"
 ROUNDS_METHOD: Final = f"/{PEER_SERVICE}/Rounds"
+REFUSED_FOR_GOOD: Final = grpc.StatusCode.DATA_LOSS
+"""The sender's data are not those by which the cluster knows it, and never will be."""
+_REFUSED: Final = grpc.StatusCode.FAILED_PRECONDITION
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
 
+class Doorkeeper(Protocol):
+    """Who says which peers are taken: see Introductions."""
+
+    @property
+    def version(self) -> int:
+        """Rises when a stream that was taken may have to be refused."""
+        ...
+
+    def objection(self, sender: ReplicaId, to: ReplicaId, said: Introduction) -> Objection | None:
+        """What is wrong with a peer that says it is `sender` and means `to`; None: nothing is."""
+        ...
+
+
 class PeerService:
-    """See the module. `recognise` says what is wrong with an introduction, if anything; `meet` is
-    told of each peer that was introduced, and `receive` takes each round."""
+    """See the module. `meet` is told of each peer that was introduced, and `receive` takes each
+    round."""
 
     def __init__(
         self,
-        recognise: Callable[[ReplicaId, ReplicaId, str], str | None],
-        meet: Callable[[ReplicaId], None],
+        doorkeeper: Doorkeeper,
+        meet: Callable[[ReplicaId, Introduction], None],
         receive: Callable[[ReplicaId, list[GroupMessage]], None],
     ) -> None:
-        self._recognise = recognise
+        self._doorkeeper = doorkeeper
         self._meet = meet
         self._receive = receive
 
@@ -48,20 +65,25 @@ class PeerService:
 
     async def rounds(self, _requests: object, context: Context) -> pb.RoundsSummary:
         """Takes rounds until the sender ends the stream or turns out not to belong here."""
-        introduced: tuple[ReplicaId, str] | None = None
+        introduced: tuple[ReplicaId, Introduction] | None = None
+        version = 0
         while True:
             # read() rather than the iterator: one task switch a round less.
             message = await context.read()
             if message is EOF:
                 return pb.RoundsSummary()
             sender = ReplicaId(message.sender_replica_id)
-            if introduced != (sender, message.cluster_id):
-                to = ReplicaId(message.receiver_replica_id)
-                wrong = self._recognise(sender, to, message.cluster_id)
+            said = decode_introduction(message)
+            if introduced != (sender, said) or version != self._doorkeeper.version:
+                wrong = self._doorkeeper.objection(
+                    sender, ReplicaId(message.receiver_replica_id), said
+                )
                 if wrong is not None:
-                    await refuse(context, grpc.StatusCode.FAILED_PRECONDITION, wrong)
-                introduced = (sender, message.cluster_id)
-                self._meet(sender)
+                    code = REFUSED_FOR_GOOD if wrong.is_final else _REFUSED
+                    await refuse(context, code, wrong.sentence)
+                if introduced is None or introduced[0] != sender:
+                    self._meet(sender, said)
+                introduced, version = (sender, said), self._doorkeeper.version
             try:
                 messages = decode_round(message)
             except CodecError as problem:

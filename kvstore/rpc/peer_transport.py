@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from random import Random
 from typing import Any, Final
 
@@ -21,8 +22,8 @@ from kvstore.codec.state_transfer import StateChunk
 from kvstore.environment import GroupMessage
 from kvstore.generated.cluster.v1 import peer_pb2 as pb
 from kvstore.rpc.options import channel_options
-from kvstore.rpc.peer_service import ROUNDS_METHOD
-from kvstore.wire.peer import encode_round
+from kvstore.rpc.peer_service import REFUSED_FOR_GOOD, ROUNDS_METHOD
+from kvstore.wire.peer import Introduction, encode_round
 
 _QUEUE_BYTES_MAX: Final = 32 << 20
 _ROUND_BYTES_MAX: Final = 8 << 20
@@ -31,6 +32,9 @@ _MESSAGE_OVERHEAD_BYTES: Final = 64
 _BACKOFF_S_MIN: Final = 0.05
 _BACKOFF_S_MAX: Final = 0.25
 """A peer that comes back is soon reached; to knock four times a second costs next to nothing."""
+
+Introduce = Callable[[ReplicaId], Introduction]
+"""What this node says of itself to a peer."""
 
 _log = structlog.get_logger(__name__)
 
@@ -43,13 +47,16 @@ class PeerStream:
         me: ReplicaId,
         to: ReplicaId,
         address: str,
-        cluster_id: Callable[[], str],
+        *,
+        introduce: Introduce,
+        on_refused: Callable[[str], None],
         random: Random,
     ) -> None:
         self._me = me
         self._to = to
-        self._address = address
-        self._cluster_id = cluster_id
+        self.address: Final = address
+        self._introduce = introduce
+        self._on_refused = on_refused
         self._random = random
         self._queue: list[GroupMessage] = []
         self.queued_bytes = 0
@@ -80,7 +87,7 @@ class PeerStream:
 
     async def _run(self) -> None:
         backoff_s = _BACKOFF_S_MIN
-        async with grpc.aio.insecure_channel(self._address, options=channel_options()) as channel:
+        async with grpc.aio.insecure_channel(self.address, options=channel_options()) as channel:
             rounds = channel.stream_unary(
                 ROUNDS_METHOD,
                 request_serializer=pb.Round.SerializeToString,
@@ -97,7 +104,10 @@ class PeerStream:
                         raise
                     self._report("the peer cancelled the stream")
                 except Exception as problem:  # whatever broke it, the stream is made anew
-                    self._report(await _reason(call, problem))
+                    code, reason = await _end(call, problem)
+                    self._report(reason)
+                    if code is REFUSED_FOR_GOOD:
+                        self._on_refused(reason)
                 finally:
                     call.cancel()
                 self._queue.clear()
@@ -115,7 +125,9 @@ class PeerStream:
                 self._more = asyncio.get_running_loop().create_future()
                 await self._more
             for messages in self._take():
-                await call.write(encode_round(self._me, self._to, self._cluster_id(), messages))
+                await call.write(
+                    encode_round(self._me, self._to, self._introduce(self._to), messages)
+                )
             if not self._wrote:
                 self._wrote = True
                 self._report(None)
@@ -143,9 +155,9 @@ class PeerStream:
         if reason == self._reported:
             return
         if reason is None:
-            _log.info("peer reached", peer=self._to, address=self._address)
+            _log.info("peer reached", peer=self._to, address=self.address)
         else:
-            _log.warning("peer not reached", peer=self._to, address=self._address, reason=reason)
+            _log.warning("peer not reached", peer=self._to, address=self.address, reason=reason)
         self._reported = reason
 
 
@@ -155,19 +167,36 @@ class PeerTransport:
     def __init__(
         self,
         me: ReplicaId,
-        addresses: Mapping[ReplicaId, str],
-        cluster_id: Callable[[], str],
+        introduce: Introduce,
+        on_refused: Callable[[str], None],
         random: Random,
     ) -> None:
-        self._streams = {
-            replica: PeerStream(me, replica, address, cluster_id, random)
-            for replica, address in addresses.items()
-            if replica != me
-        }
+        self._make = partial(
+            PeerStream, me, introduce=introduce, on_refused=on_refused, random=random
+        )
+        self._streams: dict[ReplicaId, PeerStream] = {}
+        self._closing: dict[asyncio.Task[None], None] = {}
+
+    def follow(self, addresses: Mapping[ReplicaId, str]) -> None:
+        """See PeerLinks."""
+        before, self._streams = self._streams, {}
+        for replica, address in addresses.items():
+            stream = before.get(replica)
+            if stream is None or stream.address != address:
+                stream = self._make(to=replica, address=address)
+            self._streams[replica] = stream
+        kept = set(map(id, self._streams.values()))
+        for stream in before.values():
+            if id(stream) not in kept:
+                task = asyncio.get_running_loop().create_task(stream.close())
+                self._closing[task] = None
+                task.add_done_callback(self._closing.pop)
 
     def send(self, to: ReplicaId, messages: Sequence[GroupMessage]) -> None:
-        """See Transport."""
-        self._streams[to].send(messages)
+        """See Transport. What is for nobody that is known here is lost."""
+        stream = self._streams.get(to)
+        if stream is not None:
+            stream.send(messages)
 
     def queued_bytes(self, to: ReplicaId) -> int:
         """What waits to be written to a peer, roughly."""
@@ -175,7 +204,7 @@ class PeerTransport:
 
     async def close(self) -> None:
         """Ends all streams."""
-        await asyncio.gather(*(stream.close() for stream in self._streams.values()))
+        await asyncio.gather(*(stream.close() for stream in self._streams.values()), *self._closing)
 
 
 def _size(message: GroupMessage) -> int:
@@ -188,10 +217,13 @@ def _size(message: GroupMessage) -> int:
     return _MESSAGE_OVERHEAD_BYTES
 
 
-async def _reason(call: grpc.aio.StreamUnaryCall[Any, Any], problem: Exception) -> str:
-    """Why a stream broke: a write fails without saying so, the call's end knows."""
+async def _end(
+    call: grpc.aio.StreamUnaryCall[Any, Any], problem: Exception
+) -> tuple[grpc.StatusCode | None, str]:
+    """How a stream broke, and why: a write fails without saying so, the call's end knows."""
     if isinstance(problem, grpc.aio.AioRpcError):
-        return problem.details() or problem.code().name
+        return problem.code(), problem.details() or problem.code().name
     if call.done():
-        return (await call.details()) or (await call.code()).name
-    return repr(problem)
+        code = await call.code()
+        return code, (await call.details()) or code.name
+    return None, repr(problem)

@@ -16,6 +16,7 @@ from kvstore.client.channel import (
     BATCH_METHOD,
     CONNECT_TIMEOUT_S,
     GET_MAP_METHOD,
+    REJOIN_METHOD,
     SCRUB_METHOD,
     STATUS_METHOD,
     Method,
@@ -82,6 +83,7 @@ class SimulatedChannel:
         self.get_map: Method = self.method(GET_MAP_METHOD, admin_pb2.GetMapResponse.FromString)
         self.status: Method = self.method(STATUS_METHOD, admin_pb2.StatusResponse.FromString)
         self.scrub: Method = self.method(SCRUB_METHOD, admin_pb2.ScrubResponse.FromString)
+        self.rejoin: Method = self.method(REJOIN_METHOD, admin_pb2.RejoinResponse.FromString)
 
     def method(self, name: str, decode: Callable[[bytes], Message]) -> Method:
         """Any unary method, by its path."""

@@ -162,7 +162,10 @@ class MemoryFileSystem:
         self._folders[path] = _Folder()
 
     def rename(self, source: str, target: str) -> None:
-        """See FileSystem."""
+        """See FileSystem. A folder moves with all in it, and at once for good."""
+        if source in self._folders:
+            self._rename_folder(source, target)
+            return
         source_folder, source_name = self._place(source)
         target_folder, target_name = self._place(target)
         node = source_folder.names.get(source_name)
@@ -174,6 +177,25 @@ class MemoryFileSystem:
         else:
             target_folder.change(_NameChange(None, target_name, node))
             source_folder.change(_NameChange(source_name, None, None))
+
+    def _rename_folder(self, source: str, target: str) -> None:
+        self._folder(posixpath.dirname(target))
+        if target in self._folders:
+            raise _error(errno.ENOTEMPTY, target)
+        self.check("rename", source)
+        for path in self._below(source):
+            self._folders[target + path[len(source) :]] = self._folders.pop(path)
+
+    def remove_folder(self, path: str) -> None:
+        """See FileSystem. At once for good."""
+        self._folder(path)
+        self.check("remove", path)
+        for each in self._below(path):
+            del self._folders[each]
+
+    def _below(self, path: str) -> Sequence[str]:
+        """The folder at `path` and those in it."""
+        return [each for each in self._folders if each == path or each.startswith(path + "/")]
 
     def remove(self, path: str) -> None:
         """See FileSystem."""

@@ -5,7 +5,7 @@ The node's process may end and start again many times; the disk keeps what a dis
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from enum import Enum, auto, unique
 from functools import partial
 from random import Random
@@ -16,7 +16,7 @@ from cluster.raft.ready import Role
 from kvstore.commitlog.commit_log import CommitLog, CommitLogFailed
 from kvstore.config import NodeSettings
 from kvstore.environment import GroupMessage
-from kvstore.errors import ConfigurationError, CorruptionError, KVStoreError
+from kvstore.errors import ConfigurationError, CorruptionError, KVStoreError, LifeOver
 from kvstore.node import Node
 from kvstore.replica.admission import Admission
 from kvstore.replica.host import Host
@@ -31,6 +31,7 @@ from kvstore.simulation.process_loop import ProcessLoop
 from kvstore.simulation.rpc import SimulatedServer
 from kvstore.simulation.silent_damage import SilentDamage
 from kvstore.storage.memory_engine import MemoryEngine
+from kvstore.wire.peer import Introduction
 
 if TYPE_CHECKING:
     from kvstore.simulation.cluster import Cluster
@@ -49,7 +50,7 @@ class State(Enum):
     DOWN = auto()
     """It can be started."""
     LOST = auto()
-    """It will never be started again: its data are gone or damaged."""
+    """It will never be started again: what it had may have been the last copy."""
 
 
 class SimulatedNode(Machine):
@@ -57,7 +58,8 @@ class SimulatedNode(Machine):
 
     def __init__(self, cluster: Cluster, name: str, me: ReplicaId, settings: NodeSettings) -> None:
         super().__init__(cluster.kernel, name)
-        self.replica_id: Final = me
+        self.replica_id = me
+        """In the life that runs, or ran last."""
         self.settings: Final = settings
         self.files = MemoryFileSystem()
         self.engine = MemoryEngine()
@@ -68,9 +70,16 @@ class SimulatedNode(Machine):
         self.may_fail = False
         """Its disk was made to fail, so that it may stop itself."""
         self.is_rotten = False
-        """Its disk has lost bits, so that it may refuse to start."""
+        """Its disk has lost bits, so that it may find its data damaged."""
+        self.is_stranger = False
+        """It was wiped, and runs as if it were new: the others have to refuse it. It is not shown
+        to checkers, who would take it for the one that it was."""
+        self.rejoins = False
+        """It was wiped, and is told so."""
+        self.is_expendable = False
+        """The others can do without what it has had: it has to be given a new place."""
         self.damage: SilentDamage | None = None
-        """That was once done to it, so that a scrub may stop it."""
+        """That was done to it in this life, so that a scrub may stop it."""
         self.server: SimulatedServer | None = None
         self._cluster = cluster
         self._random: Random = cluster.kernel.random(f"node {name}")
@@ -109,12 +118,21 @@ class SimulatedNode(Machine):
     @property
     def is_up(self) -> bool:
         """Whether a node runs here, paused or not, that has come up."""
-        return self._node is not None
+        return self._node is not None and not self.is_stranger
 
     @property
-    def may_be_lost(self) -> bool:
-        """Whether it is, or may be found to be."""
-        return self.state is State.LOST or self.is_rotten or self.damage is not None
+    def is_watched(self) -> bool:
+        """Whether somebody looks on: what is rotten is not seen then, and nothing fails."""
+        return self.files.is_watched
+
+    @is_watched.setter
+    def is_watched(self, watched: bool) -> None:
+        self.files.is_watched = self.engine.is_watched = watched
+
+    @property
+    def is_damaged_in_silence(self) -> bool:
+        """Whether it takes part with a state that nobody wrote."""
+        return self.damage is not None and self.is_damaged(self.damage.group)
 
     def is_damaged(self, group: GroupId) -> bool:
         """Whether it takes part with a state of `group` that nobody wrote."""
@@ -136,7 +154,6 @@ class SimulatedNode(Machine):
         self.state = State.RUNNING
         self.may_fail = False
         self.is_on = True
-        self.engine = self.engine.after_crash()
         loop = self.new_process()
         loop.spawn(self._live(loop))
 
@@ -161,10 +178,15 @@ class SimulatedNode(Machine):
 
     def lose(self, reason: str) -> None:
         """The machine is gone for good."""
-        self.note("lose", reason)
-        self.crash()
+        self.wipe(reason)
         self.state = State.LOST
         self.is_on = False
+
+    def wipe(self, reason: str) -> None:
+        """Nothing is left of its data."""
+        self.note("lose", reason)
+        self.crash()
+        self.is_rotten = False
         self.files = MemoryFileSystem()
         self.engine = MemoryEngine()
 
@@ -187,7 +209,7 @@ class SimulatedNode(Machine):
         if self.state not in (State.RUNNING, State.PAUSED):
             return False
         self.note(how)
-        if self._node is not None:
+        if self.is_up:
             self._cluster.observers.on_crash(self)
         if self._worker is not None:
             self._worker.break_off()
@@ -204,18 +226,36 @@ class SimulatedNode(Machine):
             server.end_connections()
 
     async def _live(self, loop: ProcessLoop) -> None:
+        """As a process does: where data are damaged, the next life begins at once."""
+        while await self._live_once(loop):
+            pass
+
+    async def _live_once(self, loop: ProcessLoop) -> bool:
+        """Whether its data turned out to be damaged."""
+        settings = self.settings.model_copy(update={"rejoin": self.rejoins})
         try:
-            node = await Node.start(self.settings, self._seams(loop))
+            node = await Node.start(settings, self._seams(loop))
         except (KVStoreError, OSError) as problem:
-            self._on_refused(problem)
-            return
+            return self._on_refused(problem)
         self._node = node
         self._roles = {}
-        self._cluster.observers.on_start(self)
+        self.note("up", node.me)
+        if not self.is_stranger:
+            # What is damaged in a log is found at each start, and nothing was.
+            self.is_rotten = self.is_rotten and node.me == self.replica_id and self.engine.is_rotten
+            if node.me != self.replica_id:
+                self.replica_id, self.damage = node.me, None
+            self.rejoins = False
+            self._cluster.observers.on_start(self)
         self._cluster.kernel.after(self._flush_in_s(), partial(self._flush, node))
-        self._on_stopped_itself(await node.failed)
+        failure = await node.failed
+        self._on_stopped_itself(failure)
         await node.abandon()
+        if isinstance(failure, CorruptionError):
+            self._node = None
+            return True
         self._exit(loop)
+        return False
 
     async def _stop(self, node: Node, loop: ProcessLoop) -> None:
         await node.stop()
@@ -231,19 +271,23 @@ class SimulatedNode(Machine):
             self._leave_to_system()
             self._cluster.on_exit(self)
 
-    def _on_refused(self, problem: Exception) -> None:
-        """It does not start: right where its data are damaged, or its disk fails."""
+    def _on_refused(self, problem: Exception) -> bool:
+        """It does not start: right where its data are damaged, or its disk fails, or where they may
+        be the last copy. Whether the next life may begin."""
         self.note("refuse", type(problem).__name__)
         self.say("refuse", str(problem))
-        if self.is_rotten and isinstance(problem, CorruptionError | ConfigurationError):
-            self.lose("rotten")
-        elif self._was_named(problem):
-            self.lose("damaged")
+        is_last_copy = isinstance(problem, ConfigurationError) and "last copy" in str(problem)
+        if isinstance(problem, CorruptionError) and (self.is_rotten or self._was_named(problem)):
+            return True
+        gives_up = self.is_rotten or self.rejoins or self.damage is not None
+        if gives_up and is_last_copy and not self.is_expendable:
+            self.lose("last copy")
         elif self.may_fail and not isinstance(problem, CorruptionError):
             if self.loop is not None:
                 self._exit(self.loop)
         else:
             raise Violation("nodes start again", f"{self.name}: {problem!r}") from problem
+        return False
 
     def _on_stopped_itself(self, problem: BaseException) -> None:
         """It stopped: right where its disk fails or its data are damaged."""
@@ -251,6 +295,9 @@ class SimulatedNode(Machine):
         self.say("stop itself", str(problem))
         fails = isinstance(problem, CommitLogFailed | ConfigurationError | KVStoreError | OSError)
         rots = isinstance(problem, CorruptionError)
+        if isinstance(problem, LifeOver) and self.is_stranger:
+            self.is_stranger, self.rejoins = False, True
+            return
         if (
             not (self.may_fail and fails and not rots)
             and not (self.is_rotten and rots)
@@ -278,7 +325,7 @@ class SimulatedNode(Machine):
             random=self._random,
             process_id=_PROCESS_ID,
             bind=partial(self._bind, loop),
-            open_engine=lambda _folder: self.engine,
+            open_engine=self._open_engine,
             start_log_worker=partial(self._start_log_worker, loop),
             start_flush_worker=lambda: FlushWorker(loop, self._disk_random),
             open_peer_links=partial(self._open_links, loop),
@@ -290,6 +337,15 @@ class SimulatedNode(Machine):
         self.server = SimulatedServer(loop, self.name)
         return self.server
 
+    def _open_engine(self, folder: str) -> MemoryEngine:
+        """What is on disk of it; a new one where the folder was set aside."""
+        if self.files.exists(folder):
+            self.engine = self.engine.after_crash()
+        else:
+            self.files.make_folder(folder)
+            self.engine = MemoryEngine()
+        return self.engine
+
     def _start_log_worker(self, loop: ProcessLoop) -> LogWorker:
         self._worker = LogWorker(
             loop, self.files, self.speed, self._disk_random, self._on_persisted
@@ -300,8 +356,8 @@ class SimulatedNode(Machine):
         self,
         loop: ProcessLoop,
         me: ReplicaId,
-        addresses: Mapping[ReplicaId, str],
-        cluster_id: Callable[[], str],
+        introduce: Callable[[ReplicaId], Introduction],
+        on_refused: Callable[[str], None],
         random: Random,
     ) -> SimulatedLinks:
         return SimulatedLinks(
@@ -312,8 +368,8 @@ class SimulatedNode(Machine):
             on_send=self._on_send,
             new_stream=self._new_stream,
             me=me,
-            addresses=addresses,
-            cluster_id=cluster_id,
+            introduce=introduce,
+            on_refused=on_refused,
             random=random,
         )
 
@@ -324,7 +380,9 @@ class SimulatedNode(Machine):
     def _run_soon(self, loop: ProcessLoop, round_: Callable[[], None]) -> None:
         def run() -> None:
             round_()
-            if self._node is not None:
+            if self.is_stranger and self._node is not None and self._node.host.meta.map is not None:
+                raise Violation("a wiped node is refused", f"{self.name} knows the cluster's map")
+            if self.is_up and self._node is not None:
                 self._on_round(self._node.host)
 
         loop.call_soon(run)
@@ -348,11 +406,11 @@ class SimulatedNode(Machine):
             self.damage.mend(self.engine)
 
     def _on_send(self, to: ReplicaId, messages: Sequence[GroupMessage]) -> None:
-        if self._node is not None:
+        if self.is_up:
             self._cluster.observers.on_send(self, to, messages)
 
     def _on_persisted(self) -> None:
-        if self._node is not None:
+        if self.is_up:
             self.note("persisted", self.commit_log.syncs, self.commit_log.bytes_on_disk)
             self._cluster.observers.on_persisted(self)
 

@@ -65,27 +65,26 @@ class Observers:
     def at_end(self, cluster: Cluster) -> None:
         """Everything has come to rest."""
         for node in cluster.nodes:
-            node.files.is_watched = True
+            node.is_watched = True
         try:
             for hook in self._hooks["at_end"]:
                 hook(cluster)
         except Exception as violation:
             self._kernel.fail(violation)
         for node in cluster.nodes:
-            node.files.is_watched = False
+            node.is_watched = False
 
     def _call_with(self, name: str, node: SimulatedNode, *arguments: Any) -> None:
         """Checkers read the node's log with the node's own means: that its disk is about to fail
         is no business of theirs, nor what is rotten on it."""
-        files = node.files
-        files.is_watched = True
+        node.is_watched = True
         try:
             for hook in self._hooks[name]:
                 hook(node, *arguments)
         except Exception as violation:
             self._kernel.fail(violation)
         finally:
-            files.is_watched = False
+            node.is_watched = False
 
 
 def _has_own(checker: object, name: str) -> bool:

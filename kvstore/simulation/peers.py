@@ -10,11 +10,11 @@ from xxhash import xxh3_64_intdigest
 
 from cluster.ids import ReplicaId
 from kvstore.environment import GroupMessage
-from kvstore.rpc.peer_service import ROUNDS_METHOD
+from kvstore.rpc.peer_service import REFUSED_FOR_GOOD, ROUNDS_METHOD
 from kvstore.simulation.network import Network
 from kvstore.simulation.process_loop import ProcessLoop
-from kvstore.simulation.rpc import SimulatedServer
-from kvstore.wire.peer import encode_round
+from kvstore.simulation.rpc import Answered, SimulatedServer
+from kvstore.wire.peer import Introduction, encode_round
 
 _BACKOFF_S_MIN: Final = 0.05
 _BACKOFF_S_MAX: Final = 0.25
@@ -49,8 +49,8 @@ class SimulatedLinks:
         on_send: Callable[[ReplicaId, Sequence[GroupMessage]], None],
         new_stream: Callable[[], int],
         me: ReplicaId,
-        addresses: Mapping[ReplicaId, str],
-        cluster_id: Callable[[], str],
+        introduce: Callable[[ReplicaId], Introduction],
+        on_refused: Callable[[str], None],
         random: Random,
     ) -> None:
         self._loop = loop
@@ -60,21 +60,31 @@ class SimulatedLinks:
         self._on_send = on_send
         self._new_stream = new_stream
         self._me = me
-        self._machines = {to: directory.machine_at(at) for to, at in addresses.items()}
-        self._cluster_id = cluster_id
+        self._introduce = introduce
+        self._on_refused = on_refused
         self._random = random
-        self._streams = {to: new_stream() for to in addresses if to != me}
+        self._machines: dict[ReplicaId, str] = {}
+        self._streams: dict[ReplicaId, int] = {}
         self._broken_until_s: dict[ReplicaId, float] = {}
         self.is_closed = False
 
+    def follow(self, addresses: Mapping[ReplicaId, str]) -> None:
+        """See PeerLinks."""
+        machines = {to: self._directory.machine_at(at) for to, at in addresses.items()}
+        self._streams = {
+            to: self._streams[to] if self._machines.get(to) == machine else self._new_stream()
+            for to, machine in machines.items()
+        }
+        self._machines = machines
+
     def send(self, to: ReplicaId, messages: Sequence[GroupMessage]) -> None:
         """See Transport."""
-        if self.is_closed:
+        if self.is_closed or to not in self._streams:
             return
         self._on_send(to, messages)
         if self._broken_until_s.get(to, 0.0) > self._loop.time():
             return
-        data = encode_round(self._me, to, self._cluster_id(), messages).SerializeToString()
+        data = encode_round(self._me, to, self._introduce(to), messages).SerializeToString()
         stream = self._streams[to]
         target = self._machines[to]
         fate = self._network.send_round(
@@ -96,14 +106,19 @@ class SimulatedLinks:
 
         def take() -> None:
             self._loop.kernel.note("receive", target, self._machine, stream, len(data))
-            if not server.receive_round((self._machine, stream), ROUNDS_METHOD, data):
-                self._network.send_round(target, self._machine, lambda: self._broke(to, stream))
+            refusal = server.receive_round((self._machine, stream), ROUNDS_METHOD, data)
+            if refusal is not None:
+                self._network.send_round(
+                    target, self._machine, lambda: self._broke(to, stream, refusal)
+                )
 
         server.loop.call_soon(take)
 
-    def _broke(self, to: ReplicaId, stream: int) -> None:
+    def _broke(self, to: ReplicaId, stream: int, refusal: Answered) -> None:
         """The other end has refused the stream: the next one is tried a little later."""
-        if self._streams[to] == stream and not self._loop.is_dead:
+        if self._streams.get(to) == stream and not self._loop.is_dead and not self.is_closed:
+            if refusal.code is REFUSED_FOR_GOOD:
+                self._loop.call_soon(self._on_refused, refusal.details)
             self._streams[to] = self._new_stream()
             backoff_s = self._random.uniform(_BACKOFF_S_MIN, _BACKOFF_S_MAX)
             self._broken_until_s[to] = self._loop.time() + backoff_s

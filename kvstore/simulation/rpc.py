@@ -112,7 +112,8 @@ class SimulatedServer:
         self._handlers: tuple[Any, ...] = ()
         self._methods: dict[str, Any] = {}
         self._calls: dict[object, asyncio.Task[None]] = {}
-        self._streams: dict[StreamKey, RoundsContext | None] = {}
+        self._streams: dict[StreamKey, RoundsContext | Answered] = {}
+        """Those that are taken, and how the others were refused."""
         self._connections: list[Callable[[], None]] = []
         self.is_open = False
         self.is_serving = False
@@ -136,7 +137,7 @@ class SimulatedServer:
         for task in list(self._calls.values()):
             task.cancel()
         for context in self._streams.values():
-            if context is not None:
+            if isinstance(context, RoundsContext):
                 context.put(EOF)
 
     def attach(self, on_end: Callable[[], None]) -> None:
@@ -192,26 +193,26 @@ class SimulatedServer:
         else:
             answer(Answered(handler.response_serializer(response)))
 
-    def receive_round(self, key: StreamKey, method: str, data: bytes) -> bool:
-        """A round on a stream, which is new here or not; False when the stream was refused. To be
-        called on this server's loop."""
+    def receive_round(self, key: StreamKey, method: str, data: bytes) -> Answered | None:
+        """A round on a stream, which is new here or not; how the stream was refused, if it was. To
+        be called on this server's loop."""
         if not self.is_open:
-            return False
+            return Answered(code=grpc.StatusCode.UNAVAILABLE, details="the server is stopping")
         if key not in self._streams:
             context = RoundsContext(self.loop)
             self._streams[key] = context
             self.loop.spawn(self._run_stream(key, method, context))
         known = self._streams[key]
-        if known is None:
-            return False
+        if isinstance(known, Answered):
+            return known
         known.put(self._method(method).request_deserializer(data))
-        return True
+        return None
 
     async def _run_stream(self, key: StreamKey, method: str, context: RoundsContext) -> None:
         try:
             await self._method(method).stream_unary(None, context)
-        except Aborted:
-            self._streams[key] = None
+        except Aborted as aborted:
+            self._streams[key] = Answered(b"", aborted.code, aborted.details, aborted.trailing)
 
     def _method(self, name: str) -> Any:
         found = self._methods.get(name)

@@ -112,6 +112,7 @@ class Run:
         healthy = self.injector.end()
         self._see_that_it_lives(healthy)
         self._see_that_damage_is_found(healthy)
+        self._see_that_all_are_rebuilt()
         kernel.run_until(kernel.now_ns + self._timeouts_ns(_REST_TIMEOUTS))
         self.cluster.observers.at_end(self.cluster)
         kernel.run_until(kernel.now_ns)
@@ -125,8 +126,12 @@ class Run:
         prober = Prober(self.cluster, len(self.clients) + 1, self.recorder, healthy)
         prober.start()
         deadline_ns = kernel.now_ns + self._timeouts_ns(LIVENESS_TIMEOUTS)
-        if not kernel.run_until(deadline_ns, lambda: not prober.missing and not self._under_way()):
-            left = [*prober.missing, *self._under_way()]
+
+        def left_to_do() -> list[str]:
+            return [*prober.missing, *self._under_way()] or self._not_rebuilt()
+
+        if not kernel.run_until(deadline_ns, lambda: not left_to_do()):
+            left = [*prober.missing, *self._under_way(), *self._not_rebuilt()]
             raise Violation(
                 "liveness",
                 f"{LIVENESS_TIMEOUTS} election timeouts after faults ended on {healthy}, not done:"
@@ -137,14 +142,15 @@ class Run:
         """A scrub that is asked for stops whoever has a state that nobody wrote, if a majority can
         tell."""
         kernel, machines = self.kernel, self.cluster.machines
-        there = {machines[name].replica_id for name in healthy}
+        sound = [machines[name] for name in healthy if machines[name].damage is None]
+        there = {node.replica_id for node in sound}
 
         def undetected() -> list[tuple[str, GroupId]]:
             return [
                 (node.name, node.damage.group)
                 for node in self.cluster.nodes
                 if node.damage is not None
-                and node.is_damaged(node.damage.group)
+                and node.is_damaged_in_silence
                 and is_majority(
                     node.host.replicas[node.damage.group].core.configuration, there.__contains__
                 )
@@ -160,6 +166,23 @@ class Run:
                         node.host.scrubber.rounds.ask(group)
             kernel.run_until(kernel.now_ns + self._timeouts_ns(1), lambda: not undetected())
         raise Violation("damage is found", f"{LIVENESS_TIMEOUTS} scrubs left {undetected()}")
+
+    def _see_that_all_are_rebuilt(self) -> None:
+        """Also those that a scrub has found."""
+        deadline_ns = self.kernel.now_ns + self._timeouts_ns(LIVENESS_TIMEOUTS)
+        if not self.kernel.run_until(deadline_ns, lambda: not self._not_rebuilt()):
+            raise Violation(
+                "liveness", f"{LIVENESS_TIMEOUTS} election timeouts later: {self._not_rebuilt()}"
+            )
+
+    def _not_rebuilt(self) -> list[str]:
+        """The nodes whose data were lost, or are known to be damaged, and are not all back."""
+        machines = self.cluster.machines
+        return [
+            f"{name} rebuilt"
+            for name in self.cluster.unsound()
+            if self.cluster.can_be_rebuilt(name) and not machines[name].is_damaged_in_silence
+        ]
 
     def _under_way(self) -> list[str]:
         """What clients still wait for."""

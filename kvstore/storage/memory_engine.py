@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from bisect import bisect_left, insort
+from collections.abc import Iterable
 from threading import Lock
 from typing import Self
 
-from kvstore.errors import InvariantViolation
+from kvstore.errors import CorruptionError, InvariantViolation
 from kvstore.storage.engine import EnginePage, WriteBatch
 
 _ENTRY_BYTES = 24
@@ -79,10 +80,38 @@ class MemoryEngine:
         self._durable: dict[bytes, bytes] = {}
         self._lock = Lock()  # flush, in its own thread, must not see half a batch
         self._closed = False
+        self._rotten: dict[bytes, None] = {}
+        self.is_watched = False
+        """While it is, nothing reads rotten: somebody looks on who is no part of what goes on."""
+
+    def rot(self, place: int) -> bool:
+        """Damages what is stored of one key, which `place` chooses, until it is written anew. False
+        where nothing is stored."""
+        keys = sorted(self._durable.keys() & self._values.keys())
+        if keys:
+            self._rotten[keys[place % len(keys)]] = None
+        return bool(keys)
+
+    @property
+    def is_rotten(self) -> bool:
+        """Whether something is damaged that was not written anew."""
+        return bool(self._rotten)
+
+    def mend(self) -> None:
+        """Nothing is damaged any more."""
+        self._rotten.clear()
+
+    def _check_sound(self, keys: Iterable[bytes]) -> None:
+        if not self.is_watched:
+            for key in keys:
+                if key in self._rotten:
+                    raise CorruptionError(f"the engine is damaged: block checksum of key {key!r}")
 
     def get_many(self, keys: list[bytes]) -> list[bytes | None]:
         """See Engine."""
         self.check_open()
+        if self._rotten:
+            self._check_sound(keys)
         return list(map(self._values.get, keys))
 
     def scan(
@@ -98,6 +127,8 @@ class MemoryEngine:
         self.check_open()
         low = bisect_left(self._keys, start)
         high = len(self._keys) if end is None else bisect_left(self._keys, end)
+        if self._rotten:
+            self._check_sound(self._keys[low : min(high, low + limit)])
         keys: list[bytes] = []
         values: list[bytes] = []
         size = 0
@@ -139,6 +170,7 @@ class MemoryEngine:
                     if change[0] not in self._values:
                         insort(self._keys, change[0])
                     self._values[change[0]] = change[1]
+                    self._rotten.pop(change[0], None)
 
     def flush(self) -> None:
         """See Engine."""
@@ -161,6 +193,7 @@ class MemoryEngine:
         engine._values = self._durable.copy()
         engine._durable = self._durable.copy()
         engine._keys = sorted(engine._values)
+        engine._rotten = dict.fromkeys(key for key in self._rotten if key in engine._values)
         return engine
 
     def _remove(self, key: bytes) -> None:

@@ -6,6 +6,7 @@ The sender and receiver of a message are those of its round: they are not repeat
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Any, Final
 
 from cluster.ids import GroupId, Index, ReplicaId, Term
@@ -36,16 +37,41 @@ _ENTRY_KINDS: Final = {int(kind): kind for kind in EntryKind}
 _OUTCOMES: Final = {int(outcome): outcome for outcome in Outcome}
 
 
+@dataclass(frozen=True, slots=True)
+class Introduction:
+    """What a node says of itself with each round, beside its replica id."""
+
+    cluster: str
+    """The cluster's id; before it has one, what its initial nodes were said to be."""
+    life: int
+    """The token of its data."""
+    receiver_life: int
+    """The token by which it knows the receiver; 0: it knows none."""
+    address: str
+    """Where it is reached."""
+
+
 def encode_round(
-    sender: ReplicaId, to: ReplicaId, cluster_id: str, messages: Iterable[GroupMessage]
+    sender: ReplicaId, to: ReplicaId, introduction: Introduction, messages: Iterable[GroupMessage]
 ) -> pb.Round:
     """The round that carries `messages` from `sender` to `to`."""
     return pb.Round(
         sender_replica_id=sender,
         receiver_replica_id=to,
-        cluster_id=cluster_id,
+        cluster_id=introduction.cluster,
+        introduction=pb.Introduction(
+            life=introduction.life,
+            receiver_life=introduction.receiver_life,
+            address=introduction.address,
+        ),
         messages=[_ENCODERS[type(message)](group, message) for group, message in messages],
     )
+
+
+def decode_introduction(message: pb.Round) -> Introduction:
+    """What the sender of a round says of itself."""
+    said = message.introduction
+    return Introduction(message.cluster_id, said.life, said.receiver_life, said.address)
 
 
 def decode_round(message: pb.Round) -> list[GroupMessage]:

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -80,7 +81,7 @@ BATCHES = [
 def make(path: Path) -> list[list[Position]]:
     """A data directory as a node leaves it; returns where each batch stands."""
     files = SystemFileSystem()
-    directory = DataDirectory.open(str(path), NodeId("n1"), files, os.getpid())
+    directory = DataDirectory.open(str(path), NodeId("n1"), files, os.getpid(), Random(1))
     directory.record_identity("c1", ReplicaId(2))
     log = CommitLog.open(files, directory.log_folder, OPTIONS, lambda record, position: None)
     positions = [log.append(batch) for batch in BATCHES]
@@ -171,7 +172,7 @@ def append(data: Path, *records: Record) -> None:
 
 def test_identity_formats_segments_and_groups_are_told(inspect: Inspect) -> None:
     lines = inspect().splitlines()
-    assert lines[0] == f"{inspect.path}: node n1, replica 2 of cluster c1, format 1"
+    assert lines[0] == f"{inspect.path}: node n1, replica 2 of cluster c1, format 2"
     assert lines[1] == "commit log format 1: 2 segments, 0 spare, 0.0 MiB"
     assert lines[2].startswith("segment 0000000000000001.segment whole size=1024 used=")
     assert "batches=1-" in lines[2]
@@ -185,7 +186,7 @@ def test_json_has_all_of_it(inspect: Inspect) -> None:
     found = inspect.json()
     assert found["node"] == "n1"
     assert (found["cluster_id"], found["replica_id"]) == ("c1", 2)
-    assert (found["format"], found["log"]["format"]) == (1, 1)
+    assert (found["format"], found["log"]["format"]) == (2, 1)
     assert found["damaged"] is False
     assert (found["findings"], found["notes"]) == ([], [])
     assert [each["state"] for each in found["log"]["segments"]] == ["whole", "whole"]
@@ -288,7 +289,7 @@ def test_a_group_without_entries_is_exit_code_1(inspect: Inspect) -> None:
 
 
 def test_a_directory_in_use_is_refused_in_one_sentence(command: Command, data: Path) -> None:
-    directory = DataDirectory.open(str(data), NodeId("n1"), SystemFileSystem(), 4711)
+    directory = DataDirectory.open(str(data), NodeId("n1"), SystemFileSystem(), 4711, Random(1))
     finished = command("inspect", str(data))
     assert one_sentence(finished) == f"a node runs on {data} (process 4711): stop it first"
     assert finished.code == 2
@@ -298,7 +299,7 @@ def test_a_directory_in_use_is_refused_in_one_sentence(command: Command, data: P
 
 def test_a_node_can_start_after_a_look_at_its_directory(inspect: Inspect) -> None:
     inspect()
-    DataDirectory.open(str(inspect.path), NodeId("n1"), SystemFileSystem(), 1).close()
+    DataDirectory.open(str(inspect.path), NodeId("n1"), SystemFileSystem(), 1, Random(1)).close()
 
 
 @pytest.mark.parametrize("name", ["", "absent", "file"])
@@ -318,7 +319,7 @@ def test_what_is_no_group_is_refused(command: Command, data: Path, group: str) -
 
 
 def test_a_newer_format_is_refused(command: Command, data: Path) -> None:
-    identity = json.loads((data / "IDENTITY").read_text()) | {"format": 2}
+    identity = json.loads((data / "IDENTITY").read_text()) | {"format": 3}
     del identity["crc32c"]
     canonical = json.dumps(identity, sort_keys=True, separators=(",", ":"))
     import google_crc32c
@@ -326,7 +327,7 @@ def test_a_newer_format_is_refused(command: Command, data: Path) -> None:
     identity["crc32c"] = f"{google_crc32c.value(canonical.encode()):08x}"
     (data / "IDENTITY").write_text(json.dumps(identity))
     finished = command("inspect", str(data))
-    assert "has format 2, and this release knows only 1" in one_sentence(finished)
+    assert "has format 3, and this release knows only 2" in one_sentence(finished)
     assert finished.code == 2
 
 
@@ -406,7 +407,7 @@ def test_a_damaged_engine_is_damage_and_the_log_is_shown(inspect: Inspect) -> No
 
 
 def test_a_node_that_has_not_come_far_is_no_damage(command: Command, tmp_path: Path) -> None:
-    DataDirectory.open(str(tmp_path / "d"), NodeId("n1"), SystemFileSystem(), 1).close()
+    DataDirectory.open(str(tmp_path / "d"), NodeId("n1"), SystemFileSystem(), 1, Random(1)).close()
     finished = command("inspect", str(tmp_path / "d"))
     assert finished.code == 0
     assert b"not yet a member of a cluster" in finished.out

@@ -13,37 +13,61 @@ from hypothesis import strategies as st
 
 from cluster.ids import NodeId, PartitionId, ReplicaId
 from cluster.partition.map import ClusterMap, ClusterSettings, NodeInfo, PartitionInfo
-from cluster.partition.meta import BootstrapCluster, SetPreferredLeaders
+from cluster.partition.meta import (
+    BootstrapCluster,
+    MetaCommand,
+    RecordLives,
+    ReplaceReplica,
+    SetPreferredLeaders,
+)
 from kvstore.codec.byteslist import CodecError
 from kvstore.codec.meta import decode_map, decode_meta_command, encode_map, encode_meta_command
-from tests.partition.maps import maps, partition_ids, replica_ids
+from tests.partition.maps import lives, maps, node_ids, partition_ids, replica_ids
 
 SMALL = ClusterMap(
     cluster_id="c-1",
     epoch=1,
     nodes=(
-        NodeInfo(ReplicaId(1), NodeId("n1"), "h1:7400"),
-        NodeInfo(ReplicaId(2), NodeId("n2"), "h2:7400"),
+        NodeInfo(ReplicaId(1), NodeId("n1"), "h1:7400", 17),
+        NodeInfo(ReplicaId(4), NodeId("n2"), "h2:7400"),
     ),
     partitions=(
-        PartitionInfo(PartitionId(0), (ReplicaId(2), ReplicaId(1))),
-        PartitionInfo(PartitionId(1), (ReplicaId(1), ReplicaId(2))),
+        PartitionInfo(PartitionId(0), (ReplicaId(4), ReplicaId(1)), (ReplicaId(2), ReplicaId(1))),
+        PartitionInfo(PartitionId(1), (ReplicaId(1), ReplicaId(4))),
     ),
     settings=ClusterSettings(2, 3, 4096, 1048576),
+    next_replica=ReplicaId(6),
 )
 SMALL_BYTES = (
+    b'{"cluster_id":"c-1","epoch":1,"format":2,"next_replica":6,"nodes":['
+    b'{"address":"h1:7400","life":17,"node_id":"n1","replica":1},'
+    b'{"address":"h2:7400","life":0,"node_id":"n2","replica":4}],"partitions":['
+    b'{"founders":[2,1],"partition":0,"replicas":[4,1]},'
+    b'{"founders":[1,4],"partition":1,"replicas":[1,4]}],"settings":'
+    b'{"key_bytes_max":4096,"partitions":2,"replication_factor":3,"value_bytes_max":1048576}}'
+)
+FORMAT_1_BYTES = (
     b'{"cluster_id":"c-1","epoch":1,"format":1,"nodes":['
     b'{"address":"h1:7400","node_id":"n1","replica":1},'
     b'{"address":"h2:7400","node_id":"n2","replica":2}],"partitions":['
-    b'{"partition":0,"replicas":[2,1]},{"partition":1,"replicas":[1,2]}],"settings":'
-    b'{"key_bytes_max":4096,"partitions":2,"replication_factor":3,"value_bytes_max":1048576}}'
+    b'{"partition":0,"replicas":[2,1]}],"settings":'
+    b'{"key_bytes_max":4096,"partitions":1,"replication_factor":3,"value_bytes_max":1048576}}'
 )
 LEADERS = SetPreferredLeaders({PartitionId(10): ReplicaId(1), PartitionId(9): ReplicaId(2)})
 LEADERS_BYTES = (
     b'{"format":1,"kind":"set_preferred_leaders","leaders":['
     b'{"partition":9,"replica":2},{"partition":10,"replica":1}]}'
 )
-commands = st.one_of(
+LIVES = RecordLives({ReplicaId(10): 7, ReplicaId(9): (1 << 64) - 1})
+LIVES_BYTES = (
+    b'{"format":1,"kind":"record_lives","lives":['
+    b'{"life":18446744073709551615,"replica":9},{"life":7,"replica":10}]}'
+)
+REPLACE = ReplaceReplica(NodeId("n2"), ReplicaId(2), 7)
+REPLACE_BYTES = b'{"format":1,"kind":"replace_replica","life":7,"node_id":"n2","replica":2}'
+commands: st.SearchStrategy[MetaCommand] = st.one_of(
+    st.builds(RecordLives, st.dictionaries(replica_ids, lives)),
+    st.builds(ReplaceReplica, node_ids, replica_ids, lives),
     st.builds(BootstrapCluster, maps),
     st.builds(SetPreferredLeaders, st.dictionaries(partition_ids, replica_ids)),
 )
@@ -53,10 +77,18 @@ def test_the_bytes_stay_as_they_are() -> None:
     bootstrap = b'{"format":1,"kind":"bootstrap_cluster","map":' + SMALL_BYTES + b"}"
     assert encode_map(SMALL) == SMALL_BYTES
     assert encode_meta_command(BootstrapCluster(SMALL)) == bootstrap
-    assert encode_meta_command(LEADERS) == LEADERS_BYTES
     assert decode_map(SMALL_BYTES) == SMALL
     assert decode_meta_command(bootstrap) == BootstrapCluster(SMALL)
-    assert decode_meta_command(LEADERS_BYTES) == LEADERS
+    for command, data in ((LEADERS, LEADERS_BYTES), (LIVES, LIVES_BYTES), (REPLACE, REPLACE_BYTES)):
+        assert encode_meta_command(command) == data
+        assert decode_meta_command(data) == command
+
+
+def test_a_map_of_format_1_is_read_as_one_in_which_nobody_was_replaced() -> None:
+    cluster_map = decode_map(FORMAT_1_BYTES)
+    assert [node.life for node in cluster_map.nodes] == [0, 0]
+    assert cluster_map.next_replica == 3
+    assert cluster_map.partitions[0].founders == (2, 1)
 
 
 @settings(deadline=None)
@@ -69,7 +101,7 @@ def test_a_map_comes_back_as_it_was(cluster_map: ClusterMap) -> None:
 
 @settings(deadline=None)
 @given(commands)
-def test_a_command_comes_back_as_it_was(command: BootstrapCluster | SetPreferredLeaders) -> None:
+def test_a_command_comes_back_as_it_was(command: MetaCommand) -> None:
     data = encode_meta_command(command)
     assert decode_meta_command(data) == command
     assert encode_meta_command(decode_meta_command(data)) == data
@@ -173,7 +205,12 @@ def test_a_field_of_a_command_that_is_unknown_is_named(path: tuple[str | int, ..
     ("path", "value", "message"),
     [
         (("epoch",), 0, "map: epoch is 0"),
-        (("format",), 2, "map.format 2 is not known here; 1 is"),
+        (("format",), 3, "map.format 3 is not known here; 1 and 2 are"),
+        (("next_replica",), 0, "map.next_replica is 0; it must be 1 or more"),
+        (("next_replica",), 4, "map: next_replica is 4; it must be 5"),
+        (("nodes", 1, "life"), -1, "map.nodes[1]: life is -1"),
+        (("partitions", 0, "founders"), [], "map.partitions[0].founders is empty"),
+        (("partitions", 0, "founders"), [6], "map: partition 0: founder is 6; it must be 1 to 5"),
         (("nodes", 1, "replica"), 0, "map.nodes[1]: replica is 0"),
         (("nodes", 1, "node_id"), "n1", "map: nodes: 'n1' is the name of two nodes"),
         (("partitions", 1, "replicas"), [1, 1], "map.partitions[1]: partition 1: replicas [1, 1]"),

@@ -27,6 +27,8 @@ def map_of(
 
 partition_ids = st.integers(-1, 70).map(PartitionId)
 replica_ids = st.integers(0, 10).map(ReplicaId)
+lives = st.integers(0, (1 << 64) - 1)
+node_ids = st.integers(1, 10).map(lambda number: NodeId(f"n{number}"))
 node_counts = st.integers(1, 9)
 partition_counts = st.integers(1, 64)
 replication_factors = st.integers(1, 5)

@@ -39,12 +39,13 @@ from kvstore.replica.state_receiver import STREAMS_MAX, StateReceiver
 from kvstore.storage.keys import Section, replica_end, replica_prefix, section_prefix
 from kvstore.storage.memory_engine import MemoryEngine
 from kvstore.storage.position import encode_position
-from kvstore.wire.peer import decode_round, encode_round
+from kvstore.wire.peer import Introduction, decode_round, encode_round
 
 ME, LEADER = ReplicaId(1), ReplicaId(2)
 GROUPS = [GroupId(number) for number in range(4)]
 CONFIGURATION = Configuration(frozenset([ME, LEADER, ReplicaId(3)]))
 CHUNK_BYTES_MAX = 300
+INTRODUCTION = Introduction("c", 1, 2, "n2:7001")
 
 
 class State:
@@ -214,7 +215,7 @@ class Fuzzer:
         messages: list[GroupMessage] = [(group, self._next_chunk(group)) for _ in range(2)]
         for _, message in messages:
             cast("Any", message).checksum &= (1 << 32) - 1
-        return self._damaged(encode_round(LEADER, ME, "c", messages).SerializeToString())
+        return self._damaged(encode_round(LEADER, ME, INTRODUCTION, messages).SerializeToString())
 
     def _damaged(self, data: bytes) -> bytes:
         random = self._random

@@ -16,11 +16,14 @@ from kvstore.environment import GroupMessage
 from kvstore.generated.cluster.v1 import peer_pb2
 from kvstore.local.ports import free_ports
 from kvstore.rpc import peer_transport
+from kvstore.rpc.introductions import Objection
 from kvstore.rpc.peer_service import PEER_SERVICE, PeerService
 from kvstore.rpc.peer_transport import PeerTransport
 from kvstore.rpc.server import NodeServer
+from kvstore.wire.peer import Introduction
 
 ME, PEER = ReplicaId(1), ReplicaId(2)
+SAID = Introduction("cluster", 17, 0, "127.0.0.1:1")
 
 
 class Receiver:
@@ -32,13 +35,14 @@ class Receiver:
         self.rounds = 0
         self.refusals = 0
         self.met: list[ReplicaId] = []
-        self.objection: str | None = None
+        self.wrong: Objection | None = None
+        self.version = 0
         self._server: NodeServer | None = None
 
     async def start(self) -> None:
         self._server = NodeServer(self.address)
         await self._server.start(
-            [PeerService(self._object, self.met.append, self._receive).handler()]
+            [PeerService(self, lambda peer, _said: self.met.append(peer), self._receive).handler()]
         )
 
     async def stop(self) -> None:
@@ -46,9 +50,10 @@ class Receiver:
             await self._server.stop(None)
             self._server = None
 
-    def _object(self, _sender: ReplicaId, _to: ReplicaId, _introduction: str) -> str | None:
-        self.refusals += self.objection is not None
-        return self.objection
+    def objection(self, sender: ReplicaId, to: ReplicaId, said: Introduction) -> Objection | None:
+        assert (sender, to, said) == (ME, PEER, SAID)
+        self.refusals += self.wrong is not None
+        return self.wrong
 
     def _receive(self, sender: ReplicaId, messages: list[GroupMessage]) -> None:
         assert sender == ME
@@ -66,9 +71,16 @@ async def receiver() -> AsyncIterator[Receiver]:
 
 @pytest.fixture
 async def transport(receiver: Receiver) -> AsyncIterator[PeerTransport]:
-    transport = PeerTransport(ME, {PEER: receiver.address}, lambda: "cluster", Random(1))
+    transport = transport_to(receiver.address)
     yield transport
     await transport.close()
+
+
+def transport_to(address: str, told: list[str] | None = None) -> PeerTransport:
+    on_refused = (lambda _reason: None) if told is None else told.append
+    transport = PeerTransport(ME, lambda _to: SAID, on_refused, Random(1))
+    transport.follow({PEER: address})
+    return transport
 
 
 def numbered(number: int) -> GroupMessage:
@@ -120,12 +132,47 @@ async def test_a_peer_that_comes_back_is_reached_again(
 async def test_a_peer_that_refuses_is_asked_again(
     receiver: Receiver, transport: PeerTransport
 ) -> None:
-    receiver.objection = "another cluster"
+    receiver.wrong = Objection("another cluster")
     transport.send(PEER, [numbered(1)])
     await until(lambda: receiver.refusals > 1, lambda: transport.send(PEER, [numbered(1)]))
     assert receiver.messages == []
-    receiver.objection = None
+    receiver.wrong = None
     await until(lambda: receiver.rounds > 0, lambda: transport.send(PEER, ()))
+
+
+async def test_a_peer_that_refuses_for_good_says_so(receiver: Receiver) -> None:
+    receiver.wrong = Objection("replica 1 is known by other data", is_final=True)
+    told: list[str] = []
+    transport = transport_to(receiver.address, told)
+    await until(lambda: bool(told), lambda: transport.send(PEER, [numbered(1)]))
+    assert told[0] == "replica 1 is known by other data"
+    assert receiver.messages == []
+    await transport.close()
+
+
+async def test_a_stream_is_refused_in_its_middle_when_others_are_taken_from_then_on(
+    receiver: Receiver, transport: PeerTransport
+) -> None:
+    await until(lambda: receiver.rounds > 0, lambda: transport.send(PEER, ()))
+    receiver.wrong = Objection("replaced", is_final=True)
+    receiver.version += 1
+    await until(lambda: receiver.refusals > 0, lambda: transport.send(PEER, [numbered(1)]))
+    assert receiver.messages == []
+
+
+async def test_links_follow_the_peers_that_there_are(
+    receiver: Receiver, transport: PeerTransport
+) -> None:
+    await until(lambda: receiver.rounds > 0, lambda: transport.send(PEER, ()))
+    transport.follow({PEER: receiver.address})
+    transport.send(PEER, [numbered(1)])
+    await until(lambda: receiver.messages == [numbered(1)])
+    assert receiver.met == [ME], "a link that stays is not disturbed"
+    transport.follow({})
+    transport.send(PEER, [numbered(2)])  # for nobody
+    transport.follow({PEER: receiver.address})
+    await until(lambda: len(receiver.met) == 2, lambda: transport.send(PEER, ()))
+    assert receiver.messages == [numbered(1)]
 
 
 async def test_a_stream_that_the_peer_cancels_is_made_anew() -> None:
@@ -144,7 +191,7 @@ async def test_a_stream_that_the_peer_cancels_is_made_anew() -> None:
     address = f"127.0.0.1:{free_ports('127.0.0.1', 1)[0]}"
     server = NodeServer(address)
     await server.start([grpc.method_handlers_generic_handler(PEER_SERVICE, {"Rounds": handler})])
-    transport = PeerTransport(ME, {PEER: address}, lambda: "cluster", Random(1))
+    transport = transport_to(address)
     await until(lambda: streams > 2, lambda: transport.send(PEER, [numbered(1)]))
     await transport.close()
     await server.stop(None)
@@ -169,7 +216,7 @@ async def test_what_is_queued_for_a_peer_that_is_away_is_bounded(
 ) -> None:
     monkeypatch.setattr(peer_transport, "_QUEUE_BYTES_MAX", 10_000)
     nowhere = f"127.0.0.1:{free_ports('127.0.0.1', 1)[0]}"
-    transport = PeerTransport(ME, {PEER: nowhere}, lambda: "cluster", Random(1))
+    transport = transport_to(nowhere)
     for number in range(10_000):
         transport.send(PEER, [numbered(number)])
         assert transport.queued_bytes(PEER) <= 10_000

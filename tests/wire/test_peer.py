@@ -27,9 +27,10 @@ from kvstore.codec.scrub import ScrubHash, ScrubReply
 from kvstore.codec.state_transfer import StateAck, StateChunk
 from kvstore.environment import GroupMessage, PeerMessage
 from kvstore.generated.cluster.v1 import peer_pb2
-from kvstore.wire.peer import decode_round, encode_round
+from kvstore.wire.peer import Introduction, decode_introduction, decode_round, encode_round
 
 ME, PEER = ReplicaId(1), ReplicaId(2)
+SAID = Introduction("cluster", (1 << 64) - 1, 7, "10.0.0.1:7001")
 INDEX = st.integers(0, (1 << 63) - 8).map(Index)
 HASH = st.none() | st.integers(0, (1 << 64) - 1)
 TERM = st.integers(0, (1 << 64) - 1).map(Term)
@@ -106,8 +107,10 @@ MESSAGES: st.SearchStrategy[PeerMessage] = st.one_of(
 
 @given(st.lists(st.tuples(st.integers(0, 1 << 20).map(GroupId), MESSAGES), max_size=6))
 def test_a_round_comes_back_as_it_went(messages: list[GroupMessage]) -> None:
-    sent = encode_round(ME, PEER, "cluster", messages).SerializeToString()
-    assert decode_round(peer_pb2.Round.FromString(sent)) == messages
+    sent = encode_round(ME, PEER, SAID, messages).SerializeToString()
+    received = peer_pb2.Round.FromString(sent)
+    assert decode_round(received) == messages
+    assert decode_introduction(received) == SAID
 
 
 def test_a_message_of_an_unknown_kind_is_refused() -> None:

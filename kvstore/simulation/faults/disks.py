@@ -9,6 +9,7 @@ from kvstore.simulation.node import State
 from kvstore.simulation.silent_damage import SilentDamage
 
 _DISK_OPERATIONS: Final = ("write", "sync", "sync", "read", "create", "allocate", "sync_folder")
+_IN_ENGINE: Final = 0.5
 _ROOM_BYTES_MAX: Final = (512, 4096, 16_384)
 _VOTERS_MIN: Final = 3
 """Of two that differ nobody can be named."""
@@ -68,10 +69,17 @@ def full_disk(scene: Scene) -> Undo | None:
 
 
 def bit_rot(scene: Scene) -> Undo | None:
-    """Only where it can be told from a torn write: in segments that others follow."""
+    """In the engine, or in the log where it can be told from a torn write: in segments that others
+    follow."""
     node = scene.a_node(State.RUNNING, State.PAUSED, State.DOWN)
-    if node is None or node.is_rotten or not scene.cluster.may_lose_another():
+    if node is None or not scene.cluster.may_lose_another(node.name):
         return None
+    if scene.random.random() < _IN_ENGINE:
+        if not node.engine.rot(scene.random.randrange(1 << 16)):
+            return None
+        scene.cluster.expect_rebuilding(node.name)
+        node.is_rotten = True
+        return no_end
     folder = f"{node.settings.data_dir}/log"
     if not node.files.exists(folder):
         return None
@@ -80,6 +88,7 @@ def bit_rot(scene: Scene) -> Undo | None:
         return None
     path = f"{folder}/{scene.random.choice(segments[:-1])}"
     offset = scene.random.randrange(len(node.files.contents(path)))
+    scene.cluster.expect_rebuilding(node.name)
     node.files.rot(path, offset, 1 << scene.random.randrange(8))
     node.is_rotten = True
     return no_end
@@ -91,9 +100,8 @@ def silent_damage(scene: Scene) -> Undo | None:
     if (
         node is None
         or not node.is_up
-        or node.may_be_lost
         or not node.settings.scrub_bytes_per_s
-        or not scene.cluster.may_lose_another()
+        or not scene.cluster.may_lose_another(node.name)
     ):
         return None
     groups = [
@@ -106,4 +114,7 @@ def silent_damage(scene: Scene) -> Undo | None:
     if not groups or node.host.is_stopped:
         return None
     node.damage = SilentDamage.inflict(node.engine, scene.random.choice(groups), scene.random)
-    return None if node.damage is None else no_end
+    if node.damage is None:
+        return None
+    scene.cluster.expect_rebuilding(node.name)
+    return no_end

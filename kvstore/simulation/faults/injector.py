@@ -12,6 +12,7 @@ from kvstore.simulation.faults.profile import Profile
 from kvstore.simulation.faults.scene import Scene, Undo
 from kvstore.simulation.kernel import Timer
 from kvstore.simulation.network import Conditions
+from kvstore.simulation.node import SimulatedNode, State
 
 _QUIET_S: Final = 1.0
 """On average, before the first."""
@@ -94,9 +95,10 @@ class Injector:
         calm, was = Conditions(), self._cluster.network.conditions
         calm.delay_s_min, calm.delay_s_mean = was.delay_s_min, was.delay_s_mean
         self._cluster.network.conditions = calm
-        healthy = self._choose_healthy()
         for node in self._cluster.machines.values():
             node.files.mend()
+            self._find_rot(node)
+        healthy = self._choose_healthy()
         for name in healthy:
             node = self._cluster.machines[name]
             node.resume()
@@ -106,12 +108,24 @@ class Injector:
         return healthy
 
     def _choose_healthy(self) -> list[str]:
-        machines = self._cluster.machines
-        sound = [name for name, node in machines.items() if not node.may_be_lost]
+        machines, unsound = self._cluster.machines, self._cluster.unsound()
+        sound = [name for name in machines if name not in unsound]
         majority = len(machines) // 2 + 1
         count = self._random.randint(majority, len(sound)) if self._names else len(sound)
         chosen = set(self._random.sample(sound, count))
-        return [name for name in sound if name in chosen]
+        # Whoever can be rebuilt has to be.
+        return [
+            name
+            for name, node in machines.items()
+            if name in chosen or (name in unsound and node.state is not State.LOST)
+        ]
+
+    @staticmethod
+    def _find_rot(node: SimulatedNode) -> None:
+        """What is rotten in a log is found by a start; in an engine it may not be for long."""
+        if node.is_rotten:
+            node.engine.mend()
+            node.kill()
 
     def _leave_out(self, names: Iterable[str], healthy: list[str]) -> None:
         """What is not healthy is down, hangs, or cannot be reached; but what is silently damaged

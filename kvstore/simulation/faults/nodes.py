@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from kvstore.simulation.faults.scene import Scene, Undo, both_ways, cut, no_end
 from kvstore.simulation.node import State
+
+_GONE_FOR_GOOD: Final = 0.2
+_PLAIN: Final = 0.5
 
 
 def crash(scene: Scene) -> Undo | None:
@@ -56,12 +61,21 @@ def stop(scene: Scene) -> Undo | None:
 
 
 def wipe(scene: Scene) -> Undo | None:
-    """A node loses its data, and does not come back."""
+    """A node loses its data, and comes back: as if it were new, and has to be refused, or to be
+    given a new place. Some do not come back."""
     node = scene.a_node(State.RUNNING, State.PAUSED, State.DOWN)
-    if node is None or node.is_rotten or not scene.cluster.may_lose_another():
+    cluster = scene.cluster
+    if node is None or not cluster.may_lose_another(node.name):
         return None
-    node.lose("wiped")
-    return no_end
+    all_know = cluster.do_all_know(node.name)
+    cluster.expect_rebuilding(node.name)
+    if scene.random.random() < _GONE_FOR_GOOD:
+        node.lose("wiped")
+        return no_end
+    node.wipe("wiped")
+    node.is_stranger = all_know and scene.random.random() < _PLAIN
+    node.rejoins = not node.is_stranger
+    return node.start
 
 
 def pause(scene: Scene) -> Undo | None:

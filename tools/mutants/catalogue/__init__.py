@@ -13,6 +13,7 @@ from tools.mutants.catalogue.flow import FLOW
 from tools.mutants.catalogue.host import HOST
 from tools.mutants.catalogue.joint import JOINT
 from tools.mutants.catalogue.leases import LEASES
+from tools.mutants.catalogue.lives import LIVES
 from tools.mutants.catalogue.log_store import LOG_STORE
 from tools.mutants.catalogue.membership import MEMBERSHIP
 from tools.mutants.catalogue.partitioning import PARTITIONING
@@ -45,6 +46,7 @@ CATALOGUE: Final[tuple[Mutation, ...]] = (
     *PARTITIONING,
     *BACKUPS,
     *SCRUBS,
+    *LIVES,
 )
 
 _BY_NAME: Final = {mutation.name: mutation for mutation in CATALOGUE}

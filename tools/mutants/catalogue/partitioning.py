@@ -105,11 +105,11 @@ PARTITIONING: Final = (
         seen="ext4 and the rename without fsync",
         path="kvstore/data_directory.py",
         old="""\
-        file.pwritev((encode_identity(identity),), 0)
+        file.pwritev((content,), 0)
         file.sync()
 """,
         new="""\
-        file.pwritev((encode_identity(identity),), 0)
+        file.pwritev((content,), 0)
 """,
     ),
     Mutation(

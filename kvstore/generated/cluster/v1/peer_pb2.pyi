@@ -39,16 +39,28 @@ MESSAGE_KIND_SCRUB_REPLY: MessageKind
 MESSAGE_KIND_UNFIT_TO_LEAD: MessageKind
 
 class Round(_message.Message):
-    __slots__ = ("sender_replica_id", "receiver_replica_id", "cluster_id", "messages")
+    __slots__ = ("sender_replica_id", "receiver_replica_id", "cluster_id", "messages", "introduction")
     SENDER_REPLICA_ID_FIELD_NUMBER: _ClassVar[int]
     RECEIVER_REPLICA_ID_FIELD_NUMBER: _ClassVar[int]
     CLUSTER_ID_FIELD_NUMBER: _ClassVar[int]
     MESSAGES_FIELD_NUMBER: _ClassVar[int]
+    INTRODUCTION_FIELD_NUMBER: _ClassVar[int]
     sender_replica_id: int
     receiver_replica_id: int
     cluster_id: str
     messages: _containers.RepeatedCompositeFieldContainer[Message]
-    def __init__(self, sender_replica_id: _Optional[int] = ..., receiver_replica_id: _Optional[int] = ..., cluster_id: _Optional[str] = ..., messages: _Optional[_Iterable[_Union[Message, _Mapping]]] = ...) -> None: ...
+    introduction: Introduction
+    def __init__(self, sender_replica_id: _Optional[int] = ..., receiver_replica_id: _Optional[int] = ..., cluster_id: _Optional[str] = ..., messages: _Optional[_Iterable[_Union[Message, _Mapping]]] = ..., introduction: _Optional[_Union[Introduction, _Mapping]] = ...) -> None: ...
+
+class Introduction(_message.Message):
+    __slots__ = ("life", "receiver_life", "address")
+    LIFE_FIELD_NUMBER: _ClassVar[int]
+    RECEIVER_LIFE_FIELD_NUMBER: _ClassVar[int]
+    ADDRESS_FIELD_NUMBER: _ClassVar[int]
+    life: int
+    receiver_life: int
+    address: str
+    def __init__(self, life: _Optional[int] = ..., receiver_life: _Optional[int] = ..., address: _Optional[str] = ...) -> None: ...
 
 class Message(_message.Message):
     __slots__ = ("group_id", "kind", "term", "index", "log_term", "commit", "flag", "flag2", "read_round", "entry_terms", "entry_kinds", "entry_data", "configuration", "stream_id", "sequence", "chunk", "chunk_crc", "state_hash")

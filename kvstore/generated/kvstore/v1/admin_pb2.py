@@ -25,45 +25,49 @@ _sym_db = _symbol_database.Default()
 from kvstore.generated.kvstore.v1 import map_pb2 as kvstore_dot_v1_dot_map__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16kvstore/v1/admin.proto\x12\nkvstore.v1\x1a\x14kvstore/v1/map.proto\"\x0f\n\rStatusRequest\"\x9a\x02\n\rReplicaStatus\x12\x10\n\x08group_id\x18\x01 \x01(\r\x12\x0c\n\x04role\x18\x02 \x01(\t\x12\x0c\n\x04term\x18\x03 \x01(\x04\x12\x19\n\x11leader_replica_id\x18\x04 \x01(\x04\x12\x12\n\nlast_index\x18\x05 \x01(\x04\x12\x14\n\x0c\x63ommit_index\x18\x06 \x01(\x04\x12\x15\n\rapplied_index\x18\x07 \x01(\x04\x12$\n\x04lags\x18\x08 \x03(\x0b\x32\x16.kvstore.v1.ReplicaLag\x12\x13\n\x0bscrub_index\x18\t \x01(\x04\x12\x13\n\x0bscrub_age_s\x18\n \x01(\x01\x12/\n\rscrub_outcome\x18\x0b \x01(\x0e\x32\x18.kvstore.v1.ScrubOutcome\"1\n\nReplicaLag\x12\x12\n\nreplica_id\x18\x01 \x01(\x04\x12\x0f\n\x07\x65ntries\x18\x02 \x01(\x04\"\xe1\x03\n\x0eStatusResponse\x12\x0f\n\x07node_id\x18\x01 \x01(\t\x12\x12\n\nreplica_id\x18\x02 \x01(\x04\x12\x12\n\ncluster_id\x18\x03 \x01(\t\x12\x0f\n\x07version\x18\x04 \x01(\t\x12\x11\n\tmap_epoch\x18\x05 \x01(\x04\x12\x10\n\x08uptime_s\x18\x06 \x01(\x01\x12+\n\x08replicas\x18\x07 \x03(\x0b\x32\x19.kvstore.v1.ReplicaStatus\x12\x0e\n\x06rounds\x18\x08 \x01(\x04\x12\x11\n\tlog_syncs\x18\t \x01(\x04\x12\x15\n\rmessages_sent\x18\n \x01(\x04\x12\x11\n\tlog_bytes\x18\x0b \x01(\x04\x12\x16\n\x0eshort_of_space\x18\x14 \x01(\x08\x12\x12\n\nfree_bytes\x18\x15 \x01(\x04\x12\x17\n\x0floop_lag_ms_p99\x18\x16 \x01(\x01\x12\x17\n\x0floop_lag_ms_max\x18\x17 \x01(\x01\x12\x18\n\x10log_write_ms_max\x18\x18 \x01(\x01\x12\x14\n\x0cunfit_reason\x18\x19 \x01(\t\x12\x0e\n\x06scrubs\x18\x1e \x01(\x04\x12\x18\n\x10scrub_mismatches\x18\x1f \x01(\x04\x12\x13\n\x0bscrub_age_s\x18  \x01(\x01\x12\x19\n\x11scrubbed_replicas\x18! \x01(\r\"\x0f\n\rGetMapRequest\"5\n\x0eGetMapResponse\x12#\n\x03map\x18\x01 \x01(\x0b\x32\x16.kvstore.v1.ClusterMap\"9\n\rBackupRequest\x12\x12\n\ncluster_id\x18\x01 \x01(\t\x12\x14\n\x0cpartition_id\x18\x02 \x01(\r\"\xb9\x01\n\x0b\x42\x61\x63kupChunk\x12\x10\n\x08sequence\x18\x01 \x01(\r\x12\x0c\n\x04rows\x18\x02 \x01(\x0c\x12\x10\n\x08\x63hecksum\x18\x03 \x01(\x07\x12\x31\n\x08position\x18\x04 \x01(\x0b\x32\x1a.kvstore.v1.BackupPositionH\x00\x88\x01\x01\x12-\n\x06totals\x18\x05 \x01(\x0b\x32\x18.kvstore.v1.BackupTotalsH\x01\x88\x01\x01\x42\x0b\n\t_positionB\t\n\x07_totals\"G\n\x0e\x42\x61\x63kupPosition\x12\x15\n\rapplied_index\x18\x01 \x01(\x04\x12\x0c\n\x04term\x18\x02 \x01(\x04\x12\x10\n\x08revision\x18\x03 \x01(\x04\"2\n\x0c\x42\x61\x63kupTotals\x12\x0f\n\x07records\x18\x01 \x01(\x04\x12\x11\n\trows_hash\x18\x02 \x01(\x06\"0\n\x0cScrubRequest\x12\x11\n\tgroup_ids\x18\x01 \x03(\r\x12\r\n\x05\x62\x65gin\x18\x02 \x01(\x08\":\n\rScrubResponse\x12)\n\x06groups\x18\x01 \x03(\x0b\x32\x19.kvstore.v1.ScrubProgress\"\x87\x01\n\rScrubProgress\x12\x10\n\x08group_id\x18\x01 \x01(\r\x12\x11\n\tis_leader\x18\x02 \x01(\x08\x12\x14\n\x0cis_under_way\x18\x03 \x01(\x08\x12\x12\n\nlast_index\x18\x04 \x01(\x04\x12\'\n\x06result\x18\x05 \x01(\x0b\x32\x17.kvstore.v1.ScrubResult\"\x7f\n\x0bScrubResult\x12\r\n\x05index\x18\x01 \x01(\x04\x12)\n\x07outcome\x18\x02 \x01(\x0e\x32\x18.kvstore.v1.ScrubOutcome\x12\x0c\n\x04hash\x18\x03 \x01(\x06\x12(\n\x07\x61nswers\x18\x04 \x03(\x0b\x32\x17.kvstore.v1.ScrubAnswer\"l\n\x0bScrubAnswer\x12\x12\n\nreplica_id\x18\x01 \x01(\x04\x12\x14\n\x0chas_answered\x18\x02 \x01(\x08\x12\x13\n\x0bis_readable\x18\x03 \x01(\x08\x12\x0c\n\x04hash\x18\x04 \x01(\x06\x12\x10\n\x08is_named\x18\x05 \x01(\x08*\x9b\x01\n\x0cScrubOutcome\x12\x1d\n\x19SCRUB_OUTCOME_UNSPECIFIED\x10\x00\x12\x18\n\x14SCRUB_OUTCOME_AGREED\x10\x01\x12\x19\n\x15SCRUB_OUTCOME_PARTIAL\x10\x02\x12\x1a\n\x16SCRUB_OUTCOME_DIVERGED\x10\x03\x12\x1b\n\x17SCRUB_OUTCOME_UNDECIDED\x10\x04\x32\x87\x02\n\x05\x41\x64min\x12?\n\x06Status\x12\x19.kvstore.v1.StatusRequest\x1a\x1a.kvstore.v1.StatusResponse\x12?\n\x06GetMap\x12\x19.kvstore.v1.GetMapRequest\x1a\x1a.kvstore.v1.GetMapResponse\x12>\n\x06\x42\x61\x63kup\x12\x19.kvstore.v1.BackupRequest\x1a\x17.kvstore.v1.BackupChunk0\x01\x12<\n\x05Scrub\x12\x18.kvstore.v1.ScrubRequest\x1a\x19.kvstore.v1.ScrubResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16kvstore/v1/admin.proto\x12\nkvstore.v1\x1a\x14kvstore/v1/map.proto\"j\n\rRejoinRequest\x12\x0f\n\x07node_id\x18\x01 \x01(\t\x12\x12\n\nreplica_id\x18\x02 \x01(\x04\x12\x0c\n\x04life\x18\x03 \x01(\x06\x12\x10\n\x08new_life\x18\x04 \x01(\x06\x12\x14\n\x0cis_passed_on\x18\x05 \x01(\x08\"I\n\x0eRejoinResponse\x12\x12\n\nreplica_id\x18\x01 \x01(\x04\x12#\n\x03map\x18\x02 \x01(\x0b\x32\x16.kvstore.v1.ClusterMap\"\x0f\n\rStatusRequest\"\xca\x02\n\rReplicaStatus\x12\x10\n\x08group_id\x18\x01 \x01(\r\x12\x0c\n\x04role\x18\x02 \x01(\t\x12\x0c\n\x04term\x18\x03 \x01(\x04\x12\x19\n\x11leader_replica_id\x18\x04 \x01(\x04\x12\x12\n\nlast_index\x18\x05 \x01(\x04\x12\x14\n\x0c\x63ommit_index\x18\x06 \x01(\x04\x12\x15\n\rapplied_index\x18\x07 \x01(\x04\x12$\n\x04lags\x18\x08 \x03(\x0b\x32\x16.kvstore.v1.ReplicaLag\x12\x13\n\x0bscrub_index\x18\t \x01(\x04\x12\x13\n\x0bscrub_age_s\x18\n \x01(\x01\x12/\n\rscrub_outcome\x18\x0b \x01(\x0e\x32\x18.kvstore.v1.ScrubOutcome\x12\x11\n\tvoter_ids\x18\x0c \x03(\x04\x12\x1b\n\x13is_changing_members\x18\r \x01(\x08\"1\n\nReplicaLag\x12\x12\n\nreplica_id\x18\x01 \x01(\x04\x12\x0f\n\x07\x65ntries\x18\x02 \x01(\x04\"\xe1\x03\n\x0eStatusResponse\x12\x0f\n\x07node_id\x18\x01 \x01(\t\x12\x12\n\nreplica_id\x18\x02 \x01(\x04\x12\x12\n\ncluster_id\x18\x03 \x01(\t\x12\x0f\n\x07version\x18\x04 \x01(\t\x12\x11\n\tmap_epoch\x18\x05 \x01(\x04\x12\x10\n\x08uptime_s\x18\x06 \x01(\x01\x12+\n\x08replicas\x18\x07 \x03(\x0b\x32\x19.kvstore.v1.ReplicaStatus\x12\x0e\n\x06rounds\x18\x08 \x01(\x04\x12\x11\n\tlog_syncs\x18\t \x01(\x04\x12\x15\n\rmessages_sent\x18\n \x01(\x04\x12\x11\n\tlog_bytes\x18\x0b \x01(\x04\x12\x16\n\x0eshort_of_space\x18\x14 \x01(\x08\x12\x12\n\nfree_bytes\x18\x15 \x01(\x04\x12\x17\n\x0floop_lag_ms_p99\x18\x16 \x01(\x01\x12\x17\n\x0floop_lag_ms_max\x18\x17 \x01(\x01\x12\x18\n\x10log_write_ms_max\x18\x18 \x01(\x01\x12\x14\n\x0cunfit_reason\x18\x19 \x01(\t\x12\x0e\n\x06scrubs\x18\x1e \x01(\x04\x12\x18\n\x10scrub_mismatches\x18\x1f \x01(\x04\x12\x13\n\x0bscrub_age_s\x18  \x01(\x01\x12\x19\n\x11scrubbed_replicas\x18! \x01(\r\"\x0f\n\rGetMapRequest\"5\n\x0eGetMapResponse\x12#\n\x03map\x18\x01 \x01(\x0b\x32\x16.kvstore.v1.ClusterMap\"9\n\rBackupRequest\x12\x12\n\ncluster_id\x18\x01 \x01(\t\x12\x14\n\x0cpartition_id\x18\x02 \x01(\r\"\xb9\x01\n\x0b\x42\x61\x63kupChunk\x12\x10\n\x08sequence\x18\x01 \x01(\r\x12\x0c\n\x04rows\x18\x02 \x01(\x0c\x12\x10\n\x08\x63hecksum\x18\x03 \x01(\x07\x12\x31\n\x08position\x18\x04 \x01(\x0b\x32\x1a.kvstore.v1.BackupPositionH\x00\x88\x01\x01\x12-\n\x06totals\x18\x05 \x01(\x0b\x32\x18.kvstore.v1.BackupTotalsH\x01\x88\x01\x01\x42\x0b\n\t_positionB\t\n\x07_totals\"G\n\x0e\x42\x61\x63kupPosition\x12\x15\n\rapplied_index\x18\x01 \x01(\x04\x12\x0c\n\x04term\x18\x02 \x01(\x04\x12\x10\n\x08revision\x18\x03 \x01(\x04\"2\n\x0c\x42\x61\x63kupTotals\x12\x0f\n\x07records\x18\x01 \x01(\x04\x12\x11\n\trows_hash\x18\x02 \x01(\x06\"0\n\x0cScrubRequest\x12\x11\n\tgroup_ids\x18\x01 \x03(\r\x12\r\n\x05\x62\x65gin\x18\x02 \x01(\x08\":\n\rScrubResponse\x12)\n\x06groups\x18\x01 \x03(\x0b\x32\x19.kvstore.v1.ScrubProgress\"\x87\x01\n\rScrubProgress\x12\x10\n\x08group_id\x18\x01 \x01(\r\x12\x11\n\tis_leader\x18\x02 \x01(\x08\x12\x14\n\x0cis_under_way\x18\x03 \x01(\x08\x12\x12\n\nlast_index\x18\x04 \x01(\x04\x12\'\n\x06result\x18\x05 \x01(\x0b\x32\x17.kvstore.v1.ScrubResult\"\x7f\n\x0bScrubResult\x12\r\n\x05index\x18\x01 \x01(\x04\x12)\n\x07outcome\x18\x02 \x01(\x0e\x32\x18.kvstore.v1.ScrubOutcome\x12\x0c\n\x04hash\x18\x03 \x01(\x06\x12(\n\x07\x61nswers\x18\x04 \x03(\x0b\x32\x17.kvstore.v1.ScrubAnswer\"l\n\x0bScrubAnswer\x12\x12\n\nreplica_id\x18\x01 \x01(\x04\x12\x14\n\x0chas_answered\x18\x02 \x01(\x08\x12\x13\n\x0bis_readable\x18\x03 \x01(\x08\x12\x0c\n\x04hash\x18\x04 \x01(\x06\x12\x10\n\x08is_named\x18\x05 \x01(\x08*\x9b\x01\n\x0cScrubOutcome\x12\x1d\n\x19SCRUB_OUTCOME_UNSPECIFIED\x10\x00\x12\x18\n\x14SCRUB_OUTCOME_AGREED\x10\x01\x12\x19\n\x15SCRUB_OUTCOME_PARTIAL\x10\x02\x12\x1a\n\x16SCRUB_OUTCOME_DIVERGED\x10\x03\x12\x1b\n\x17SCRUB_OUTCOME_UNDECIDED\x10\x04\x32\xc8\x02\n\x05\x41\x64min\x12?\n\x06Status\x12\x19.kvstore.v1.StatusRequest\x1a\x1a.kvstore.v1.StatusResponse\x12?\n\x06GetMap\x12\x19.kvstore.v1.GetMapRequest\x1a\x1a.kvstore.v1.GetMapResponse\x12>\n\x06\x42\x61\x63kup\x12\x19.kvstore.v1.BackupRequest\x1a\x17.kvstore.v1.BackupChunk0\x01\x12<\n\x05Scrub\x12\x18.kvstore.v1.ScrubRequest\x1a\x19.kvstore.v1.ScrubResponse\x12?\n\x06Rejoin\x12\x19.kvstore.v1.RejoinRequest\x1a\x1a.kvstore.v1.RejoinResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'kvstore.v1.admin_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_SCRUBOUTCOME']._serialized_start=1829
-  _globals['_SCRUBOUTCOME']._serialized_end=1984
-  _globals['_STATUSREQUEST']._serialized_start=60
-  _globals['_STATUSREQUEST']._serialized_end=75
-  _globals['_REPLICASTATUS']._serialized_start=78
-  _globals['_REPLICASTATUS']._serialized_end=360
-  _globals['_REPLICALAG']._serialized_start=362
-  _globals['_REPLICALAG']._serialized_end=411
-  _globals['_STATUSRESPONSE']._serialized_start=414
-  _globals['_STATUSRESPONSE']._serialized_end=895
-  _globals['_GETMAPREQUEST']._serialized_start=897
-  _globals['_GETMAPREQUEST']._serialized_end=912
-  _globals['_GETMAPRESPONSE']._serialized_start=914
-  _globals['_GETMAPRESPONSE']._serialized_end=967
-  _globals['_BACKUPREQUEST']._serialized_start=969
-  _globals['_BACKUPREQUEST']._serialized_end=1026
-  _globals['_BACKUPCHUNK']._serialized_start=1029
-  _globals['_BACKUPCHUNK']._serialized_end=1214
-  _globals['_BACKUPPOSITION']._serialized_start=1216
-  _globals['_BACKUPPOSITION']._serialized_end=1287
-  _globals['_BACKUPTOTALS']._serialized_start=1289
-  _globals['_BACKUPTOTALS']._serialized_end=1339
-  _globals['_SCRUBREQUEST']._serialized_start=1341
-  _globals['_SCRUBREQUEST']._serialized_end=1389
-  _globals['_SCRUBRESPONSE']._serialized_start=1391
-  _globals['_SCRUBRESPONSE']._serialized_end=1449
-  _globals['_SCRUBPROGRESS']._serialized_start=1452
-  _globals['_SCRUBPROGRESS']._serialized_end=1587
-  _globals['_SCRUBRESULT']._serialized_start=1589
-  _globals['_SCRUBRESULT']._serialized_end=1716
-  _globals['_SCRUBANSWER']._serialized_start=1718
-  _globals['_SCRUBANSWER']._serialized_end=1826
-  _globals['_ADMIN']._serialized_start=1987
-  _globals['_ADMIN']._serialized_end=2250
+  _globals['_SCRUBOUTCOME']._serialized_start=2060
+  _globals['_SCRUBOUTCOME']._serialized_end=2215
+  _globals['_REJOINREQUEST']._serialized_start=60
+  _globals['_REJOINREQUEST']._serialized_end=166
+  _globals['_REJOINRESPONSE']._serialized_start=168
+  _globals['_REJOINRESPONSE']._serialized_end=241
+  _globals['_STATUSREQUEST']._serialized_start=243
+  _globals['_STATUSREQUEST']._serialized_end=258
+  _globals['_REPLICASTATUS']._serialized_start=261
+  _globals['_REPLICASTATUS']._serialized_end=591
+  _globals['_REPLICALAG']._serialized_start=593
+  _globals['_REPLICALAG']._serialized_end=642
+  _globals['_STATUSRESPONSE']._serialized_start=645
+  _globals['_STATUSRESPONSE']._serialized_end=1126
+  _globals['_GETMAPREQUEST']._serialized_start=1128
+  _globals['_GETMAPREQUEST']._serialized_end=1143
+  _globals['_GETMAPRESPONSE']._serialized_start=1145
+  _globals['_GETMAPRESPONSE']._serialized_end=1198
+  _globals['_BACKUPREQUEST']._serialized_start=1200
+  _globals['_BACKUPREQUEST']._serialized_end=1257
+  _globals['_BACKUPCHUNK']._serialized_start=1260
+  _globals['_BACKUPCHUNK']._serialized_end=1445
+  _globals['_BACKUPPOSITION']._serialized_start=1447
+  _globals['_BACKUPPOSITION']._serialized_end=1518
+  _globals['_BACKUPTOTALS']._serialized_start=1520
+  _globals['_BACKUPTOTALS']._serialized_end=1570
+  _globals['_SCRUBREQUEST']._serialized_start=1572
+  _globals['_SCRUBREQUEST']._serialized_end=1620
+  _globals['_SCRUBRESPONSE']._serialized_start=1622
+  _globals['_SCRUBRESPONSE']._serialized_end=1680
+  _globals['_SCRUBPROGRESS']._serialized_start=1683
+  _globals['_SCRUBPROGRESS']._serialized_end=1818
+  _globals['_SCRUBRESULT']._serialized_start=1820
+  _globals['_SCRUBRESULT']._serialized_end=1947
+  _globals['_SCRUBANSWER']._serialized_start=1949
+  _globals['_SCRUBANSWER']._serialized_end=2057
+  _globals['_ADMIN']._serialized_start=2218
+  _globals['_ADMIN']._serialized_end=2546
 # @@protoc_insertion_point(module_scope)

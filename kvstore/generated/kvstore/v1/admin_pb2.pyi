@@ -21,12 +21,34 @@ SCRUB_OUTCOME_PARTIAL: ScrubOutcome
 SCRUB_OUTCOME_DIVERGED: ScrubOutcome
 SCRUB_OUTCOME_UNDECIDED: ScrubOutcome
 
+class RejoinRequest(_message.Message):
+    __slots__ = ("node_id", "replica_id", "life", "new_life", "is_passed_on")
+    NODE_ID_FIELD_NUMBER: _ClassVar[int]
+    REPLICA_ID_FIELD_NUMBER: _ClassVar[int]
+    LIFE_FIELD_NUMBER: _ClassVar[int]
+    NEW_LIFE_FIELD_NUMBER: _ClassVar[int]
+    IS_PASSED_ON_FIELD_NUMBER: _ClassVar[int]
+    node_id: str
+    replica_id: int
+    life: int
+    new_life: int
+    is_passed_on: bool
+    def __init__(self, node_id: _Optional[str] = ..., replica_id: _Optional[int] = ..., life: _Optional[int] = ..., new_life: _Optional[int] = ..., is_passed_on: bool = ...) -> None: ...
+
+class RejoinResponse(_message.Message):
+    __slots__ = ("replica_id", "map")
+    REPLICA_ID_FIELD_NUMBER: _ClassVar[int]
+    MAP_FIELD_NUMBER: _ClassVar[int]
+    replica_id: int
+    map: _map_pb2.ClusterMap
+    def __init__(self, replica_id: _Optional[int] = ..., map: _Optional[_Union[_map_pb2.ClusterMap, _Mapping]] = ...) -> None: ...
+
 class StatusRequest(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
 
 class ReplicaStatus(_message.Message):
-    __slots__ = ("group_id", "role", "term", "leader_replica_id", "last_index", "commit_index", "applied_index", "lags", "scrub_index", "scrub_age_s", "scrub_outcome")
+    __slots__ = ("group_id", "role", "term", "leader_replica_id", "last_index", "commit_index", "applied_index", "lags", "scrub_index", "scrub_age_s", "scrub_outcome", "voter_ids", "is_changing_members")
     GROUP_ID_FIELD_NUMBER: _ClassVar[int]
     ROLE_FIELD_NUMBER: _ClassVar[int]
     TERM_FIELD_NUMBER: _ClassVar[int]
@@ -38,6 +60,8 @@ class ReplicaStatus(_message.Message):
     SCRUB_INDEX_FIELD_NUMBER: _ClassVar[int]
     SCRUB_AGE_S_FIELD_NUMBER: _ClassVar[int]
     SCRUB_OUTCOME_FIELD_NUMBER: _ClassVar[int]
+    VOTER_IDS_FIELD_NUMBER: _ClassVar[int]
+    IS_CHANGING_MEMBERS_FIELD_NUMBER: _ClassVar[int]
     group_id: int
     role: str
     term: int
@@ -49,7 +73,9 @@ class ReplicaStatus(_message.Message):
     scrub_index: int
     scrub_age_s: float
     scrub_outcome: ScrubOutcome
-    def __init__(self, group_id: _Optional[int] = ..., role: _Optional[str] = ..., term: _Optional[int] = ..., leader_replica_id: _Optional[int] = ..., last_index: _Optional[int] = ..., commit_index: _Optional[int] = ..., applied_index: _Optional[int] = ..., lags: _Optional[_Iterable[_Union[ReplicaLag, _Mapping]]] = ..., scrub_index: _Optional[int] = ..., scrub_age_s: _Optional[float] = ..., scrub_outcome: _Optional[_Union[ScrubOutcome, str]] = ...) -> None: ...
+    voter_ids: _containers.RepeatedScalarFieldContainer[int]
+    is_changing_members: bool
+    def __init__(self, group_id: _Optional[int] = ..., role: _Optional[str] = ..., term: _Optional[int] = ..., leader_replica_id: _Optional[int] = ..., last_index: _Optional[int] = ..., commit_index: _Optional[int] = ..., applied_index: _Optional[int] = ..., lags: _Optional[_Iterable[_Union[ReplicaLag, _Mapping]]] = ..., scrub_index: _Optional[int] = ..., scrub_age_s: _Optional[float] = ..., scrub_outcome: _Optional[_Union[ScrubOutcome, str]] = ..., voter_ids: _Optional[_Iterable[int]] = ..., is_changing_members: bool = ...) -> None: ...
 
 class ReplicaLag(_message.Message):
     __slots__ = ("replica_id", "entries")
