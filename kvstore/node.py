@@ -397,6 +397,9 @@ class Node:
         # A full disk may have room later, and the commit log has it all.
         if isinstance(outcome, BaseException) and not isinstance(outcome, ResourceExhausted):
             self._host.fail(outcome)
+        elif outcome is None:
+            known = sorted(replica for replica, life in self._kept_lives.items() if life)
+            _log.info("lives are on stable storage", replicas=known)
 
     def _on_failure(self, problem: BaseException) -> None:
         if isinstance(problem, CorruptionError):

@@ -147,10 +147,16 @@ def resume(node: NodeArgument, data_dir: DataDirOption = None) -> None:
 
 
 @app.command()
-def start(node: NodeArgument, data_dir: DataDirOption = None) -> None:
+def start(
+    node: NodeArgument,
+    rejoin: Annotated[
+        bool, typer.Option("--rejoin", help="Its data are gone: it takes its place anew.")
+    ] = False,
+    data_dir: DataDirOption = None,
+) -> None:
     """Start a node that is down; returns when it serves and has caught up with the others."""
     with _waiting() as waiting:
-        _attach(data_dir, waiting).start(node)
+        _attach(data_dir, waiting).start(node, rejoin=rejoin)
     say(f"{node} serves")
 
 

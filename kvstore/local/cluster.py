@@ -174,9 +174,10 @@ class LocalCluster:
             raise
         return bool(down)
 
-    def start(self, node_id: str) -> None:
+    def start(self, node_id: str, *, rejoin: bool = False) -> None:
         """Starts a node that is down; returns when it serves and has what it had missed.
 
+        `rejoin`: its data are gone, and it takes its place in the cluster anew.
         That is, the entries that were committed when it began to serve; raises as `up` does.
         """
         with locked(self.data_dir):
@@ -184,7 +185,7 @@ class LocalCluster:
             if _process_state(node) is not ProcessState.DOWN:
                 raise ConfigurationError(f"{node_id} runs already")
             check_port(node)
-            launch(self.data_dir, state, node)
+            launch(self.data_dir, state, node, rejoin=rejoin)
         self._wait_serving([node_id], self._ready_timeout_s)
         wait_caught_up(self.endpoints, node_id, self._ready_timeout_s, self._progress)
 

@@ -23,6 +23,7 @@ _NOT_INHERITED: Final = frozenset(
         "KVSTORE_LISTEN",
         "KVSTORE_DATA_DIR",
         "KVSTORE_INITIAL_NODES",
+        "KVSTORE_REJOIN",
     }
 )
 
@@ -37,7 +38,7 @@ def check_port(node: LocalNode) -> None:
         )
 
 
-def launch(folder: Path, state: ClusterState, node: LocalNode) -> None:
+def launch(folder: Path, state: ClusterState, node: LocalNode, *, rejoin: bool = False) -> None:
     """Starts the process of `node` and notes it in the state; raises OSError.
 
     The caller holds the cluster's lock and has seen that the node is down.
@@ -49,7 +50,8 @@ def launch(folder: Path, state: ClusterState, node: LocalNode) -> None:
     environment = {k: v for k, v in os.environ.items() if k not in _NOT_INHERITED}
     for name, value in state.shape.settings.items():
         environment[f"KVSTORE_{name.upper()}"] = value
-    node.process = spawn(_command(folder, state, node), environment, log)
+    command = _command(folder, state, node) + (["--rejoin"] if rejoin else [])
+    node.process = spawn(command, environment, log)
     # At once, not after the last node: whatever happens next, this one will be found again.
     write_state(folder, state)
 

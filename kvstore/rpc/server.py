@@ -40,6 +40,7 @@ class NodeServer:
                 " machine's; end what uses it or choose another with --listen"
             )
         self._health: Any = aio.HealthServicer()
+        self._is_started = False
 
     async def start(self, handlers: Sequence[grpc.GenericRpcHandler[Any, Any]]) -> None:
         """Serves `handlers`, health and reflection."""
@@ -49,6 +50,7 @@ class NodeServer:
         reflection.enable_server_reflection(_SERVICES, generic)
         await self.set_serving(serving=False)
         await self._server.start()
+        self._is_started = True
 
     async def set_serving(self, *, serving: bool) -> None:
         """What the health service answers for the node as a whole (service "")."""
@@ -57,6 +59,10 @@ class NodeServer:
 
     async def stop(self, grace_s: float | None) -> None:
         """Takes no more calls, and ends those still under way after `grace_s` (None: at once)."""
+        if not self._is_started:
+            # Only a server that was started lets go of its port when it is stopped.
+            await self._server.start()
+            self._is_started = True
         await self._server.stop(grace_s)
 
 

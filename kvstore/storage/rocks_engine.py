@@ -290,7 +290,7 @@ def _opening_error(path: str, problem: Exception) -> KVStoreError:
         return ConfigurationError(
             f"{path} was written by another version, which this one cannot read: {message}"
         )
-    if "corruption" in lower:
+    if "corruption" in lower or "no such file" in lower:  # one that its manifest names
         return CorruptionError(
             f"the engine in {path} is damaged; this node's data must be rebuilt from its peers: "
             f"{message}"

@@ -221,3 +221,9 @@ async def test_what_is_queued_for_a_peer_that_is_away_is_bounded(
         transport.send(PEER, [numbered(number)])
         assert transport.queued_bytes(PEER) <= 10_000
     await transport.close()
+
+
+async def test_a_port_that_was_bound_and_never_served_is_given_back() -> None:
+    address = f"127.0.0.1:{free_ports('127.0.0.1', 1)[0]}"
+    for _ in range(3):
+        await NodeServer(address).stop(None)
