@@ -9,6 +9,7 @@ from tools.mutants.mutation import Area, Mutation
 _DIRECTORY: Final = "kvstore/data_directory.py"
 _INTRODUCTIONS: Final = "kvstore/rpc/introductions.py"
 _META: Final = "cluster/partition/meta.py"
+_REJOIN: Final = "kvstore/rpc/rejoin_service.py"
 _REGROUPING: Final = "cluster/partition/regrouping.py"
 
 LIVES: Final = (
@@ -104,6 +105,33 @@ LIVES: Final = (
 """,
         new="""\
     if command.life == 0:
+""",
+    ),
+    Mutation(
+        name="place-given-while-another-is-taken",
+        area=Area.PARTITIONING,
+        mistake="A second voter of a group is given up while the first is still being replaced: no"
+        " majority of the present voters has data.",
+        seen="found by simulation: joint consensus needs the old majority, too",
+        path=_REJOIN,
+        old="""\
+            if status.is_changing_members or 2 * len(others) <= len(voters):
+""",
+        new="""\
+            if not others:
+""",
+    ),
+    Mutation(
+        name="live-node-replaced",
+        area=Area.PARTITIONING,
+        mistake="Whoever says a node's name is given its place, although the node is at work.",
+        seen="two machines with one name",
+        path=_REJOIN,
+        old="""\
+        if host.admission.silence_ticks(node.replica) < host.config.election_ticks_min:
+""",
+        new="""\
+        if host.admission.silence_ticks(node.replica) < 0:
 """,
     ),
     Mutation(
