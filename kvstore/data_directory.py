@@ -249,12 +249,8 @@ class DataDirectory:
         self._files.sync_folder(self.path)
 
     def _read_damage(self) -> None:
-        path = posixpath.join(self.path, DAMAGED_NAME)
-        if not self._files.exists(path):
-            return
-        damage = _decode_damage(path, _read(self._files, path, _IDENTITY_BYTES_MAX))
-        self._damage = damage
-        if damage.next_life == self.life:
+        self._damage = read_damage(self._files, self.path)
+        if self._damage is not None and self._damage.next_life == self.life:
             self._forget_damage()  # a crash came right after the new life had begun
 
     def _forget_damage(self) -> None:
@@ -281,6 +277,17 @@ def read_identity(files: FileSystem, path: str) -> Identity | None:
         raise CorruptionError(f"{file_path} is damaged: {problem}") from problem
     except _Newer as newer:
         raise _unknown_format(path, newer) from newer
+
+
+def read_damage(files: FileSystem, path: str) -> Damage | None:
+    """Why the data at `path` must not be used; None where nothing says so. Changes nothing.
+
+    Raises ConfigurationError where what says so is damaged itself.
+    """
+    file_path = posixpath.join(path, DAMAGED_NAME)
+    if not files.exists(file_path):
+        return None
+    return _decode_damage(file_path, _read(files, file_path, _IDENTITY_BYTES_MAX))
 
 
 def lock_holder(files: FileSystem, path: str) -> str:

@@ -111,8 +111,10 @@ class Node:
             node._open()
             await node._serve()
         except CorruptionError as problem:
-            node._directory.mark_damaged(str(problem))
-            await node._close()
+            try:
+                node._directory.mark_damaged(str(problem))
+            finally:
+                await node._close()
             raise
         except BaseException:
             await node._close()

@@ -518,3 +518,16 @@ def test_free_space_is_what_this_user_may_take(tmp_path: Path) -> None:
     assert abs(free - found.f_bavail * found.f_frsize) < 1 << 30
     with pytest.raises(FileNotFoundError):
         SystemFileSystem().free_bytes(str(tmp_path / "nowhere"))
+
+
+def test_a_folder_moves_and_goes_with_all_in_it(tmp_path: Path) -> None:
+    files = SystemFileSystem()
+    source, target = tmp_path / "a", tmp_path / "b" / "c"
+    files.make_folder(str(source / "inner"))
+    (source / "inner" / "file").write_text("x")
+    files.make_folder(str(target.parent))
+    files.rename(str(source), str(target))
+    assert not source.exists()
+    assert (target / "inner" / "file").read_text() == "x"
+    files.remove_folder(str(target))
+    assert not target.exists()

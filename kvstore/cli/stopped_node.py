@@ -21,6 +21,7 @@ from kvstore.data_directory import (
     LOG_FOLDER,
     Identity,
     lock_holder,
+    read_damage,
     read_identity,
 )
 from kvstore.errors import ConfigurationError, CorruptionError, KVStoreError
@@ -101,6 +102,9 @@ class StoppedNode:
             raise ConfigurationError(f"{path} is no data directory of a node")
         self.check_unused()
         self._identity = self._read_identity()
+        damage = read_damage(self._files, path)
+        if damage is not None:
+            self._notes.append(f"marked as damaged, and not used any more: {damage.reason}")
 
     def check_unused(self) -> None:
         """Raises ConfigurationError when a node uses the directory: what was read meanwhile, or is

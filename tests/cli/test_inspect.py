@@ -406,6 +406,15 @@ def test_a_damaged_engine_is_damage_and_the_log_is_shown(inspect: Inspect) -> No
     assert found["groups"][0]["last_index"] == 2
 
 
+def test_data_that_are_given_up_are_shown_with_the_reason(inspect: Inspect) -> None:
+    path = str(inspect.path)
+    directory = DataDirectory.open(path, NodeId("n1"), SystemFileSystem(), 1, Random(1))
+    directory.mark_damaged("a checksum is wrong")
+    directory.close()
+    notes = inspect.json(code=0)["notes"]
+    assert "marked as damaged, and not used any more: a checksum is wrong" in notes
+
+
 def test_a_node_that_has_not_come_far_is_no_damage(command: Command, tmp_path: Path) -> None:
     DataDirectory.open(str(tmp_path / "d"), NodeId("n1"), SystemFileSystem(), 1, Random(1)).close()
     finished = command("inspect", str(tmp_path / "d"))
@@ -429,6 +438,7 @@ def test_a_read_only_file_system_changes_nothing_whatever_is_asked(data: Path) -
         lambda: files.make_folder(str(data / "new")),
         lambda: files.rename(path, str(data / "new")),
         lambda: files.remove(path),
+        lambda: files.remove_folder(str(data / "log")),
         lambda: files.sync_folder(str(data)),
         lambda: files.lock(str(data / "LOCK"), b"1"),
     ):
