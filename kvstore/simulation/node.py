@@ -87,6 +87,8 @@ class SimulatedNode(Machine):
         self._node: Node | None = None
         self._worker: LogWorker | None = None
         self._roles: dict[GroupId, Role] = {}
+        self._done = (0, 0, 0)
+        """When roles were looked at last: messages sent, writes of the log, replicas."""
         self._streams = 0
 
     def __repr__(self) -> str:
@@ -238,7 +240,7 @@ class SimulatedNode(Machine):
         except (KVStoreError, OSError) as problem:
             return self._on_refused(problem)
         self._node = node
-        self._roles = {}
+        self._roles, self._done = {}, (0, 0, 0)
         self.note("up", node.me)
         if not self.is_stranger:
             # What is damaged in a log is found at each start, and nothing was.
@@ -389,6 +391,14 @@ class SimulatedNode(Machine):
 
     def _on_round(self, host: Host) -> None:
         self.note("round", host.rounds, host.messages_sent, host.pipeline.syncs)
+        # Whoever takes another role says or persists something, if not at once.
+        done = (host.messages_sent, host.pipeline.syncs, len(host.replicas))
+        if done != self._done:
+            self._done = done
+            self._note_roles(host)
+        self._cluster.observers.on_round(self)
+
+    def _note_roles(self, host: Host) -> None:
         for group, replica in host.replicas.items():
             role = replica.core.role
             if self._roles.get(group) is not role:
@@ -396,7 +406,6 @@ class SimulatedNode(Machine):
                 self.note("role", group, role.name, replica.core.term)
                 if role is Role.LEADER and self.is_damaged(group):
                     self._mend()
-        self._cluster.observers.on_round(self)
 
     def _mend(self) -> None:
         """What a leader has it may pass on as a snapshot, and then nobody could be named any

@@ -12,7 +12,7 @@ import asyncio
 import contextlib
 import sys
 from collections.abc import Callable, Coroutine, Generator
-from contextvars import Context
+from contextvars import Context, copy_context
 from math import ceil
 from typing import Any, Final, TypeVar, TypeVarTuple
 
@@ -35,6 +35,8 @@ class ProcessLoop(asyncio.AbstractEventLoop):
         self.kernel: Final = kernel
         self.name: Final = name
         self.rate: Final = rate
+        # One for all: nothing here keeps anything in a context, and a copy for each takes time.
+        self._context = copy_context()
         self.is_dead = False
         self.is_paused = False
         self._origin_ns = kernel.now_ns
@@ -113,7 +115,7 @@ class ProcessLoop(asyncio.AbstractEventLoop):
         context: Context | None = None,
     ) -> asyncio.Handle:
         """See AbstractEventLoop."""
-        handle = asyncio.Handle(callback, args, self, context)
+        handle = asyncio.Handle(callback, args, self, context or self._context)
         if not self.is_dead:
             self.kernel.soon(self, handle)
         return handle
@@ -128,7 +130,9 @@ class ProcessLoop(asyncio.AbstractEventLoop):
         context: Context | None = None,
     ) -> asyncio.TimerHandle:
         """See AbstractEventLoop."""
-        handle = asyncio.TimerHandle(self.time() + delay, callback, args, self, context)
+        handle = asyncio.TimerHandle(
+            self.time() + delay, callback, args, self, context or self._context
+        )
         if not self.is_dead:
             # Rounded up: a timer never finds that it is not yet time.
             when_ns = self.kernel.now_ns + ceil(delay / self.rate * NS_PER_S)

@@ -99,7 +99,7 @@ def node_names(nodes: int) -> list[str]:
 
 def _draw_settings(random: Random, nodes: int) -> dict[str, NodeSettings]:
     names = node_names(nodes)
-    tick_ms = random.choice((50, 100))
+    tick_ms = random.choice((50, 100, 100))
     election_ms = tick_ms * random.choice((10, 12, 16))
     # Constructed without validation: segments and queues are far smaller than a user may ask for,
     # so that a short run fills them.

@@ -59,7 +59,7 @@ def test_a_write_that_is_answered_by_what_took_its_place_is_found(
             proposed[1].settle(Answer(Status.OK, result))
 
     monkeypatch.setattr(Replica, "settle_applied", settle_applied)
-    assert failure_of("network", 19).invariant == "applied before answered"
+    assert failure_of("network", 103).invariant == "applied before answered"
 
 
 def test_replicas_that_differ_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
