@@ -114,6 +114,8 @@ class Run:
         self._see_that_damage_is_found(healthy)
         self._see_that_all_are_rebuilt()
         kernel.run_until(kernel.now_ns + self._timeouts_ns(_REST_TIMEOUTS))
+        # A scrub or a heartbeat may have something written at this very moment.
+        kernel.run_until(kernel.now_ns + self._timeouts_ns(1), self._is_nothing_written)
         self.cluster.observers.at_end(self.cluster)
         kernel.run_until(kernel.now_ns)
         self._judge()
@@ -183,6 +185,9 @@ class Run:
             for name in self.cluster.unsound()
             if self.cluster.can_be_rebuilt(name) and not machines[name].is_damaged_in_silence
         ]
+
+    def _is_nothing_written(self) -> bool:
+        return not any(node.host.pipeline.waiting for node in self.cluster.nodes)
 
     def _under_way(self) -> list[str]:
         """What clients still wait for."""

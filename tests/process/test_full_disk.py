@@ -166,7 +166,7 @@ async def test_where_all_disks_are_full_writes_are_refused_and_all_else_goes_on(
                 cluster.kill(node)
             await asyncio.to_thread(cluster.up)
             await eventually(client, lambda s: s.is_healthy)
-            # What was acknowledged and not yet applied may have to wait for room, and reads with it.
+            # What was acknowledged and not yet applied may wait for room, and reads with it.
             await eventually(client, lambda s: all(n.short_of_space for n in s.nodes))
             with pytest.raises(ResourceExhausted):
                 await client.put(b"more", bytes(VALUE_BYTES), timeout_s=TIMEOUT_S)
