@@ -183,9 +183,8 @@ class Host:
 
     def write(self, group: GroupId, request: WriteRequest, expires_in_ticks: int) -> None:
         """Takes a command that was checked; answers it at the latest when it expires."""
-        replica = self.replicas.get(group)
-        if replica is None or not replica.is_leader or self._stopped:
-            request.settle(STOPPED if self._stopped else self.admission.refusal(replica))
+        replica = self._led(group, request)
+        if replica is None:
             return
         if self.space.space is not Space.ENOUGH:
             request.settle(self._out_of_space())
@@ -197,13 +196,23 @@ class Host:
 
     def read(self, group: GroupId, request: ReadRequest, expires_in_ticks: int) -> None:
         """Takes a linearizable read; answers it at the latest when it expires."""
-        replica = self.replicas.get(group)
-        if replica is None or not replica.is_leader or self._stopped:
-            request.settle(STOPPED if self._stopped else self.admission.refusal(replica))
+        replica = self._led(group, request)
+        if replica is None:
             return
         self.admission.expire_in(request, expires_in_ticks)
         replica.waiting_reads.append(request)
         self._touch(replica)
+
+    def _led(self, group: GroupId, request: WriteRequest | ReadRequest) -> Replica | None:
+        """The replica of `group` if it leads; else None, and `request` is refused."""
+        replica = self.replicas.get(group)
+        if self._stopped:
+            request.settle(STOPPED)
+            return None
+        if replica is None or not replica.is_leader:
+            request.settle(self.admission.refusal(replica))
+            return None
+        return replica
 
     def tick(self) -> None:
         """Time passes: one tick for every group that is not quiet."""
@@ -399,7 +408,7 @@ class Host:
         if isinstance(message, SnapshotRequest):
             self.states.send(self.replicas[group], message)
             return
-        if _has_payload(message) and not self.contacts.takes_entries(message.to):
+        if not self.contacts.takes_entries(message.to) and _has_payload(message):
             return  # it would only be thrown away there
         outgoing = self._outgoing.get(message.to)
         if outgoing is None:
