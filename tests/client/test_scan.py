@@ -122,7 +122,7 @@ async def test_a_scan_fails_when_one_partition_does(
 ) -> None:
     cluster.nodes[2].always = fake.every_section(kv_pb2.SECTION_STATUS_UNAVAILABLE, "no majority")
     with pytest.raises(Unavailable, match="no majority"):
-        async for _ in kv.scan(timeout_s=1):
+        async for _ in kv.scan(timeout_s=4):
             pass
 
 
