@@ -306,6 +306,10 @@ class SimulatedNode(Machine):
             and not self._was_named(problem)
         ):
             raise Violation("nodes go on", f"{self.name}: {problem!r}") from problem
+        if rots and self.name not in self._cluster.rebuilding:
+            # Named for a damage that was written over meanwhile: it has given up its life all the
+            # same.
+            self._cluster.expect_rebuilding(self.name)
 
     def _was_named(self, problem: BaseException) -> bool:
         """Whether a scrub has named what is damaged here."""

@@ -23,6 +23,10 @@ SEEDS = [
     *(("pauses", seed) for seed in range(2)),
     *(("clocks", seed) for seed in range(2)),
     *(("everything", seed) for seed in range(8)),
+    # A write was still under way when states were compared.
+    ("everything", 244),
+    # A scrub named a damage that was written over before the node gave up its life.
+    ("everything", 1915),
 ]
 
 
