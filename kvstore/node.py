@@ -31,6 +31,7 @@ from kvstore.data_directory import DataDirectory
 from kvstore.errors import ConfigurationError, CorruptionError, ResourceExhausted
 from kvstore.loop_lag import LoopLag
 from kvstore.replica.admission import AdmissionLimits
+from kvstore.replica.bundles import Stores
 from kvstore.replica.compaction import CompactionPolicy
 from kvstore.replica.compactor import Compactor
 from kvstore.replica.disk_guard import DiskGuard
@@ -274,14 +275,16 @@ class Node:
             config=self._raft,
             limits=AdmissionLimits(settings.pending_requests_max, settings.pending_bytes_max),
             transport=self._transport,
-            log=self._timed_log,
-            log_worker=self._log_worker,
-            engine=self._engine,
-            snapshot_chunk_bytes=settings.snapshot_chunk_bytes,
-            flush_worker=self._flush_worker,
+            stores=Stores(
+                log=self._timed_log,
+                log_worker=self._log_worker,
+                engine=self._engine,
+                flush_worker=self._flush_worker,
+                apply_round=partial(apply_round, self._engine, heads=HeadCache()),
+                meta=MetaMachine(self._engine),
+                snapshot_chunk_bytes=settings.snapshot_chunk_bytes,
+            ),
             random=self._random,
-            apply_round=partial(apply_round, self._engine, heads=HeadCache()),
-            meta=MetaMachine(self._engine),
             scrub=_scrub_policy(settings),
             contacts=PeerContacts(self._standing.me, (), self._raft.election_ticks_min),
             space=SpaceWatch(settings.disk_reserve_bytes, where),

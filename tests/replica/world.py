@@ -29,6 +29,7 @@ from kvstore.commitlog.commit_log import CommitLog
 from kvstore.commitlog.options import CommitLogOptions
 from kvstore.environment import GroupMessage
 from kvstore.replica.admission import AdmissionLimits
+from kvstore.replica.bundles import Stores
 from kvstore.replica.compaction import CompactionPolicy
 from kvstore.replica.compactor import Compactor
 from kvstore.replica.disk_guard import DiskGuard
@@ -144,14 +145,16 @@ class Member:
             config=RAFT,
             limits=AdmissionLimits(),
             transport=Link(world, me),
-            log=log,
-            log_worker=self.worker,
-            engine=engine,
-            snapshot_chunk_bytes=world.snapshot_chunk_bytes,
-            flush_worker=self.flush_worker,
+            stores=Stores(
+                log=log,
+                log_worker=self.worker,
+                engine=engine,
+                flush_worker=self.flush_worker,
+                apply_round=partial(apply_round, engine),
+                meta=MetaMachine(engine),
+                snapshot_chunk_bytes=world.snapshot_chunk_bytes,
+            ),
             random=Random(world.random.random()),
-            apply_round=partial(apply_round, engine),
-            meta=MetaMachine(engine),
             scrub=world.scrub,
             contacts=PeerContacts(me, world.members_ids, RAFT.election_ticks_min),
             space=SpaceWatch(world.disk_reserve_bytes, f"the disk of n{me}"),

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from kvstore.replica.host import Host
+from kvstore.replica.intake import Intake
 from tests.conftest import Command
 
 
@@ -41,7 +41,7 @@ def test_seeds_are_run_in_several_processes(command: Command) -> None:
 def test_a_broken_promise_is_shown_with_the_command_that_shows_it_again(
     command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Host, "_propose", lambda _host: None)
+    monkeypatch.setattr(Intake, "propose", lambda _intake: None)
     finished = command("simulate", "--profile", "calm", "--from", "3", "--seeds", "2")
     assert finished.code == 1
     assert "seed 3 breaks: liveness" in finished.err

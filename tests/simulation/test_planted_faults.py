@@ -14,6 +14,7 @@ from cluster.raft.configuration import Configuration
 from cluster.raft.messages import Entry
 from kvstore.replica import scrub_rounds
 from kvstore.replica.host import Host
+from kvstore.replica.intake import Intake
 from kvstore.replica.replica import Replica
 from kvstore.replica.requests import Answer, ReadRequest, Status
 from kvstore.simulation.campaign import Task, run_task
@@ -44,7 +45,7 @@ def test_reads_that_nobody_confirmed_are_found(monkeypatch: pytest.MonkeyPatch) 
             request.settle(host.admission.refusal(replica))
             return
         replica._confirmed_reads.append((Index(0), [request]))
-        host._touch(replica)
+        host._agenda.touch(replica)
 
     monkeypatch.setattr(Host, "read", read)
     assert failure_of("pauses", 12, 19).invariant == "linearizability"
@@ -70,7 +71,7 @@ def test_replicas_that_differ_are_found(monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_operations_that_are_never_done_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """A leader that proposes nothing looks alive to its followers."""
-    monkeypatch.setattr(Host, "_propose", lambda _host: None)
+    monkeypatch.setattr(Intake, "propose", lambda _intake: None)
     assert failure_of("calm", 3).invariant == "liveness"
 
 

@@ -112,9 +112,9 @@ DISKS: Final = (
         area=Area.HOST,
         mistake="A leader whose disk is full takes writes in, which end as unknown.",
         seen=_FULL,
-        path=_HOST,
+        path="kvstore/replica/intake.py",
         old="""\
-        if self.space.space is not Space.ENOUGH:
+        if self._space.space is not Space.ENOUGH:
 """,
         new="""\
         if False:
@@ -128,7 +128,7 @@ DISKS: Final = (
         seen=_FULL,
         path=_HOST,
         old="""\
-        return self.space.space is not Space.NONE or not _has_payload(message)
+        return self.space.space is not Space.NONE or not has_payload(message)
 """,
         new="""\
         return True

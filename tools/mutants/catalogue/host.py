@@ -7,8 +7,10 @@ from typing import Final
 from tools.mutants.mutation import Area, Mutation
 
 _ADMISSION: Final = "kvstore/replica/admission.py"
-_HOST: Final = "kvstore/replica/host.py"
+_BUNDLES: Final = "kvstore/replica/bundles.py"
+_INTAKE: Final = "kvstore/replica/intake.py"
 _REPLICA: Final = "kvstore/replica/replica.py"
+_WAKE: Final = "kvstore/replica/wake_groups.py"
 
 HOST: Final = (
     Mutation(
@@ -89,14 +91,14 @@ HOST: Final = (
         area=Area.HOST,
         mistake="Votes and acknowledgements leave with the round that hands them to the log.",
         seen="reply before sync; etcd-io/raft: Messages after Entries are stable",
-        path=_HOST,
+        path=_BUNDLES,
         old="""\
         for message in ready.messages:
-            self._address(group, message)
+            self._send(replica, message)
 """,
         new="""\
         for message in (*ready.messages, *ready.messages_after_persist):
-            self._address(group, message)
+            self._send(replica, message)
 """,
     ),
     Mutation(
@@ -105,12 +107,12 @@ HOST: Final = (
         mistake="Writes are proposed long after a majority was last heard: their outcome becomes"
         " unknown.",
         seen="a minority refuses clearly",
-        path=_HOST,
+        path=_INTAKE,
         old="""\
-            if self.admission.reaches_majority(replica, self._majority_within_ticks):
+            if self._admission.reaches_majority(replica, self._majority_within_ticks):
 """,
         new="""\
-            if self.admission.reaches_majority(replica, 2 * self._majority_within_ticks):
+            if self._admission.reaches_majority(replica, 2 * self._majority_within_ticks):
 """,
     ),
     Mutation(
@@ -119,7 +121,7 @@ HOST: Final = (
         mistake="When a node falls silent only the groups that are led here wake: quiet followers"
         " of the silent node never campaign.",
         seen="quiet groups: TiKV's hibernate regions",
-        path=_HOST,
+        path=_WAKE,
         old="""\
             if peer in replica.members:
                 # Only silence of its own leader is a follower's reason to campaign soon.
@@ -134,12 +136,12 @@ HOST: Final = (
         area=Area.HOST,
         mistake="A node that comes back is not told of quiet leaders.",
         seen="quiet groups",
-        path=_HOST,
+        path=_WAKE,
         old="""\
-                if replica.is_leader and peer in replica.members:
+            if replica.is_leader and peer in replica.members:
 """,
         new="""\
-                if replica.is_leader and peer in replica.members and not replica.core.is_quiet:
+            if replica.is_leader and peer in replica.members and not replica.core.is_quiet:
 """,
     ),
     Mutation(

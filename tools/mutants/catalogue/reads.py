@@ -135,13 +135,13 @@ READS: Final = (
         mistake="The host asks for all reads under one context: the answer to an old question"
         " serves the reads of the next.",
         seen="etcd-io/etcd#20418",
-        path="kvstore/replica/host.py",
+        path="kvstore/replica/intake.py",
         old="""\
-                replica.ask_waiting_reads(self._next_context)
-                self._next_context += 1
+            replica.ask_waiting_reads(self._next_context)
+            self._next_context += 1
 """,
         new="""\
-                replica.ask_waiting_reads(self._next_context)
+            replica.ask_waiting_reads(self._next_context)
 """,
     ),
     Mutation(

@@ -11,7 +11,6 @@ _HASHER: Final = "kvstore/replica/state_hasher.py"
 _ROUNDS: Final = "kvstore/replica/scrub_rounds.py"
 _SCRUBBER: Final = "kvstore/replica/scrubber.py"
 _MARKS: Final = "kvstore/codec/scrub.py"
-_HOST: Final = "kvstore/replica/host.py"
 
 SCRUBS: Final = (
     Mutation(
@@ -220,13 +219,13 @@ SCRUBS: Final = (
         area=Area.SCRUBS,
         mistake="A node that was named serves, votes and sends until it is closed.",
         seen="a failure that is noted and acted upon later",
-        path=_HOST,
+        path="kvstore/replica/participation.py",
         old="""\
-            self._send()
             self.stop()
+            self._leaving = (LEAVING_TICKS, problem)
 """,
         new="""\
-            self._send()
+            self._leaving = (LEAVING_TICKS, problem)
 """,
     ),
     Mutation(

@@ -1,0 +1,90 @@
+"""The round: what came in since the last one is handed on, for all groups at once.
+
+It runs once per turn of the event loop in which anything happened, so its cost grows with the work
+there is, not with the groups there are.
+"""
+
+from __future__ import annotations
+
+from kvstore.codec.byteslist import encode_optional_list
+from kvstore.codec.scan import encode_page
+from kvstore.replica.agenda import Agenda
+from kvstore.replica.bundles import Bundles
+from kvstore.replica.intake import Intake
+from kvstore.replica.outbox import Outbox
+from kvstore.replica.replica import Replica
+from kvstore.replica.requests import Answer, Status
+from kvstore.replica.wake_groups import WakeGroups
+
+
+class Rounds:
+    """See the module."""
+
+    __slots__ = (
+        "_agenda",
+        "_awake",
+        "_bundles",
+        "_intake",
+        "_outbox",
+        "count",
+    )
+
+    def __init__(
+        self,
+        agenda: Agenda,
+        awake: WakeGroups,
+        intake: Intake,
+        bundles: Bundles,
+        outbox: Outbox,
+    ) -> None:
+        self._agenda = agenda
+        self._awake = awake
+        self._intake = intake
+        self._bundles = bundles
+        self._outbox = outbox
+        self.count = 0
+
+    def run(self) -> None:
+        """Runs one: collect, persist, send, apply, serve."""
+        self.count += 1
+        if self._intake.has_writes and self._bundles.are_keeping_up:
+            self._intake.propose()
+        dirty = self._agenda.take()
+        for replica in dirty.values():
+            self._collect(replica)
+        self._bundles.pipeline.flush()
+        self._outbox.send()
+        self._bundles.applies.run()
+        for replica in dirty.values():
+            if replica.has_readable:
+                _serve(replica)
+
+    def _collect(self, replica: Replica) -> None:
+        self._intake.ask(replica)
+        core = replica.core
+        if core.has_ready:
+            ready = core.ready()
+            self._intake.on_ready(replica, ready)
+            self._bundles.take(replica, ready)
+            if core.has_ready:
+                self._agenda.touch(replica)
+        self._awake.note(replica)
+
+
+def _serve(replica: Replica) -> None:
+    """Answers the reads that may be served, with one multi-get."""
+    state = replica.state
+    if state is None:
+        return
+    requests = list(replica.readable())
+    keys = [key for request in requests for key in request.keys]
+    records = state.get_many(keys) if keys else []
+    position = 0
+    for request in requests:
+        if request.scan is not None:
+            result = encode_page(state.scan(request.scan))
+        else:
+            end = position + len(request.keys)
+            result = encode_optional_list(records[position:end])
+            position = end
+        request.settle(Answer(Status.OK, result))
