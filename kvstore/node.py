@@ -30,6 +30,7 @@ from kvstore.config import LOG_BATCH_BYTES_MAX, NodeSettings
 from kvstore.data_directory import DataDirectory
 from kvstore.errors import ConfigurationError, CorruptionError, ResourceExhausted
 from kvstore.loop_lag import LoopLag
+from kvstore.peers import KeptLives, Peers
 from kvstore.replica.admission import AdmissionLimits
 from kvstore.replica.bundles import Stores
 from kvstore.replica.compaction import CompactionPolicy
@@ -46,15 +47,12 @@ from kvstore.replica.stewardship import Stewardship
 from kvstore.replica.timed_log import TimedLog
 from kvstore.rpc.admin_service import AdminService
 from kvstore.rpc.backup_service import BackupService
-from kvstore.rpc.introductions import Introductions
 from kvstore.rpc.kv_service import KVService
 from kvstore.rpc.node_view import NodeView
-from kvstore.rpc.peer_service import PeerService
 from kvstore.seams import Seams
 from kvstore.standing import Standing, find_standing, life_over
 from kvstore.storage.applier import apply_round
 from kvstore.storage.heads import HeadCache
-from kvstore.wire.peer import Introduction
 
 _DRAIN_S_MAX: Final = 2.0
 _CALLS_GRACE_S: Final = 0.5
@@ -94,7 +92,6 @@ class Node:
         self._serving = False
         self._stopping = False
         self._health_update: asyncio.Task[None] | None = None
-        self._kept_lives: dict[ReplicaId, int] = {}
         self._standing: Standing
 
     @classmethod
@@ -110,6 +107,7 @@ class Node:
             node._open_directory()
             node._standing = await find_standing(settings, node._directory, seams)
             node._open()
+            node._take_part()
             await node._serve()
         except CorruptionError as problem:
             try:
@@ -197,27 +195,28 @@ class Node:
             random=self._random,
         )
 
-    async def _serve(self) -> None:
-        """Host, peers and services: from here on the node takes part."""
+    def _take_part(self) -> None:
+        """Peers, host, and all who look after it: from here on the node has a say."""
         self._log_worker = self._seams.start_log_worker()
         self._cleanup.callback(self._log_worker.close)
         self._flush_worker = self._seams.start_flush_worker()
         self._cleanup.callback(self._flush_worker.close)
-        self._introductions = Introductions(
-            me=self._standing.me,
+        contacts = PeerContacts(self._standing.me, (), self._raft.election_ticks_min)
+        self._peers = Peers(
+            standing=self._standing,
             life=self._directory.life,
-            addresses=self._standing.addresses,
             initial_nodes=self._settings.initial_nodes,
             cluster_id=lambda: self._directory.cluster_id or "",
-            on_unknown=self._on_life_over,
+            contacts=contacts,
+            open_links=self._seams.open_peer_links,
+            random=self._random,
+            on_life_over=self._on_life_over,
         )
-        self._transport = self._seams.open_peer_links(
-            self._standing.me, self._introductions.own, self._on_life_over, self._random
-        )
-        self._async_cleanup.push_async_callback(self._transport.close)
-        self._host = self._make_host()
+        self._async_cleanup.push_async_callback(self._peers.close)
+        self._host = self._make_host(contacts)
+        self._kept_lives = KeptLives(self._engine.flush, self._flush_worker, self._host.fail)
         self._stewardship = Stewardship(self._host, self._standing.me, self._first_map)
-        self._regrouping = Regrouping(self._host, self._introductions.lives)
+        self._regrouping = Regrouping(self._host, self._peers.lives)
         self._compactor = self._make_compactor()
         self._disk_guard = DiskGuard(
             self._host,
@@ -226,6 +225,15 @@ class Node:
             free_bytes=self._free_bytes,
             hasten=self._compactor.hasten,
         )
+        self._host.add_replica(
+            self._maker.make(META_GROUP, self._standing.begins_with(self._standing.founders))
+        )
+        self._peers.follow()
+        if self._host.meta.map is not None:
+            self._on_map()
+
+    async def _serve(self) -> None:
+        """Services, and time: from here on the node answers."""
         self._view = NodeView(
             host=self._host,
             node_id=NodeId(self._settings.node_id),
@@ -238,12 +246,6 @@ class Node:
             slowest_log_write_s=lambda: self._timed_log.slowest_s,
             unfit_reason=lambda: self._disk_guard.unfit_reason,
         )
-        self._host.add_replica(
-            self._maker.make(META_GROUP, self._standing.begins_with(self._standing.founders))
-        )
-        self._follow_peers()
-        if self._host.meta.map is not None:
-            self._on_map()
         router = AsyncClient(
             list(dict.fromkeys(self._endpoints())),
             random=self._random,
@@ -260,13 +262,13 @@ class Node:
                     self._view, self._seams.open_channel, self._settings.tick_ms / 1000
                 ).handler(),
                 backups.handler(),
-                PeerService(self._introductions, self._on_meet, self._host.receive).handler(),
+                self._peers.service(self._host.meet, self._host.receive).handler(),
             ]
         )
         self._next_tick_s = self._loop.time()
         self._tick()
 
-    def _make_host(self) -> Host:
+    def _make_host(self, contacts: PeerContacts) -> Host:
         settings = self._settings
         self._timed_log = TimedLog(self._commit_log, self._seams.clock.monotonic_s)
         where = f"the disk of node {settings.node_id} at {settings.data_dir}"
@@ -274,7 +276,7 @@ class Node:
             me=self._standing.me,
             config=self._raft,
             limits=AdmissionLimits(settings.pending_requests_max, settings.pending_bytes_max),
-            transport=self._transport,
+            transport=self._peers.links,
             stores=Stores(
                 log=self._timed_log,
                 log_worker=self._log_worker,
@@ -286,7 +288,7 @@ class Node:
             ),
             random=self._random,
             scrub=_scrub_policy(settings),
-            contacts=PeerContacts(self._standing.me, (), self._raft.election_ticks_min),
+            contacts=contacts,
             space=SpaceWatch(settings.disk_reserve_bytes, where),
             hooks=HostHooks(self._seams.call_soon, self._on_map, self._on_failure),
         )
@@ -321,8 +323,8 @@ class Node:
     def _is_silent(self, address: str) -> bool:
         """Whether the peer at `address` fell silent. A write that is passed on to it would end
         with an unknown outcome; kept here, it can be refused for certain."""
-        at = [to for to, where in self._introductions.addresses().items() if where == address]
-        return bool(at) and self._host.admission.is_silent(at[-1])
+        peer = self._peers.replica_at(address)
+        return peer is not None and self._host.admission.is_silent(peer)
 
     def _first_map(self) -> ClusterMap:
         settings = self._settings
@@ -339,22 +341,11 @@ class Node:
             hash64,
         )
         # Whose data are known already are known from the beginning.
-        lives = self._introductions.lives
+        lives = self._peers.lives
         nodes = tuple(replace(node, life=lives.get(node.replica, 0)) for node in first.nodes)
         return replace(first, nodes=nodes)
 
     # What the host tells
-
-    def _follow_peers(self) -> None:
-        """Who is spoken to, and where, follows what is known of the cluster."""
-        addresses = self._introductions.addresses()
-        self._host.contacts.watch(addresses)
-        self._transport.follow(addresses)
-
-    def _on_meet(self, peer: ReplicaId, said: Introduction) -> None:
-        self._introductions.meet(peer, said)
-        self._follow_peers()
-        self._host.meet(peer)
 
     def _on_life_over(self, reason: str) -> None:
         """Others know this replica by other data: it must not be taken for the one it was."""
@@ -365,13 +356,11 @@ class Node:
         cluster_map = self._host.meta.map
         if cluster_map is None:
             return
-        self._introductions.follow(cluster_map)
-        self._follow_peers()
-        wrong = self._introductions.objection_to_this_node()
+        wrong = self._peers.follow_map(cluster_map)
         if wrong is not None:
             self._on_life_over(wrong)
             return
-        self._keep_lives(cluster_map)
+        self._kept_lives.follow_map(cluster_map)
         self._directory.record_identity(cluster_map.cluster_id, self._standing.me)
         to_replay = 0
         for partition in cluster_map.partitions_of(self._standing.me):
@@ -389,22 +378,6 @@ class Node:
             partitions=len(cluster_map.partitions_of(self._standing.me)),
             entries_to_replay=to_replay,
         )
-
-    def _keep_lives(self, cluster_map: ClusterMap) -> None:
-        """Who is known by which data has to outlive a crash at once: until a majority speaks to
-        this node again, nothing else tells a peer that was wiped from one that was not."""
-        lives = {node.replica: node.life for node in cluster_map.nodes}
-        if lives != self._kept_lives:
-            self._kept_lives = lives
-            self._flush_worker.submit(self._engine.flush, self._on_flushed)
-
-    def _on_flushed(self, outcome: BaseException | None) -> None:
-        # A full disk may have room later, and the commit log has it all.
-        if isinstance(outcome, BaseException) and not isinstance(outcome, ResourceExhausted):
-            self._host.fail(outcome)
-        elif outcome is None:
-            known = sorted(replica for replica, life in self._kept_lives.items() if life)
-            _log.info("lives are on stable storage", replicas=known)
 
     def _on_failure(self, problem: BaseException) -> None:
         if isinstance(problem, CorruptionError):
