@@ -2,8 +2,8 @@
 
 ```
 LOCK        held by the process that uses the directory; holds its process id
-IDENTITY    JSON: node, cluster, replica id and life             (docs/format-data-directory.md)
-DAMAGED     JSON: what is wrong with the data, and the life that will take the place of this one
+IDENTITY    JSON: node, cluster, replica id and life             (kvstore/identity.py)
+DAMAGED     JSON: why the data must not be used                  (kvstore/damage_mark.py)
 log/        the commit log
 engine/     the engine's files
 set-aside/  log/ and engine/ of the life before, which was damaged
@@ -15,65 +15,34 @@ random token. It is on stable storage before the node says anything to others.
 
 from __future__ import annotations
 
-import json
 import posixpath
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from random import Random
-from typing import Any, Final
-
-import google_crc32c
+from typing import Final
 
 from cluster.ids import NodeId, ReplicaId
+from kvstore.damage_mark import Damage, read_damage, remove_damage, write_damage
 from kvstore.environment import FileSystem, Lock
-from kvstore.errors import ConfigurationError, CorruptionError
+from kvstore.errors import ConfigurationError
+from kvstore.identity import (
+    IDENTITY_NAME,
+    Identity,
+    NewerFormat,
+    decode_identity,
+    encode_identity,
+    unknown_format,
+)
+from kvstore.sealed_file import UNFINISHED, Damaged, read_file, write_file
 
-FORMAT: Final = 2
-_FORMAT_WITHOUT_LIFE: Final = 1
 LOCK_NAME: Final = "LOCK"
-IDENTITY_NAME: Final = "IDENTITY"
 LOG_FOLDER: Final = "log"
 ENGINE_FOLDER: Final = "engine"
-DAMAGED_NAME: Final = "DAMAGED"
 SET_ASIDE_FOLDER: Final = "set-aside"
-_UNFINISHED: Final = ".new"
 
-_IDENTITY_BYTES_MAX: Final = 1 << 16
 _LOCK_BYTES_MAX: Final = 64
-_MAY_STAND_IN_A_NEW_ONE: Final = frozenset({LOCK_NAME, IDENTITY_NAME + _UNFINISHED, "lost+found"})
+_MAY_STAND_IN_A_NEW_ONE: Final = frozenset({LOCK_NAME, IDENTITY_NAME + UNFINISHED, "lost+found"})
 """What a first start that was interrupted leaves behind, and what a fresh file system has."""
-
-
-@dataclass(frozen=True, slots=True)
-class Identity:
-    """Whose data this is."""
-
-    node_id: NodeId
-    cluster_id: str | None = None
-    """None until the node knows its cluster."""
-    replica_id: ReplicaId | None = None
-    """None until the cluster gave it one."""
-    life: int = 0
-    """The token of its life, from 1; 0: none yet, in a directory of format 1."""
-    members: Mapping[ReplicaId, str] | None = None
-    """Of one that joined a cluster that was there: its nodes then, and their addresses."""
-
-
-@dataclass(frozen=True, slots=True)
-class Damage:
-    """Why a directory's data must not be used."""
-
-    reason: str
-    next_life: int
-    """The token of the life that will take the place of this one."""
-
-
-class _Damaged(Exception):
-    """Bytes that are not an identity; the message ends a sentence."""
-
-
-class _Newer(Exception):
-    """An identity of a format that is not known here; the message is the format."""
 
 
 class DataDirectory:
@@ -118,7 +87,7 @@ class DataDirectory:
                     files.sync_folder(path)
                 else:
                     identity = replace(identity, life=_new_life(random))
-                    _write(files, path, IDENTITY_NAME, encode_identity(identity))
+                    write_file(files, path, IDENTITY_NAME, encode_identity(identity))
                 directory = cls(files, path, lock, identity, random)
                 directory._read_damage()
             except BaseException:
@@ -194,7 +163,7 @@ class DataDirectory:
         if self._damage is None:
             damage = Damage(reason, _new_life(self._random))
             try:
-                _write(self._files, self.path, DAMAGED_NAME, _encode_damage(damage))
+                write_damage(self._files, self.path, damage)
             except OSError as problem:
                 raise _unusable(self.path, problem) from problem
             self._damage = damage
@@ -229,7 +198,7 @@ class DataDirectory:
 
     def _record(self, identity: Identity) -> None:
         try:
-            _write(self._files, self.path, IDENTITY_NAME, encode_identity(identity))
+            write_file(self._files, self.path, IDENTITY_NAME, encode_identity(identity))
         except OSError as problem:
             raise _unusable(self.path, problem) from problem
         self._identity = identity
@@ -254,8 +223,7 @@ class DataDirectory:
             self._forget_damage()  # a crash came right after the new life had begun
 
     def _forget_damage(self) -> None:
-        self._files.remove(posixpath.join(self.path, DAMAGED_NAME))
-        self._files.sync_folder(self.path)
+        remove_damage(self._files, self.path)
         self._damage = None
 
     def close(self) -> None:
@@ -263,117 +231,10 @@ class DataDirectory:
         self._lock.release()
 
 
-def read_identity(files: FileSystem, path: str) -> Identity | None:
-    """Whose data the directory at `path` holds; None where nothing says so. Changes nothing.
-
-    Raises CorruptionError when it is damaged, ConfigurationError when it is of a newer format.
-    """
-    file_path = posixpath.join(path, IDENTITY_NAME)
-    if not files.exists(file_path):
-        return None
-    try:
-        return decode_identity(_read(files, file_path, _IDENTITY_BYTES_MAX))
-    except _Damaged as problem:
-        raise CorruptionError(f"{file_path} is damaged: {problem}") from problem
-    except _Newer as newer:
-        raise _unknown_format(path, newer) from newer
-
-
-def read_damage(files: FileSystem, path: str) -> Damage | None:
-    """Why the data at `path` must not be used; None where nothing says so. Changes nothing.
-
-    Raises ConfigurationError where what says so is damaged itself.
-    """
-    file_path = posixpath.join(path, DAMAGED_NAME)
-    if not files.exists(file_path):
-        return None
-    return _decode_damage(file_path, _read(files, file_path, _IDENTITY_BYTES_MAX))
-
-
 def lock_holder(files: FileSystem, path: str) -> str:
     """Who wrote the lock file of the directory at `path` last: a process id, for messages."""
-    holder = _read(files, posixpath.join(path, LOCK_NAME), _LOCK_BYTES_MAX)
+    holder = read_file(files, posixpath.join(path, LOCK_NAME), _LOCK_BYTES_MAX)
     return holder.decode("ascii", "replace").strip() or "(unknown)"
-
-
-def encode_identity(identity: Identity) -> bytes:
-    """`identity` as the file that holds it."""
-    members = identity.members
-    fields = {
-        "format": FORMAT,
-        "node_id": identity.node_id,
-        "life": identity.life,
-        "cluster_id": identity.cluster_id,
-        "replica_id": identity.replica_id,
-        "members": None
-        if members is None
-        else {str(replica): address for replica, address in members.items()},
-    }
-    return _encode(fields)
-
-
-def _encode(fields: dict[str, object]) -> bytes:
-    return (json.dumps({**fields, "crc32c": _checksum(fields)}, indent=2) + "\n").encode()
-
-
-def decode_identity(data: bytes) -> Identity:
-    """The identity in a file's bytes; raises _Damaged or _Newer.
-
-    How the checksum is made holds for all formats, so that damage is told from a newer one.
-    """
-    fields = _decode(data)
-    if fields.get("format") not in (_FORMAT_WITHOUT_LIFE, FORMAT):
-        raise _Newer(fields.get("format"))
-    try:
-        members = fields["members"] if fields["format"] == FORMAT else None
-        return Identity(
-            NodeId(fields["node_id"]),
-            fields["cluster_id"],
-            None if fields["replica_id"] is None else ReplicaId(fields["replica_id"]),
-            fields["life"] if fields["format"] == FORMAT else 0,
-            None
-            if members is None
-            else {ReplicaId(int(replica)): members[replica] for replica in members},
-        )
-    except KeyError as problem:
-        raise _Damaged(f"it has no {problem}") from problem
-
-
-def _encode_damage(damage: Damage) -> bytes:
-    return _encode({"format": FORMAT, "reason": damage.reason, "next_life": damage.next_life})
-
-
-def _decode_damage(path: str, data: bytes) -> Damage:
-    """Raises ConfigurationError: what follows from it must not be guessed."""
-    try:
-        fields = _decode(data)
-        if fields.get("format") != FORMAT:
-            raise _Damaged(f"its format is {fields.get('format')}")
-        return Damage(fields["reason"], fields["next_life"])
-    except (KeyError, _Damaged) as problem:
-        raise ConfigurationError(
-            f"{path}, which says that this node's data are damaged, is itself ({problem}): remove"
-            " it, and the damage will be found again"
-        ) from problem
-
-
-def _decode(data: bytes) -> dict[str, Any]:
-    """The fields in a file's bytes, once their checksum is right."""
-    try:
-        fields = json.loads(data)
-    except (ValueError, RecursionError) as problem:
-        raise _Damaged("it is not JSON") from problem
-    if not isinstance(fields, dict):
-        raise _Damaged("it is not a JSON object")
-    if fields.pop("crc32c", None) != _checksum(fields):
-        raise _Damaged("its checksum is wrong")
-    return fields
-
-
-def _checksum(fields: dict[str, object]) -> str:
-    """CRC-32C, in hexadecimal, of the fields as JSON with sorted names and no spaces."""
-    canonical = json.dumps(fields, sort_keys=True, separators=(",", ":"))
-    return f"{google_crc32c.value(canonical.encode()):08x}"
 
 
 def _read_identity(files: FileSystem, path: str, node_id: NodeId) -> Identity | None:
@@ -394,14 +255,14 @@ def _read_identity(files: FileSystem, path: str, node_id: NodeId) -> Identity | 
         return None
     file_path = posixpath.join(path, IDENTITY_NAME)
     try:
-        identity = decode_identity(_read(files, file_path, _IDENTITY_BYTES_MAX))
-    except _Damaged as problem:
+        identity = decode_identity(read_file(files, file_path))
+    except Damaged as problem:
         raise ConfigurationError(
             f"{file_path} is damaged ({problem}): restore it from a backup, or let this node start"
             " anew with an empty data directory"
         ) from problem
-    except _Newer as newer:
-        raise _unknown_format(path, newer) from newer
+    except NewerFormat as newer:
+        raise unknown_format(path, newer) from newer
     if identity.node_id != node_id:
         raise ConfigurationError(
             f"the data directory {path} is of node {identity.node_id!r}, not of node {node_id!r}:"
@@ -414,21 +275,6 @@ def _new_life(random: Random) -> int:
     return random.getrandbits(64) or 1
 
 
-def _write(files: FileSystem, path: str, name: str, content: bytes) -> None:
-    """Puts a file in place in one step: a crash leaves the old one or the new one."""
-    unfinished = posixpath.join(path, name + _UNFINISHED)
-    if files.exists(unfinished):
-        files.remove(unfinished)
-    file = files.open(unfinished, create=True)
-    try:
-        file.pwritev((content,), 0)
-        file.sync()
-    finally:
-        file.close()
-    files.rename(unfinished, posixpath.join(path, name))
-    files.sync_folder(path)
-
-
 def _lock(files: FileSystem, path: str, process_id: int) -> Lock:
     lock_path = posixpath.join(path, LOCK_NAME)
     try:
@@ -438,21 +284,6 @@ def _lock(files: FileSystem, path: str, process_id: int) -> Lock:
             f"the data directory {path} is in use by process {lock_holder(files, path)}: stop that"
             " process first, or name another directory"
         ) from problem
-
-
-def _read(files: FileSystem, path: str, bytes_max: int) -> bytes:
-    file = files.open(path)
-    try:
-        return file.pread(bytes_max, 0)
-    finally:
-        file.close()
-
-
-def _unknown_format(path: str, newer: _Newer) -> ConfigurationError:
-    return ConfigurationError(
-        f"the data directory {path} has format {newer}, and this release knows only {FORMAT}:"
-        " start the release that wrote it, or a newer one"
-    )
 
 
 def _unusable(path: str, problem: OSError) -> ConfigurationError:

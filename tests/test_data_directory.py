@@ -13,8 +13,10 @@ from random import Random
 import pytest
 
 from cluster.ids import NodeId, ReplicaId
-from kvstore.data_directory import DataDirectory, Identity, decode_identity, encode_identity
+from kvstore.data_directory import DataDirectory
 from kvstore.errors import ConfigurationError
+from kvstore.identity import Identity, decode_identity, encode_identity
+from kvstore.sealed_file import checksum
 from kvstore.simulation.disk import MemoryFileSystem
 from kvstore.system import SystemFileSystem
 
@@ -263,7 +265,7 @@ def test_a_directory_of_another_node_is_refused() -> None:
 
 def test_a_directory_of_a_newer_format_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr("kvstore.data_directory.FORMAT", 3)
+        patch.setattr("kvstore.identity.FORMAT", 3)
         files = made()
     refused(files, "has format 3, and this release knows only 2: start")
 
@@ -279,11 +281,9 @@ def test_bytes_that_are_no_identity_are_refused(content: bytes) -> None:
 
 
 def test_an_identity_without_a_field_is_damaged() -> None:
-    from kvstore.data_directory import _checksum
-
     fields: dict[str, object] = {"format": 1, "node_id": "n1", "cluster_id": None}
     files = made()
-    files.replace(IDENTITY, json.dumps({**fields, "crc32c": _checksum(fields)}).encode())
+    files.replace(IDENTITY, json.dumps({**fields, "crc32c": checksum(fields)}).encode())
     refused(files, "damaged \\(it has no 'replica_id'\\)")
 
 

@@ -217,7 +217,7 @@ def _group_json(group: GroupSurvey) -> dict[str, object]:
 
 
 def _directory_format() -> int:
-    from kvstore.data_directory import FORMAT  # noqa: PLC0415
+    from kvstore.identity import FORMAT  # noqa: PLC0415
 
     return FORMAT
 

@@ -14,17 +14,10 @@ from kvstore.codec.byteslist import CodecError
 from kvstore.commitlog.commit_log import Position, Record
 from kvstore.commitlog.file_names import segment_name
 from kvstore.commitlog.survey import Finding, LogSurvey, LogSurveyor
-from kvstore.data_directory import (
-    ENGINE_FOLDER,
-    IDENTITY_NAME,
-    LOCK_NAME,
-    LOG_FOLDER,
-    Identity,
-    lock_holder,
-    read_damage,
-    read_identity,
-)
+from kvstore.damage_mark import read_damage
+from kvstore.data_directory import ENGINE_FOLDER, LOCK_NAME, LOG_FOLDER, lock_holder
 from kvstore.errors import ConfigurationError, CorruptionError, KVStoreError
+from kvstore.identity import IDENTITY_NAME, Identity, read_identity
 from kvstore.replica.log_records import (
     Bounds,
     RecordKind,

@@ -13,7 +13,8 @@ import pytest
 
 from cluster.ids import NodeId
 from kvstore import AsyncClient, LocalCluster, Unavailable
-from kvstore.data_directory import DAMAGED_NAME, SET_ASIDE_FOLDER
+from kvstore.damage_mark import DAMAGED_NAME
+from kvstore.data_directory import SET_ASIDE_FOLDER
 from tests.support.registers import Workload
 
 pytestmark = [pytest.mark.process, pytest.mark.timeout(180)]

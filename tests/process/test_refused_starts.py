@@ -13,7 +13,7 @@ import google_crc32c
 import pytest
 
 from kvstore import LocalCluster
-from kvstore.data_directory import FORMAT, IDENTITY_NAME
+from kvstore.identity import FORMAT, IDENTITY_NAME
 from kvstore.local.ports import free_ports
 
 pytestmark = [pytest.mark.process, pytest.mark.timeout(60)]

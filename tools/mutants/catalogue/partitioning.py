@@ -103,7 +103,7 @@ PARTITIONING: Final = (
         area=Area.PARTITIONING,
         mistake="A data directory's identity gets its name before it is on stable storage.",
         seen="ext4 and the rename without fsync",
-        path="kvstore/data_directory.py",
+        path="kvstore/sealed_file.py",
         old="""\
         file.pwritev((content,), 0)
         file.sync()
