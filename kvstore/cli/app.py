@@ -7,7 +7,18 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from kvstore.cli import backup, bench, cluster, inspect, keys, local, scrub, simulate, transfer
+from kvstore.cli import (
+    backup,
+    bench,
+    cluster,
+    inspect,
+    keys,
+    local,
+    restore,
+    scrub,
+    simulate,
+    transfer,
+)
 from kvstore.cli.exits import ExitCode
 from kvstore.cli.options import EndpointsOption, OutputOption, TimeoutOption
 from kvstore.cli.printing import write_line
@@ -90,7 +101,7 @@ for _name, _command in (
     ("import", transfer.import_file),
     ("export", transfer.export_file),
     ("backup", backup.backup),
-    ("restore", backup.restore),
+    ("restore", restore.restore),
     ("status", cluster.status),
     ("locate", cluster.locate),
     ("health", cluster.health),
