@@ -74,11 +74,6 @@ def checksum(data: bytes) -> int:
     return int(google_crc32c.value(data))
 
 
-def encode_record(key: bytes, value: bytes) -> bytes:
-    """One record of the stream."""
-    return _LENGTHS.pack(len(key), len(value)) + key + value
-
-
 def encode_records(cut: int, keys: Sequence[bytes], values: Sequence[bytes]) -> bytes:
     """The records of parallel `keys`, without their first `cut` bytes, and `values`."""
     pack = _LENGTHS.pack

@@ -12,11 +12,11 @@ from typing import Final
 
 import xxhash
 
-from cluster.errors import InvariantViolation
 from cluster.ids import GroupId, Index, Term
 from kvstore.codec.state_transfer import encode_records
-from kvstore.storage.engine import Engine, EngineView
+from kvstore.storage.engine import Engine
 from kvstore.storage.keys import Section, replica_end, replica_prefix, section_prefix
+from kvstore.storage.view_pages import ViewPages
 
 PAGE_BYTES: Final = 64 << 10
 _PAGE_KEYS_MAX: Final = 1024
@@ -32,39 +32,34 @@ class StateHasher:
     installed a snapshot has it on record, one that never saw it change has not.
     """
 
-    __slots__ = ("_configuration_key", "_digest", "_next_key", "_prefix", "_view", "hash")
+    __slots__ = ("_configuration_key", "_digest", "_pages", "hash")
 
     def __init__(self, engine: Engine, group: GroupId, generation: int) -> None:
-        self._prefix = replica_prefix(group, generation)
+        prefix = replica_prefix(group, generation)
+        view = engine.view(prefix, replica_end(group, generation))
+        self._pages = ViewPages(view, prefix, _PAGE_KEYS_MAX)
         self._configuration_key = section_prefix(group, generation, Section.CONFIGURATION)
-        self._view: EngineView = engine.view(self._prefix, replica_end(group, generation))
-        self._next_key = self._prefix
         self._digest = xxhash.xxh3_64()
         self.hash: int | None = None
         """None until all is read."""
 
     def read(self, bytes_max: int) -> int:
         """Reads a page; returns its bytes. Raises what the engine raises."""
-        page = self._view.scan(self._next_key, limit=_PAGE_KEYS_MAX, bytes_max=bytes_max)
+        page = self._pages.next(bytes_max)
         keys, values = page.keys, page.values
-        if keys and not (keys[0].startswith(self._prefix) and keys[-1].startswith(self._prefix)):
-            raise InvariantViolation("a view of one replica's state shows another's")
-        next_key = keys[-1] + b"\0" if keys else b""
         if self._configuration_key in keys[:_SINGLE_RECORDS]:
             place = keys.index(self._configuration_key)
             del keys[place], values[place]
-        data = encode_records(len(self._prefix), keys, values)
+        data = encode_records(len(self._pages.prefix), keys, values)
         self._digest.update(data)
-        if page.more:
-            self._next_key = next_key
-        else:
+        if self._pages.is_read:
             self.hash = self._digest.intdigest()
             self.close()
         return len(data)
 
     def close(self) -> None:
         """Lets go of the view."""
-        self._view.close()
+        self._pages.close()
 
 
 @dataclass(slots=True)

@@ -16,17 +16,12 @@ from typing import Final
 
 import xxhash
 
-from cluster.errors import InvariantViolation
 from cluster.ids import GroupId, ReplicaId
 from cluster.raft.messages import SnapshotRequest
-from kvstore.codec.state_transfer import (
-    StateAck,
-    StateChunk,
-    checksum,
-    encode_record,
-)
+from kvstore.codec.state_transfer import StateAck, StateChunk, checksum, encode_records
 from kvstore.storage.engine import Engine, EngineView
 from kvstore.storage.keys import replica_end, replica_prefix
+from kvstore.storage.view_pages import ViewPages
 
 STREAMS_MAX: Final = 2
 """Under way from one node."""
@@ -41,43 +36,29 @@ _PAGE_KEYS_MAX: Final = 4096
 class StateReader:
     """The stream of one state."""
 
-    __slots__ = ("_buffer", "_chunk_bytes", "_digest", "_is_read", "_next_key", "_prefix", "_view")
+    __slots__ = ("_buffer", "_chunk_bytes", "_digest", "_pages")
 
     def __init__(self, view: EngineView, prefix: bytes, chunk_bytes: int) -> None:
-        self._view = view
-        self._prefix = prefix
+        self._pages = ViewPages(view, prefix, _PAGE_KEYS_MAX)
         self._chunk_bytes = chunk_bytes
-        self._next_key = prefix
         self._buffer = bytearray()
         self._digest = xxhash.xxh3_64()
-        self._is_read = False
 
     def next(self) -> tuple[bytes, int | None]:
         """The next piece of the stream, and on the last one the hash of all."""
-        while len(self._buffer) < self._chunk_bytes and not self._is_read:
-            self._read()
+        cut = len(self._pages.prefix)
+        while len(self._buffer) < self._chunk_bytes and not self._pages.is_read:
+            page = self._pages.next(self._chunk_bytes)
+            self._buffer += encode_records(cut, page.keys, page.values)
         data = bytes(self._buffer[: self._chunk_bytes])
         del self._buffer[: self._chunk_bytes]
         self._digest.update(data)
-        is_last = self._is_read and not self._buffer
+        is_last = self._pages.is_read and not self._buffer
         return data, self._digest.intdigest() if is_last else None
 
     def close(self) -> None:
         """Lets go of the view."""
-        self._view.close()
-
-    def _read(self) -> None:
-        page = self._view.scan(self._next_key, limit=_PAGE_KEYS_MAX, bytes_max=self._chunk_bytes)
-        cut = len(self._prefix)
-        if page.keys and not (
-            page.keys[0].startswith(self._prefix) and page.keys[-1].startswith(self._prefix)
-        ):
-            raise InvariantViolation("a view of one replica's state shows another's")
-        for key, value in zip(page.keys, page.values, strict=True):
-            self._buffer += encode_record(key[cut:], value)
-        self._is_read = not page.more
-        if page.keys:
-            self._next_key = page.keys[-1] + b"\0"
+        self._pages.close()
 
 
 @dataclass(slots=True)

@@ -10,7 +10,7 @@ from kvstore.codec.byteslist import CodecError
 from kvstore.codec.state_transfer import (
     RECORD_BYTES_MAX,
     checksum,
-    encode_record,
+    encode_records,
     take_records,
 )
 
@@ -18,7 +18,8 @@ RECORDS = st.lists(st.tuples(st.binary(max_size=20), st.binary(max_size=40)), ma
 
 
 def test_the_bytes_of_a_record_are_as_documented() -> None:
-    assert encode_record(b"ab", b"c").hex() == "0200000001000000616263"
+    assert encode_records(0, [b"ab"], [b"c"]).hex() == "0200000001000000616263"
+    assert encode_records(1, [b"xab"], [b"c"]).hex() == "0200000001000000616263"
 
 
 def test_a_checksum_is_crc32c() -> None:
@@ -29,7 +30,7 @@ def test_a_checksum_is_crc32c() -> None:
 def test_records_come_back_however_the_stream_is_cut(
     records: list[tuple[bytes, bytes]], data: st.DataObject
 ) -> None:
-    stream = b"".join(encode_record(key, value) for key, value in records)
+    stream = encode_records(0, *zip(*records, strict=True)) if records else b""
     found: list[tuple[bytes, bytes]] = []
     buffer = bytearray()
     while stream:
@@ -42,7 +43,8 @@ def test_records_come_back_however_the_stream_is_cut(
 
 
 def test_a_record_larger_than_any_is_refused_before_it_has_arrived() -> None:
-    buffer = bytearray(encode_record(b"k", b"v") + (RECORD_BYTES_MAX).to_bytes(4, "little") * 2)
+    too_large = RECORD_BYTES_MAX.to_bytes(4, "little") * 2
+    buffer = bytearray(encode_records(0, [b"k"], [b"v"]) + too_large)
     records = take_records(buffer)
     assert next(records) == (b"k", b"v")
     with pytest.raises(CodecError, match="is none"):

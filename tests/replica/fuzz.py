@@ -30,7 +30,7 @@ from kvstore.codec.state_transfer import (
     StateAck,
     StateChunk,
     checksum,
-    encode_record,
+    encode_records,
 )
 from kvstore.environment import GroupMessage
 from kvstore.generated.cluster.v1 import peer_pb2 as pb
@@ -69,7 +69,8 @@ class State:
             data + random.randbytes(4): random.randbytes(random.randrange(90))
             for _ in range(random.randrange(12))
         }
-        stream = b"".join(encode_record(*each) for each in sorted(self.records.items()))
+        keys = sorted(self.records)
+        stream = encode_records(0, keys, [self.records[key] for key in keys])
         self.hash = xxhash.xxh3_64_intdigest(stream)
         size = random.randint(20, CHUNK_BYTES_MAX)
         self.pieces = [stream[at : at + size] for at in range(0, len(stream), size)]

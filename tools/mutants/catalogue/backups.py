@@ -72,10 +72,12 @@ BACKUPS: Final = (
         seen="off by one at page borders",
         path=_VIEW,
         old="""\
-            self._next = page.keys[-1] + b"\\0"
+        page = self._pages.next(bytes_max)
 """,
         new="""\
-            self._next = page.keys[-1]
+        page = self._pages.next(bytes_max)
+        if page.keys:
+            self._pages._next_key = page.keys[-1]
 """,
     ),
     Mutation(

@@ -74,10 +74,10 @@ SCRUBS: Final = (
         seen="a digest of the index instead of the data",
         path=_HASHER,
         old="""\
-        data = encode_records(len(self._prefix), keys, values)
+        data = encode_records(len(self._pages.prefix), keys, values)
 """,
         new="""\
-        data = encode_records(len(self._prefix), keys, [b""] * len(keys))
+        data = encode_records(len(self._pages.prefix), keys, [b""] * len(keys))
 """,
     ),
     Mutation(
@@ -87,7 +87,7 @@ SCRUBS: Final = (
         seen="a physical detail in a logical checksum",
         path=_HASHER,
         old="""\
-        data = encode_records(len(self._prefix), keys, values)
+        data = encode_records(len(self._pages.prefix), keys, values)
 """,
         new="""\
         data = encode_records(0, keys, values)
@@ -114,10 +114,11 @@ SCRUBS: Final = (
         seen="a cursor that is not moved",
         path=_HASHER,
         old="""\
-            self._next_key = next_key
+        page = self._pages.next(bytes_max)
 """,
         new="""\
-            self._next_key = next_key[:0] + self._prefix
+        self._pages._next_key = self._pages.prefix
+        page = self._pages.next(bytes_max)
 """,
     ),
     Mutation(
