@@ -102,7 +102,8 @@ class Raft(ReplicaView):
 
         Raises NotLeader, TransferInProgress, ChangeTooEarly, ChangeInProgress, LearnerNotReady,
         VotersNotHeard or NothingToChange: then nothing was appended. A quiet group does not know
-        whom it could hear: asked to change its voters, it wakes and may refuse.
+        whom it could hear: asked to change its voters, it wakes and may refuse. It stays awake for
+        an election timeout then, for whoever asks again.
         """
         leader = self._require_leader()
         if self._state.quiet:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from cluster.errors import InvariantViolation, TooManyUncommitted
 from cluster.ids import Index, ReplicaId
 from cluster.raft.configuration import Configuration, MembershipChange
-from cluster.raft.membership import Membership
+from cluster.raft.membership import LearnerNotReady, Membership, VotersNotHeard
 from cluster.raft.messages import (
     AppendResponse,
     Entry,
@@ -30,6 +30,7 @@ class Leader:
 
     __slots__ = (
         "_append_due",
+        "_awake_until",
         "_grace_until",
         "_heartbeat_due",
         "_heartbeat_elapsed",
@@ -53,6 +54,8 @@ class Leader:
         """Ticks, for what was heard when; does not advance while quiet."""
         self._grace_until = config.election_ticks_min
         """Until then nobody need have answered."""
+        self._awake_until = 0
+        """Until then a change is waited for that was refused."""
         self._heartbeat_elapsed = 0
         self._heartbeat_due = False
         self._append_due = True
@@ -113,9 +116,13 @@ class Leader:
         """Begins a change of the configuration (4.3); see membership.py for what is refused."""
         self._transfer.require_none()
         self._membership.require_none()
-        return self._append_configuration(
-            self._membership.next(change, self._progress, self.is_active)
-        )
+        try:
+            configuration = self._membership.next(change, self._progress, self.is_active)
+        except (LearnerNotReady, VotersNotHeard):
+            # It will be asked for again; were the group quiet again by then, for ever.
+            self._awake_until = self._now + self._state.config.election_ticks_min
+            raise
+        return self._append_configuration(configuration)
 
     def _append_configuration(self, configuration: Configuration) -> Index:
         """`configuration` is in force from now on; new members are sent to, removed ones not."""
@@ -192,6 +199,8 @@ class Leader:
         if not log.applied == log.commit == log.persisted == last:
             return False
         if not self._reads.is_idle() or self._transfer.to is not None:
+            return False
+        if self._now < self._awake_until:
             return False
         return all(
             progress.match == last and self.is_active(peer)

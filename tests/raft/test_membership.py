@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from cluster.errors import NotLeader, TransferInProgress
+from cluster.errors import NotLeader, ProposalRefused, TransferInProgress
 from cluster.ids import Index, ReplicaId, Term
 from cluster.raft import (
     AppendRequest,
@@ -202,6 +202,33 @@ def test_a_quiet_group_wakes_before_it_judges_a_learner() -> None:
     solo.tick()
     solo.step(solo.beats(TWO), solo.beats(FOUR))
     solo.raft.propose_membership(change((1, 2, 3, 4)))
+
+
+@pytest.mark.parametrize(
+    ("voters", "error"), [((1, 2, 3, 4), LearnerNotReady), ((1, 2), VotersNotHeard)]
+)
+def test_a_group_that_has_refused_a_change_stays_awake_until_it_is_asked_again(
+    voters: tuple[int, ...], error: type[ProposalRefused]
+) -> None:
+    """Whoever asks now and then would else find it quiet each time."""
+    solo = leader(THREE_AND_A_LEARNER)
+    config = solo.config
+    solo.tick(config.heartbeat_ticks)
+    assert solo.raft.is_quiet
+
+    def answered_ticks(count: int) -> None:
+        for _ in range(count):
+            solo.tick()
+            solo.step(*(solo.beats(peer) for peer in (TWO, THREE, FOUR)))
+
+    with pytest.raises(error):
+        solo.raft.propose_membership(change(voters))
+    answered_ticks(config.election_ticks_min + config.heartbeat_ticks)
+    assert solo.raft.is_quiet, "nobody has asked again"
+    with pytest.raises(error):
+        solo.raft.propose_membership(change(voters))
+    answered_ticks(2 * config.heartbeat_ticks)
+    solo.raft.propose_membership(change(voters))
 
 
 # When a change may begin
