@@ -69,7 +69,18 @@ class Dispatcher:
     def write(
         self, code: int, key: bytes, argument: bytes, deadline_s: float
     ) -> asyncio.Future[int]:
-        """Queues a write of OperationKind `code`; the result is its revision."""
+        """Queues a put or delete; the result is its revision."""
+        return self._write(code, key, argument, deadline_s)
+
+    def change(
+        self, code: int, key: bytes, argument: bytes, deadline_s: float
+    ) -> asyncio.Future[tuple[int, bytes]]:
+        """Queues a change or a transaction; the result is its revision and its answer, encoded."""
+        return self._write(code, key, argument, deadline_s)
+
+    def _write(
+        self, code: int, key: bytes, argument: bytes, deadline_s: float
+    ) -> asyncio.Future[Any]:
         outbox = self.board.writes
         cost = len(key) + len(argument) + OPERATION_COST_BYTES
         if outbox.cost_bytes + cost > OUTBOX_BYTES_MAX:

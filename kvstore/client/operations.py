@@ -18,9 +18,11 @@ from operator import not_
 from typing import Any, Final, Self, TypeVar
 
 from kvstore.codec.byteslist import CodecError, decode_optional_list, encode_list
-from kvstore.codec.command import encode_command
-from kvstore.codec.results import decode_results
+from kvstore.codec.change import needs_clock
+from kvstore.codec.command import SIMPLE_KINDS, OperationKind, encode_command
+from kvstore.codec.results import Results, decode_results
 from kvstore.codec.scan import decode_page
+from kvstore.codec.transaction import decode_transaction
 from kvstore.generated.kvstore.v1 import kv_pb2
 
 T = TypeVar("T")
@@ -137,7 +139,10 @@ class Section(ABC):
 
 
 class WriteSection(Section):
-    """Becomes one log entry; each caller gets its write's revision, 0 for a delete of nothing."""
+    """Becomes one log entry; each caller gets its write's revision, 0 for a delete of nothing.
+
+    Callers of changes and transactions get a pair: the revision, and the answer as it is encoded.
+    """
 
     __slots__ = ("arguments", "codes")
 
@@ -151,11 +156,23 @@ class WriteSection(Section):
 
     def body(self) -> bytes:
         """A command."""
-        return encode_command(bytes(self.codes), self.keys, self.arguments)
+        kinds = bytes(self.codes)
+        # Most commands have simple operations only, and those need not be gone through.
+        timed = bool(kinds.translate(None, SIMPLE_KINDS)) and any(
+            map(_is_timed, self.codes, self.arguments)
+        )
+        return encode_command(kinds, self.keys, self.arguments, timed=timed)
 
     def answer(self, result: bytes) -> None:
         """`result` holds write results."""
-        _settle(self.futures, decode_results(result))
+        results = decode_results(result)
+        if not isinstance(results, Results):
+            raise CodecError(f"a command without a session was refused: {results.outcome.name}")
+        if results.extras is None:
+            _settle(self.futures, results.revisions)
+        else:
+            pairs = zip(results.revisions, results.extras, strict=True)
+            _settle(self.futures, [each[0] if each[1] is None else each for each in pairs])
 
     def columns(self) -> tuple[list[Any], ...]:
         """The parallel lists."""
@@ -203,6 +220,12 @@ class ScanSection(Section):
     def answer(self, result: bytes) -> None:
         """`result` holds a page."""
         _settle(self.futures, [decode_page(result)])
+
+
+def _is_timed(code: int, argument: bytes) -> bool:
+    if code == OperationKind.CHANGE:
+        return needs_clock(argument)
+    return code == OperationKind.TRANSACTION and decode_transaction(argument).is_timed
 
 
 def _settle(futures: list[Future[T]], results: Iterable[T]) -> None:

@@ -1,34 +1,94 @@
 """Write results: what applying a command gave, operation by operation.
 
 ```
-u32 n | n × u64 revision
+u8 format = 2 | u8 outcome
+outcome 0, done:    u32 n | n × u64 revision | nothing, or a list of n extras, absent where none
+other outcomes:     u64 index
 ```
 
-A put's revision is the one it was given; a delete's too, or 0 when there was no such key.
+A revision is the one that the write was given, or 0 when it changed nothing. An extra is the answer
+of a change (codec/change.py) or of a transaction (codec/transaction.py). The other outcomes say why
+the command was not applied now (docs/exactly-once.md), and how far the partition was applied then.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import IntEnum, unique
 from struct import Struct, error
 from typing import Final
 
-from kvstore.codec.byteslist import CodecError, u64s
+from kvstore.codec.byteslist import CodecError, decode_optional_list, encode_optional_list, u64s
 
-_U32: Final = Struct("<I")
-
-
-def encode_results(revisions: Sequence[int]) -> bytes:
-    """`revisions` as bytes."""
-    return _U32.pack(len(revisions)) + u64s(len(revisions)).pack(*revisions)
+RESULTS_FORMAT: Final = 2
+_HEAD: Final = Struct("<BBI")
+_REFUSED: Final = Struct("<BBQ")
 
 
-def decode_results(data: bytes) -> tuple[int, ...]:
-    """The revisions in `data`, in the order of the command's operations."""
+@unique
+class CommandOutcome(IntEnum):
+    """What became of a command as a whole."""
+
+    DONE = 0
+    SESSION_UNKNOWN = 1
+    """The partition does not know the session, and may have forgotten it."""
+    FORGOTTEN = 2
+    """The client had said that it would not ask for this sequence any more."""
+    WINDOW_FULL = 3
+    """The sequence is too far above the lowest one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Results:
+    """The results of a command that was applied, once; parallel to its operations."""
+
+    revisions: Sequence[int]
+    extras: Sequence[bytes | None] | None = None
+    """None: no operation has one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """The command was not applied, at least not now."""
+
+    outcome: CommandOutcome
+    index: int
+    """How far the partition was applied."""
+
+
+def encode_results(revisions: Sequence[int], extras: Sequence[bytes | None] | None = None) -> bytes:
+    """The results of a command that was applied; `extras` are parallel, None where none has one."""
+    count = len(revisions)
+    data = _HEAD.pack(RESULTS_FORMAT, CommandOutcome.DONE, count) + u64s(count).pack(*revisions)
+    return data if extras is None else data + encode_optional_list(extras)
+
+
+def encode_refusal(outcome: CommandOutcome, index: int) -> bytes:
+    """The result of a command that was not applied."""
+    return _REFUSED.pack(RESULTS_FORMAT, outcome, index)
+
+
+def decode_results(data: bytes) -> Results | Refusal:
+    """What `data` says; raises CodecError where it does not follow the format."""
     try:
-        (count,) = _U32.unpack_from(data)
-        if len(data) != 4 + 8 * count:
-            raise CodecError(f"{count} results do not take {len(data)} bytes")
-        return u64s(count).unpack_from(data, 4)
-    except error as problem:
-        raise CodecError(f"results of {len(data)} bytes are cut short") from problem
+        if data[0] != RESULTS_FORMAT:
+            raise CodecError(f"results of format {data[0]} are not known here")
+        outcome = CommandOutcome(data[1])
+        if outcome is not CommandOutcome.DONE:
+            return Refusal(outcome, _REFUSED.unpack(data)[2])
+        count = _HEAD.unpack_from(data)[2]
+        if len(data) < _HEAD.size + 8 * count:
+            raise CodecError(f"{count} results do not fit in {len(data)} bytes")
+        revisions = u64s(count).unpack_from(data, _HEAD.size)
+    except (error, IndexError, ValueError) as problem:
+        if isinstance(problem, CodecError):
+            raise
+        raise CodecError(f"results of {len(data)} bytes make no sense: {problem}") from problem
+    position = _HEAD.size + 8 * count
+    if position == len(data):
+        return Results(revisions)
+    extras, position = decode_optional_list(data, position)
+    if position != len(data) or len(extras) != count:
+        raise CodecError("results are followed by something else than their extras")
+    return Results(revisions, extras)
