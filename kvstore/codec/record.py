@@ -4,7 +4,8 @@
 u8 format = 1 | u64 version | u64 create revision | u64 mod revision | u64 expiry ms | value
 ```
 
-Nodes answer reads with the stored bytes; the client takes them apart. `expiry` is 0: none.
+Nodes answer reads with the stored bytes; the client takes them apart. `expiry` is on the clock of
+the partition (storage/expiry.py); 0: the key does not expire.
 """
 
 from __future__ import annotations
@@ -29,19 +30,23 @@ class Record:
     """Writes to the key since it was created; 1 for the first."""
     create_revision: int
     mod_revision: int
+    expiry_ms: int = 0
+    """On the clock of the partition; 0: it does not expire."""
 
 
-def encode_record(value: bytes, version: int, create_revision: int, mod_revision: int) -> bytes:
-    """A record that does not expire, as bytes."""
-    return HEADER.pack(RECORD_FORMAT, version, create_revision, mod_revision, 0) + value
+def encode_record(
+    value: bytes, version: int, create_revision: int, mod_revision: int, expiry_ms: int = 0
+) -> bytes:
+    """A record as bytes."""
+    return HEADER.pack(RECORD_FORMAT, version, create_revision, mod_revision, expiry_ms) + value
 
 
 def decode_record(data: bytes) -> Record:
     """The record in `data`."""
     if len(data) < HEADER_BYTES or data[0] != RECORD_FORMAT:
         raise CodecError(f"{len(data)} bytes are not a record of format {RECORD_FORMAT}")
-    _format, version, create_revision, mod_revision, _expiry = HEADER.unpack_from(data)
-    return Record(data[HEADER_BYTES:], version, create_revision, mod_revision)
+    _format, version, create_revision, mod_revision, expiry_ms = HEADER.unpack_from(data)
+    return Record(data[HEADER_BYTES:], version, create_revision, mod_revision, expiry_ms)
 
 
 def record_value(data: bytes) -> bytes:

@@ -1,24 +1,30 @@
 """Applies committed entries: a whole round, over all groups, as one engine write.
 
 Apply is a function of the log and the state alone, so that every replica comes to the same bytes.
-Data, applied index and the group's configuration as of it are in the same batch: after a crash they
-fit together, and replay goes on after the applied index.
+Data, sessions, applied index and the group's configuration as of it are in the same batch: after a
+crash they fit together, and replay goes on after the applied index.
+
+Puts and deletes, by far the most, need to know of a record no more than its head. A partition to
+which something else is done in a round takes the longer way, by `changes`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from dataclasses import dataclass
+from typing import Final, Protocol
 
-from cluster.ids import Index, Term
+from cluster.ids import Index
 from cluster.raft.messages import Entry, EntryKind
 from kvstore.codec.byteslist import CodecError
-from kvstore.codec.command import OperationKind, decode_command
+from kvstore.codec.command import SIMPLE_KINDS, Command, OperationKind, decode_command
 from kvstore.codec.record import HEADER, HEADER_BYTES, RECORD_FORMAT
 from kvstore.codec.results import encode_results
 from kvstore.codec.scrub import is_mark
 from kvstore.errors import CorruptionError, InvariantViolation
+from kvstore.storage.changes import PartitionChanges
 from kvstore.storage.engine import Engine, WriteBatch
+from kvstore.storage.expiry import expiry_key
 from kvstore.storage.heads import ABSENT, Head, HeadCache
 from kvstore.storage.partition_state import PartitionState
 from kvstore.storage.position import encode_position
@@ -28,16 +34,38 @@ RoundWork = Sequence[tuple[PartitionState, Sequence[Entry]]]
 
 _PUT: Final = int(OperationKind.PUT)
 
-_Operations = tuple[bytes, list[bytes], Sequence[bytes]]
-"""Parallel: kinds, whole engine keys, arguments."""
-_Plan = list[tuple[PartitionState, list[_Operations | None]]]
-"""Parallel to the work."""
+
+class _Way(Protocol):
+    """How the commands of one partition are done in one round."""
+
+    revision: int
+    clock_ms: int
+
+    def apply(self, command: Command) -> bytes:
+        """Does `command`; returns its result."""
+        ...
+
+    def write(self, batch: WriteBatch) -> list[bytes]:
+        """Puts into `batch` what is not there yet; returns the user's keys that it concerns."""
+        ...
+
+
+@dataclass(slots=True)
+class _Part:
+    """What one partition does in this round."""
+
+    state: PartitionState
+    entries: Sequence[Entry]
+    commands: list[Command | None]
+    """Parallel to the entries; None for one without a command."""
+    is_simple: bool
+    """Puts and deletes alone."""
 
 
 def apply_round(
     engine: Engine, work: RoundWork, heads: HeadCache | None = None
 ) -> list[list[bytes]]:
-    """Applies `work` with one read and one write; returns the results, entry by entry.
+    """Applies `work` with one write; returns the results, entry by entry.
 
     A result is what codec/results.py encodes, or empty for an empty command, a change of
     membership or a mark, which change nothing in the data. `heads` saves reads: one cache per
@@ -49,29 +77,40 @@ def apply_round(
     """
     if heads is None:
         heads = HeadCache(0)
+    parts = _plan(work)
     try:
-        plan = _plan(work)
-        known, created = _read_heads(engine, plan, heads)
-        batch = engine.new_batch()
-        results: list[list[bytes]] = []
-        positions: list[tuple[PartitionState, Index, int, Term]] = []
-        for (state, entries), (_, operations) in zip(work, plan, strict=True):
-            answers, revision = _apply_entries(batch, operations, known, state.revision)
-            applied = Index(state.applied_index + len(entries))
-            term = entries[-1].term if entries else state.term
-            batch.put(state.state_key, encode_position(applied, revision, term))
-            configuration = latest_configuration(entries)
-            if configuration is not None:
-                batch.put(state.configuration_key, configuration)
-            positions.append((state, applied, revision, term))
-            results.append(answers)
-        engine.write(batch)
+        return _apply(engine, parts, heads)
     except BaseException:
         heads.clear()
+        for part in parts:
+            part.state.roll_back_sessions()
         raise
+
+
+def _apply(engine: Engine, parts: Sequence[_Part], heads: HeadCache) -> list[list[bytes]]:
+    simple = [part for part in parts if part.is_simple]
+    known, created = _read_heads(engine, simple, heads)
+    batch = engine.new_batch()
+    results: list[list[bytes]] = []
+    ways: list[_Way] = []
+    changed: list[bytes] = []
+    for part in parts:
+        state = part.state
+        way: _Way = (
+            _SimpleWrites(batch, state, known) if part.is_simple else PartitionChanges(state)
+        )
+        results.append(_apply_entries(batch, part, way))
+        changed += [state.data_prefix + key for key in way.write(batch)]
+        batch.put(state.state_key, _position_after(part, way))
+        configuration = latest_configuration(part.entries)
+        if configuration is not None:
+            batch.put(state.configuration_key, configuration)
+        ways.append(way)
+    engine.write(batch)
     heads.remember(known, created)
-    for state, applied, revision, term in positions:
-        state.applied_index, state.revision, state.term = applied, revision, term
+    heads.forget(changed)
+    for part, way in zip(parts, ways, strict=True):
+        _advance(part, way)
     return results
 
 
@@ -84,15 +123,14 @@ def latest_configuration(entries: Sequence[Entry]) -> bytes | None:
     return configuration
 
 
-def _plan(work: RoundWork) -> _Plan:
-    """The operations of every entry, decoded; None for one without a command."""
+def _plan(work: RoundWork) -> list[_Part]:
+    """The commands of every entry, decoded."""
     if len({state.group for state, _ in work}) != len(work):
         raise InvariantViolation("a partition has two places in one round")
-    plan: _Plan = []
+    parts: list[_Part] = []
     for state, entries in work:
-        prefix = state.data_prefix
         expected = state.applied_index
-        decoded: list[_Operations | None] = []
+        commands: list[Command | None] = []
         for entry in entries:
             index, data = entry.index, entry.data
             expected = Index(expected + 1)
@@ -101,33 +139,36 @@ def _plan(work: RoundWork) -> _Plan:
                     f"group {state.group}: entry {index} to be applied where {expected} is next"
                 )
             if not data or entry.kind is not EntryKind.NORMAL or is_mark(entry):
-                decoded.append(None)
+                commands.append(None)
                 continue
             try:
-                command = decode_command(data)
+                commands.append(decode_command(data))
             except CodecError as problem:
                 raise InvariantViolation(
                     f"group {state.group}: the command at {index} does not decode: {problem}"
                 ) from problem
-            keys = [prefix + key for key in command.keys]
-            decoded.append((command.kinds, keys, command.arguments))
-        plan.append((state, decoded))
-    return plan
+        is_simple = not any(
+            command is not None and command.kinds.translate(None, SIMPLE_KINDS)
+            for command in commands
+        )
+        parts.append(_Part(state, entries, commands, is_simple))
+    return parts
 
 
 def _read_heads(
-    engine: Engine, plan: _Plan, heads: HeadCache
+    engine: Engine, parts: Sequence[_Part], heads: HeadCache
 ) -> tuple[dict[bytes, Head], list[bytes]]:
-    """The heads of all keys in `plan`, and which of them the engine does not have yet.
+    """The heads of all keys in `parts`, and which of them the engine does not have yet.
 
     What the cache does not have takes one read for all.
     """
     known: dict[bytes, Head] = {}
     unknown: list[bytes] = []
-    for _, entries in plan:
-        for operations in entries:
-            if operations is not None:
-                unknown += heads.look_up(operations[1], known)
+    for part in parts:
+        prefix = part.state.data_prefix
+        for command in part.commands:
+            if command is not None:
+                unknown += heads.look_up([prefix + key for key in command.keys], known)
     created: list[bytes] = []
     if unknown:
         for key, record in zip(unknown, engine.get_many(unknown), strict=True):
@@ -136,36 +177,90 @@ def _read_heads(
                 continue
             if len(record) < HEADER_BYTES or record[0] != RECORD_FORMAT:
                 raise CorruptionError(f"the record under engine key {key!r} is unreadable")
-            _, version, create_revision, _, _ = HEADER.unpack_from(record)
-            known[key] = (version, create_revision)
+            _, version, create_revision, _, expiry_ms = HEADER.unpack_from(record)
+            known[key] = (version, create_revision, expiry_ms)
     return known, created
 
 
-def _apply_entries(
-    batch: WriteBatch,
-    entries: Sequence[_Operations | None],
-    known: dict[bytes, Head],
-    revision: int,
-) -> tuple[list[bytes], int]:
-    """Adds the changes of one partition's `entries` to `batch`, and to `known` for what follows.
-
-    Returns a result per entry, and the partition's revision after them.
-    """
-    put, delete, pack = batch.put, batch.delete, HEADER.pack
+def _apply_entries(batch: WriteBatch, part: _Part, way: _Way) -> list[bytes]:
+    """Does what `part` has to do, each command of a session once; a result per entry."""
+    state = part.state
     results: list[bytes] = []
-    for operations in entries:
-        if operations is None:
+    has_sessions = False
+    for entry, command in zip(part.entries, part.commands, strict=True):
+        if command is None:
             results.append(b"")
             continue
+        stamp = command.stamp
+        if stamp is None:
+            results.append(way.apply(command))
+            continue
+        if not has_sessions:
+            has_sessions = True
+            state.sessions.begin()
+        result = state.sessions.answer(stamp, Index(entry.index - 1))
+        if result is None:
+            result = way.apply(command)
+            state.sessions.keep(batch, stamp, entry.index, result)
+        results.append(result)
+    return results
+
+
+def _position_after(part: _Part, way: _Way) -> bytes:
+    state, entries = part.state, part.entries
+    return encode_position(
+        state.applied_index + len(entries),
+        way.revision,
+        entries[-1].term if entries else state.term,
+        way.clock_ms,
+        state.forgotten_through_now,
+    )
+
+
+def _advance(part: _Part, way: _Way) -> None:
+    """The engine has it: the partition stands there now."""
+    state, entries = part.state, part.entries
+    state.applied_index = Index(state.applied_index + len(entries))
+    state.revision, state.clock_ms = way.revision, way.clock_ms
+    state.term = entries[-1].term if entries else state.term
+    state.commit_sessions()
+    if isinstance(way, PartitionChanges):
+        for expiry_ms in way.expiries():
+            state.expiries.note(expiry_ms)
+
+
+class _SimpleWrites:
+    """Puts and deletes, straight into the batch, by the heads of the records that they replace."""
+
+    __slots__ = ("_batch", "_known", "_state", "clock_ms", "revision")
+
+    def __init__(self, batch: WriteBatch, state: PartitionState, known: dict[bytes, Head]) -> None:
+        """`known` is changed for what follows."""
+        self._batch = batch
+        self._known = known
+        self._state = state
+        self.revision = state.revision
+        self.clock_ms = state.clock_ms
+
+    def apply(self, command: Command) -> bytes:
+        """Does `command`, which has nothing but puts and deletes."""
+        if command.is_timed:
+            self.clock_ms = max(self.clock_ms, command.clock_ms)
+        put, delete, pack = self._batch.put, self._batch.delete, HEADER.pack
+        known, prefix, revision = self._known, self._state.data_prefix, self.revision
         revisions: list[int] = []
-        for kind, key, value in zip(*operations, strict=True):
-            version, create_revision = known[key]
+        parts = zip(command.kinds, command.keys, command.arguments, strict=True)
+        for kind, user_key, value in parts:
+            key = prefix + user_key
+            version, create_revision, expiry_ms = known[key]
+            if expiry_ms:
+                delete(expiry_key(self._state.expiries.prefix, expiry_ms, user_key))
             if kind == _PUT:
                 revision += 1
                 if not version:
                     create_revision = revision
                 version += 1
-                known[key] = (version, create_revision)
+                known[key] = (version, create_revision, 0)
                 put(key, pack(RECORD_FORMAT, version, create_revision, revision, 0) + value)
                 revisions.append(revision)
             elif version:
@@ -175,5 +270,9 @@ def _apply_entries(
                 revisions.append(revision)
             else:
                 revisions.append(0)
-        results.append(encode_results(revisions))
-    return results, revision
+        self.revision = revision
+        return encode_results(revisions)
+
+    def write(self, batch: WriteBatch) -> list[bytes]:
+        """Nothing is left to be written."""
+        return []

@@ -1,6 +1,7 @@
 """A bounded memory of record heads, so that many writes need no read before them.
 
-A head is what a write has to know of the record it replaces: (version, create revision), or ABSENT.
+A head is what a write has to know of the record it replaces: (version, create revision, expiry ms),
+or ABSENT.
 """
 
 from __future__ import annotations
@@ -8,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-Head = tuple[int, int]
-ABSENT: Final[Head] = (0, 0)
+Head = tuple[int, int, int]
+ABSENT: Final[Head] = (0, 0, 0)
 """No such key: no record has version 0."""
 
 HEADS_BYTES_MAX_DEFAULT: Final = 16 << 20
@@ -71,6 +72,13 @@ class HeadCache:
         self._young.update(known)
         if self._young_bytes > self._half_bytes_max:
             self._old, self._young, self._young_bytes = self._young, {}, 0
+
+    def forget(self, keys: Iterable[bytes]) -> None:
+        """Drops `keys`, whose records were changed by somebody else."""
+        for key in keys:
+            if self._young.pop(key, None) is not None:
+                self._young_bytes -= _ENTRY_BYTES + len(key)
+            self._old.pop(key, None)
 
     def clear(self) -> None:
         """Forgets everything."""

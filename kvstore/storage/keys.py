@@ -46,11 +46,13 @@ class Section(IntEnum):
     DATA = 3
     """One record per user key; the meta group has one, the cluster's state."""
     SESSIONS = 4
-    """Kept for the results that make a retried write apply once."""
+    """One record per command whose result its client may still ask for."""
     EXPIRY = 5
-    """Kept for keys in the order in which they expire."""
+    """One record per key that expires, in the order in which they do."""
     EVENTS = 6
     """Kept for the change stream, in order of revision."""
+    FENCES = 7
+    """One record per lock that writes were made under: the highest token seen."""
 
 
 def generation_key(group: GroupId) -> bytes:

@@ -8,34 +8,43 @@ from typing import Final
 
 import xxhash
 
-from cluster.ids import GroupId
+from cluster.ids import GroupId, Index
 from kvstore.codec.scan import Page, Scan
+from kvstore.errors import CorruptionError
 from kvstore.storage.engine import Engine
-from kvstore.storage.keys import Section, section_end, section_prefix
+from kvstore.storage.expiry import ExpiryIndex
+from kvstore.storage.keys import Section, replica_end, section_end, section_prefix
 from kvstore.storage.partition_view import PartitionView
 from kvstore.storage.position import load_position
+from kvstore.storage.sessions import SessionTable
 
 PAGE_KEYS_MAX: Final = 10_000
 PAGE_BYTES_MAX: Final = 4 << 20
 """A page is read in one go on the node's only loop: these bound how long the others wait."""
 
 _LENGTHS: Final = Struct("<QQ")
+_TOKEN: Final = Struct("<Q")
 
 
 class PartitionState:
     """Reads of one partition, and how far it is applied.
 
-    `applied_index`, `revision` and `term` are what the engine holds beside the data; only the
-    applier moves them, after the engine took the write. Opening raises CorruptionError when they
-    are unreadable.
+    `applied_index`, `revision`, `term` and `clock_ms` are what the engine holds beside the data;
+    only the applier moves them, after the engine took the write. Opening raises CorruptionError
+    when they are unreadable.
     """
 
     __slots__ = (
         "_data_end",
         "_engine",
+        "_fence_prefix",
+        "_sessions",
         "applied_index",
+        "clock_ms",
         "configuration_key",
         "data_prefix",
+        "expiries",
+        "forgotten_through",
         "generation",
         "group",
         "revision",
@@ -59,10 +68,53 @@ class PartitionState:
         """Of the last write that changed something; 0: none."""
         self.term = position.term
         """Of the entry at `applied_index`; 0: not known (Position)."""
+        self.clock_ms = position.clock_ms
+        """The latest time in an applied entry; see storage/expiry.py."""
+        self.forgotten_through = position.forgotten_through
+        self._sessions: SessionTable | None = None
+        self.expiries = ExpiryIndex(self._engine, group, position.generation)
+        self._fence_prefix = section_prefix(group, position.generation, Section.FENCES)
         self.state_key = section_prefix(group, position.generation, Section.STATE)
         self.configuration_key = section_prefix(group, position.generation, Section.CONFIGURATION)
         self.data_prefix = section_prefix(group, position.generation, Section.DATA)
         self._data_end = section_end(group, position.generation, Section.DATA)
+
+    @property
+    def sessions(self) -> SessionTable:
+        """Those of its clients; read when they are first needed."""
+        if self._sessions is None:
+            self._sessions = SessionTable(
+                self._engine, self.group, self.generation, self.forgotten_through
+            )
+        return self._sessions
+
+    @property
+    def forgotten_through_now(self) -> Index:
+        """As it will be once the round that is being applied is done; see SessionTable."""
+        sessions = self._sessions
+        return self.forgotten_through if sessions is None else sessions.forgotten_through
+
+    def commit_sessions(self) -> None:
+        """The engine took what a round did to the sessions."""
+        if self._sessions is not None:
+            self._sessions.commit()
+            self.forgotten_through = self._sessions.forgotten_through
+
+    def roll_back_sessions(self) -> None:
+        """It did not."""
+        if self._sessions is not None:
+            self._sessions.rollback()
+
+    def fence_key(self, lock: bytes) -> bytes:
+        """Where the highest token seen of `lock` is kept."""
+        return self._fence_prefix + lock
+
+    def fence_tokens(self, locks: Sequence[bytes]) -> list[int | None]:
+        """The highest token seen of each of `locks`; None: none."""
+        stored = self._engine.get_many([self.fence_key(lock) for lock in locks])
+        if any(token is not None and len(token) != _TOKEN.size for token in stored):
+            raise CorruptionError(f"a token of the locks {locks!r} is unreadable")
+        return [None if token is None else _TOKEN.unpack(token)[0] for token in stored]
 
     def get_many(self, keys: Sequence[bytes]) -> list[bytes | None]:
         """The stored records of `keys` (codec/record.py), None where there is none."""
@@ -97,18 +149,20 @@ class PartitionState:
         )
 
     def fingerprint(self) -> int:
-        """A 64-bit hash of all keys and records: equal on replicas that applied the same log.
+        """A 64-bit hash of all keys and records, of sessions and all else that the log made: equal
+        on replicas that applied the same log.
 
         Reads everything: for tests and checks, not for a node under load.
         """
         digest = xxhash.xxh3_64()
-        scan = Scan(b"", None, PAGE_KEYS_MAX, PAGE_BYTES_MAX)
+        start, end = self.data_prefix, replica_end(self.group, self.generation)
+        cut = len(start) - 1  # the section belongs to it, the generation does not
         while True:
-            page = self.scan(scan)
-            for key, record in zip(page.keys, page.records, strict=True):
-                digest.update(_LENGTHS.pack(len(key), len(record)))
-                digest.update(key)
+            page = self._engine.scan(start, end, limit=PAGE_KEYS_MAX, bytes_max=PAGE_BYTES_MAX)
+            for key, record in zip(page.keys, page.values, strict=True):
+                digest.update(_LENGTHS.pack(len(key) - cut, len(record)))
+                digest.update(key[cut:])
                 digest.update(record)
             if not page.more:
                 return digest.intdigest()
-            scan = Scan(page.keys[-1] + b"\0", None, PAGE_KEYS_MAX, PAGE_BYTES_MAX)
+            start = page.keys[-1] + b"\0"

@@ -1,7 +1,9 @@
 """How far a group's state has come: the records beside its data, and the group's generation.
 
 ```
-position       u8 format = 2 | u64 applied index | u64 revision | u64 term      little-endian
+position       u8 format = 3 | u64 applied index | u64 revision | u64 term
+               | u64 clock ms | u64 forgotten through                           little-endian
+               u8 format = 2 | u64 applied index | u64 revision | u64 term      read, not written
                u8 format = 1 | u64 applied index | u64 revision                 read, not written
 configuration  cluster/raft/configuration_format.py
 generation     u32 generation | u64 index | u64 term                            little-endian
@@ -21,10 +23,9 @@ from kvstore.errors import CorruptionError
 from kvstore.storage.engine import Engine
 from kvstore.storage.keys import Section, generation_key, section_prefix
 
-_POSITION_FORMAT: Final = 2
-_POSITION: Final = Struct("<BQQQ")
-_POSITION_FORMAT_1: Final = 1
-_POSITION_1: Final = Struct("<BQQ")
+_POSITION_FORMAT: Final = 3
+_POSITION: Final = Struct("<BQQQQQ")
+_OLDER_POSITIONS: Final = {1: Struct("<BQQ"), 2: Struct("<BQQQ")}
 _GENERATION: Final = Struct("<IQQ")
 
 
@@ -40,11 +41,19 @@ class Position:
     keep it."""
     configuration: Configuration | None
     """As of the applied index; None: the one that the group began with, or that version again."""
+    clock_ms: int = 0
+    """The latest time that stood in an applied entry; see storage/expiry.py."""
+    forgotten_through: Index = Index(0)
+    """No session that was forgotten has written after this entry; see storage/sessions.py."""
 
 
-def encode_position(applied_index: int, revision: int, term: int) -> bytes:
+def encode_position(
+    applied_index: int, revision: int, term: int, clock_ms: int = 0, forgotten_through: int = 0
+) -> bytes:
     """The value of the STATE section."""
-    return _POSITION.pack(_POSITION_FORMAT, applied_index, revision, term)
+    return _POSITION.pack(
+        _POSITION_FORMAT, applied_index, revision, term, clock_ms, forgotten_through
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,24 +97,28 @@ def load_position_of(engine: Engine, group: GroupId, generation: int) -> Positio
                 section_prefix(group, generation, Section.CONFIGURATION),
             ]
         )
-        applied_index, revision, term = (0, 0, 0) if state is None else _decode(state)
+        numbers = (0,) * 5 if state is None else _decode(state)
+        applied_index, revision, term, clock_ms, forgotten_through = numbers
         return Position(
             generation,
             Index(applied_index),
             revision,
             Term(term),
             None if configuration is None else decode_configuration(configuration),
+            clock_ms,
+            Index(forgotten_through),
         )
     except (error, ValueError) as problem:
         raise CorruptionError(f"the position of group {group} is unreadable: {problem}") from None
 
 
-def _decode(stored: bytes) -> tuple[int, int, int]:
-    """Applied index, revision and term; raises struct.error or ValueError."""
-    if stored[:1] == bytes([_POSITION_FORMAT_1]):
-        _, applied_index, revision = _POSITION_1.unpack(stored)
-        return applied_index, revision, 0
-    position_format, applied_index, revision, term = _POSITION.unpack(stored)
-    if position_format != _POSITION_FORMAT:
-        raise ValueError(f"it has format {position_format}")
-    return applied_index, revision, term
+def _decode(stored: bytes) -> tuple[int, ...]:
+    """All five numbers; raises struct.error or ValueError."""
+    older = _OLDER_POSITIONS.get(stored[0]) if stored else None
+    if older is not None:
+        known = older.unpack(stored)[1:]
+        return known + (0,) * (5 - len(known))
+    numbers = _POSITION.unpack(stored)
+    if numbers[0] != _POSITION_FORMAT:
+        raise ValueError(f"it has format {numbers[0]}")
+    return numbers[1:]

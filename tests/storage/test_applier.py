@@ -13,8 +13,10 @@ from cluster.ids import GroupId, Index, ReplicaId, Term
 from cluster.raft.configuration import Configuration
 from cluster.raft.configuration_format import encode_configuration
 from cluster.raft.messages import Entry, EntryKind
+from kvstore.codec.command import encode_command
 from kvstore.codec.record import Record, decode_record
-from kvstore.codec.results import decode_results
+from kvstore.codec.results import Results
+from kvstore.codec.results import decode_results as decode_any
 from kvstore.codec.scan import Scan
 from kvstore.codec.scrub import encode_mark
 from kvstore.errors import CorruptionError, InvariantViolation, ResourceExhausted
@@ -41,6 +43,13 @@ from tests.storage.test_engine import everything, put_all
 GROUP = GroupId(1)
 GROUPS = [GroupId(1), GroupId(2), GroupId(300)]
 ALL = Scan(b"", None, 0, 2**32 - 1)
+
+
+def decode_results(data: bytes) -> tuple[int, ...]:
+    results = decode_any(data)
+    assert isinstance(results, Results)
+    assert results.extras is None
+    return tuple(results.revisions)
 
 
 def apply(state: PartitionState, engine: Engine, *rounds: list[Operation]) -> list[list[int]]:
@@ -121,7 +130,7 @@ def test_an_empty_command_moves_only_the_applied_index(engine: Engine) -> None:
 
 def test_a_command_without_operations_has_no_results(engine: Engine) -> None:
     state = PartitionState(engine, GROUP)
-    empty = command([put(A)])[:4] + bytes(36 + 8)
+    empty = encode_command(b"", [], [])
     [[result]] = apply_commands(engine, [(state, [(1, empty)])])
     assert decode_results(result) == ()
     assert (state.applied_index, state.revision) == (1, 0)

@@ -21,34 +21,34 @@ def missing(cache: HeadCache, *keys: bytes) -> list[bytes]:
 
 def test_what_is_remembered_is_found_and_the_rest_is_returned() -> None:
     cache = HeadCache()
-    remember(cache, {b"a": (3, 1), b"gone": ABSENT})
+    remember(cache, {b"a": (3, 1, 0), b"gone": ABSENT})
     known: dict[bytes, Head] = {}
     assert cache.look_up([b"x", b"a", b"x", b"gone", b"y"], known) == [b"x", b"y"]
-    assert known == {b"a": (3, 1), b"gone": ABSENT, b"x": ABSENT, b"y": ABSENT}
+    assert known == {b"a": (3, 1, 0), b"gone": ABSENT, b"x": ABSENT, b"y": ABSENT}
 
 
 def test_what_is_already_known_in_the_round_is_left_alone() -> None:
     cache = HeadCache()
-    remember(cache, {b"a": (3, 1)})
-    known = {b"a": (4, 1)}
+    remember(cache, {b"a": (3, 1, 0)})
+    known = {b"a": (4, 1, 0)}
     assert cache.look_up([b"a"], known) == []
-    assert known == {b"a": (4, 1)}
+    assert known == {b"a": (4, 1, 0)}
 
 
 def test_later_heads_replace_earlier_ones() -> None:
     cache = HeadCache()
-    remember(cache, {b"a": (1, 1)})
-    remember(cache, {b"a": (2, 1)})
+    remember(cache, {b"a": (1, 1, 0)})
+    remember(cache, {b"a": (2, 1, 0)})
     known: dict[bytes, Head] = {}
     cache.look_up([b"a"], known)
-    assert known == {b"a": (2, 1)}
+    assert known == {b"a": (2, 1, 0)}
 
 
 def test_a_key_that_was_just_created_is_not_kept() -> None:
     cache = HeadCache()
     known: dict[bytes, Head] = {}
     created = cache.look_up([b"new"], known)
-    known[b"new"] = (1, 1)
+    known[b"new"] = (1, 1, 0)
     cache.remember(known, created)
     assert len(cache) == 0
     assert missing(cache, b"new") == [b"new"]
@@ -57,7 +57,7 @@ def test_a_key_that_was_just_created_is_not_kept() -> None:
 def test_it_is_bounded_in_bytes_and_forgets_the_oldest_first() -> None:
     cache = HeadCache(bytes_max=20_000)
     for number in range(1000):
-        remember(cache, {b"%04d" % number: (1, number), b"every time": (number + 1, 1)})
+        remember(cache, {b"%04d" % number: (1, number, 0), b"every time": (number + 1, 1, 0)})
         assert len(cache) < 20_000 // 224
         assert missing(cache, b"%04d" % max(0, number - 15)) == []
     assert missing(cache, b"every time", b"0000", b"0500") == [b"0000", b"0500"]
@@ -66,21 +66,21 @@ def test_it_is_bounded_in_bytes_and_forgets_the_oldest_first() -> None:
 def test_long_keys_count_by_their_bytes() -> None:
     cache = HeadCache(bytes_max=100_000)
     for number in range(200):
-        remember(cache, {b"%04d" % number * 1000: (1, 1)})
+        remember(cache, {b"%04d" % number * 1000: (1, 1, 0)})
         assert len(cache) <= 100_000 // 4000 + 1
 
 
 def test_writing_the_same_keys_again_and_again_does_not_push_others_out() -> None:
     cache = HeadCache(bytes_max=4000)
-    remember(cache, {b"rare": (1, 1)})
+    remember(cache, {b"rare": (1, 1, 0)})
     for number in range(1000):
-        remember(cache, {b"often": (number + 1, 1)})
+        remember(cache, {b"often": (number + 1, 1, 0)})
     assert missing(cache, b"rare") == []
 
 
 def test_after_clear_nothing_is_known() -> None:
     cache = HeadCache()
-    remember(cache, {b"a": (1, 1)})
+    remember(cache, {b"a": (1, 1, 0)})
     cache.clear()
     assert len(cache) == 0
     assert missing(cache, b"a") == [b"a"]

@@ -38,6 +38,7 @@ def test_the_numbers_of_records_and_sections_are_forever() -> None:
         "SESSIONS": 4,
         "EXPIRY": 5,
         "EVENTS": 6,
+        "FENCES": 7,
     }
 
 

@@ -30,13 +30,23 @@ def position(
     revision: int,
     term: int = 0,
     configuration: Configuration | None = None,
+    clock_ms: int = 0,
+    forgotten_through: int = 0,
 ) -> Position:
-    return Position(generation, Index(applied), revision, Term(term), configuration)
+    return Position(
+        generation,
+        Index(applied),
+        revision,
+        Term(term),
+        configuration,
+        clock_ms,
+        Index(forgotten_through),
+    )
 
 
 def test_the_bytes_of_a_position_are_as_documented() -> None:
-    assert encode_position(2, 258, 3) == bytes.fromhex(
-        "02 0200000000000000 0201000000000000 0300000000000000"
+    assert encode_position(2, 258, 3, 4, 1) == bytes.fromhex(
+        "03 0200000000000000 0201000000000000 0300000000000000 0400000000000000 0100000000000000"
     )
 
 
@@ -45,13 +55,22 @@ def test_a_new_group_stands_at_zero(engine: Engine) -> None:
 
 
 def test_a_group_stands_where_its_record_says(engine: Engine) -> None:
-    put_all(engine, {STATE: encode_position(7, 2**64 - 1, 3)})
-    assert load_position(engine, GROUP) == position(0, 7, 2**64 - 1, 3)
+    put_all(engine, {STATE: encode_position(7, 2**64 - 1, 3, 2**40, 6)})
+    assert load_position(engine, GROUP) == position(0, 7, 2**64 - 1, 3, None, 2**40, 6)
 
 
-def test_a_position_of_the_format_before_has_no_term(engine: Engine) -> None:
-    put_all(engine, {STATE: bytes.fromhex("01 0200000000000000 0201000000000000")})
-    assert load_position(engine, GROUP) == position(0, 2, 258)
+@pytest.mark.parametrize(
+    ("stored", "term"),
+    [
+        pytest.param("01 0200000000000000 0201000000000000", 0, id="format 1"),
+        pytest.param("02 0200000000000000 0201000000000000 0300000000000000", 3, id="format 2"),
+    ],
+)
+def test_a_position_of_an_older_format_has_0_for_what_it_did_not_keep(
+    engine: Engine, stored: str, term: int
+) -> None:
+    put_all(engine, {STATE: bytes.fromhex(stored)})
+    assert load_position(engine, GROUP) == position(0, 2, 258, term)
 
 
 def test_the_configuration_is_the_one_beside_the_position(engine: Engine) -> None:
@@ -82,7 +101,7 @@ def test_only_the_current_generation_counts(engine: Engine) -> None:
         (STATE, b""),
         (STATE, encode_position(1, 1, 1)[:-1]),
         (STATE, encode_position(1, 1, 1) + b"\0"),
-        (STATE, b"\3" + encode_position(1, 1, 1)[1:]),
+        (STATE, b"\4" + encode_position(1, 1, 1)[1:]),
         (STATE, b"\1" + encode_position(1, 1, 1)[1:]),
         (section_prefix(GROUP, 0, Section.CONFIGURATION), b"\1\0"),
         (generation_key(GROUP), b""),
