@@ -35,6 +35,7 @@ from kvstore.replica.agenda import Agenda
 from kvstore.replica.apply_queue import ApplyQueue
 from kvstore.replica.bundles import Bundles, Stores
 from kvstore.replica.intake import Intake
+from kvstore.replica.lifetimes import Lifetimes
 from kvstore.replica.log_pipeline import LogPipeline
 from kvstore.replica.outbox import Outbox, has_payload
 from kvstore.replica.participation import Guard, Participation
@@ -57,6 +58,8 @@ class HostHooks:
     """The meta group has applied a new map."""
     on_failure: Callable[[BaseException], None]
     """The host takes no further part: a disk failed or an invariant broke. Called once."""
+    now_ms: Callable[[], int]
+    """A monotonic clock, by which keys end."""
 
 
 class Host:
@@ -88,6 +91,7 @@ class Host:
         self._agenda = Agenda(self._participation, hooks.call_soon, self._run_round)
         self._awake = WakeGroups(self.replicas, self._agenda)
         self._outbox = Outbox(transport, contacts, self._agenda)
+        self._lifetimes = Lifetimes(self.replicas, hooks.now_ms, self._agenda.touch)
         majority_within_ticks = 2 * config.heartbeat_ticks + 1
         self._intake = Intake(
             replicas=self.replicas,
@@ -95,6 +99,7 @@ class Host:
             agenda=self._agenda,
             participation=self._participation,
             space=space,
+            clock_ms=self._lifetimes.clock_ms,
             majority_within_ticks=majority_within_ticks,
             open_write_ticks=config.election_ticks_max,
         )
@@ -226,6 +231,9 @@ class Host:
                 self._agenda.schedule()
             self._bundles.tick()
             self.scrubber.tick()
+            self._lifetimes.tick(
+                may_propose=self._bundles.are_keeping_up and self.space.space is Space.ENOUGH
+            )
 
     # What others want of the groups
 

@@ -5,7 +5,7 @@ From then on they wait in their replica for what the core says of them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from cluster.ids import GroupId
 from cluster.raft.ready import Ready
@@ -23,6 +23,7 @@ class Intake:
     __slots__ = (
         "_admission",
         "_agenda",
+        "_clock_ms",
         "_majority_within_ticks",
         "_next_context",
         "_open_write_ticks",
@@ -40,10 +41,12 @@ class Intake:
         agenda: Agenda,
         participation: Participation,
         space: SpaceWatch,
+        clock_ms: Callable[[Replica], int],
         majority_within_ticks: int,
         open_write_ticks: int,
     ) -> None:
-        """`majority_within_ticks`: how long ago a majority may have been heard last, for writes to
+        """`clock_ms`: what time it is in the partition of a replica that leads.
+        `majority_within_ticks`: how long ago a majority may have been heard last, for writes to
         be proposed. `open_write_ticks`: how long a proposed one waits for what becomes of it, once
         leadership is lost."""
         self._replicas = replicas
@@ -51,6 +54,7 @@ class Intake:
         self._agenda = agenda
         self._participation = participation
         self._space = space
+        self._clock_ms = clock_ms
         self._majority_within_ticks = majority_within_ticks
         self._open_write_ticks = open_write_ticks
         # The groups with waiting writes, in the order in which they came.
@@ -98,7 +102,7 @@ class Intake:
         """
         for group, replica in list(self._writers.items()):
             if self._admission.reaches_majority(replica, self._majority_within_ticks):
-                replica.propose_waiting()
+                replica.propose_waiting(self._clock_ms)
                 if replica.core.has_ready:
                     self._agenda.touch(replica)
             if not replica.waiting_writes:

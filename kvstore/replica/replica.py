@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from cluster.errors import NotLeader, ProposalRefused
 from cluster.ids import GroupId, Index, ReplicaId, Term
 from cluster.raft import Raft
 from cluster.raft.messages import Entry
 from cluster.raft.ready import ReadState, Ready, Role
+from kvstore.codec.command import is_timed, with_clock
 from kvstore.replica.log_store import LogStore
 from kvstore.replica.requests import Answer, ReadRequest, Status, WriteRequest
 from kvstore.storage.partition_state import PartitionState
@@ -83,14 +84,20 @@ class Replica:
         """How many writes wait for what becomes of their place in the log."""
         return len(self._proposed)
 
-    def propose_waiting(self) -> None:
-        """Proposes the waiting writes in order; when the core takes no more, the rest waits."""
+    def propose_waiting(self, clock_ms: Callable[[Replica], int]) -> None:
+        """Proposes the waiting writes in order; when the core takes no more, the rest waits.
+
+        `clock_ms` says what time it is in this partition, for the commands that ask for it.
+        """
         waiting = self.waiting_writes
         while waiting:
             request = waiting[0]
             if not request.is_settled:
+                command = request.command
+                if is_timed(command):
+                    command = with_clock(command, clock_ms(self))
                 try:
-                    index = self.core.propose(request.command)
+                    index = self.core.propose(command)
                 except ProposalRefused:
                     break
                 self._note_proposed(index, request)

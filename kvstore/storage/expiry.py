@@ -45,6 +45,13 @@ class ExpiryIndex:
         self._next_ms: int | None = None
         """No key expires before; None: not known."""
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether no key is to end."""
+        if self._next_ms is None:
+            self._next_ms = self._first_ms()
+        return self._next_ms == NEVER_MS
+
     def note(self, expiry_ms: int) -> None:
         """A key was given this expiry, and the engine took it."""
         if self._next_ms is not None and expiry_ms < self._next_ms:

@@ -42,7 +42,7 @@ class Leader:
     def write(self) -> Answers:
         answers = Answers()
         self.replica.waiting_writes.append(WriteRequest(answers, 0, b"command"))
-        self.replica.propose_waiting()
+        self.replica.propose_waiting(lambda _: 0)
         self.step()
         return answers
 

@@ -48,6 +48,7 @@ from kvstore.storage.memory_engine import MemoryEngine
 
 T = TypeVar("T")
 RAFT = RaftConfig()
+TICK_MS = 50
 LONG_TICKS = 200
 
 
@@ -158,7 +159,9 @@ class Member:
             scrub=world.scrub,
             contacts=PeerContacts(me, world.members_ids, RAFT.election_ticks_min),
             space=SpaceWatch(world.disk_reserve_bytes, f"the disk of n{me}"),
-            hooks=HostHooks(self._call_soon, self._on_map, self._on_failure),
+            hooks=HostHooks(
+                self._call_soon, self._on_map, self._on_failure, lambda: world.now_ms[me]
+            ),
         )
         self.stewardship = Stewardship(self.host, me, world.first_map)
         self.compactor = Compactor(
@@ -237,6 +240,8 @@ class World:
     def __post_init__(self) -> None:
         self.random = Random(self.seed)
         self.members_ids = [ReplicaId(number) for number in range(1, self.size + 1)]
+        self.now_ms = dict.fromkeys(self.members_ids, 0)
+        """What the monotonic clock of each machine shows."""
         self.members: dict[ReplicaId, Member] = {}
         for me in self.members_ids:
             self.start(me, MemoryFileSystem(), MemoryEngine())
@@ -265,7 +270,8 @@ class World:
             self.run()
 
     def tick_without_running(self) -> None:
-        for member in list(self.members.values()):
+        for me, member in list(self.members.items()):
+            self.now_ms[me] += TICK_MS
             member.host.tick()
             member.stewardship.tick()
             member.compactor.tick()
@@ -342,9 +348,12 @@ class World:
         group = group_of(self.partition_of(key))
         me = at if at is not None else self.leader_of(group)
         assert me is not None, "no leader"
-        answers = Answers()
         command = encode_command(bytes((OperationKind.PUT,)), [key], [value])
-        self.members[me].host.write(group, WriteRequest(answers, 0, command), LONG_TICKS)
+        return self.write(group, command, me)
+
+    def write(self, group: GroupId, command: bytes, at: ReplicaId) -> Answers:
+        answers = Answers()
+        self.members[at].host.write(group, WriteRequest(answers, 0, command), LONG_TICKS)
         return answers
 
     def get(self, key: bytes, at: ReplicaId | None = None) -> Answers:

@@ -1,0 +1,166 @@
+"""Keys end when their time is over, by the clock of the partition and by its log alone."""
+
+from __future__ import annotations
+
+import pytest
+
+from cluster.ids import ReplicaId, group_of
+from kvstore.codec.change import Action, Change, encode_change
+from kvstore.codec.command import OperationKind, encode_command
+from kvstore.replica.lifetimes import CLOCK_BEHIND_MS_MAX, ENDED_MAX
+from kvstore.replica.requests import Status
+from kvstore.storage.partition_state import PartitionState
+from tests.replica.world import RAFT, TICK_MS, World, value_of
+
+KEY = b"key"
+
+
+@pytest.fixture
+def world() -> World:
+    world = World(partitions=1)
+    world.until(world.serves)
+    world.tick(RAFT.election_ticks_max)
+    return world
+
+
+def leader(world: World) -> ReplicaId:
+    found = world.leader_of(group_of(world.partition_of(KEY)))
+    assert found is not None
+    return found
+
+
+def put(world: World, keys: list[bytes], lifetime_ms: int) -> None:
+    change = encode_change(Change(Action.PUT, b"value", lifetime_ms=lifetime_ms))
+    kinds = bytes([OperationKind.CHANGE]) * len(keys)
+    command = encode_command(kinds, keys, [change] * len(keys), timed=True)
+    written = world.write(group_of(world.partition_of(KEY)), command, leader(world))
+    world.run()
+    assert written.status is Status.OK
+
+
+def read(world: World, key: bytes = KEY) -> bytes | None:
+    found = world.get(key)
+    world.run()
+    return value_of(found)
+
+
+def states(world: World) -> list[PartitionState]:
+    group = group_of(world.partition_of(KEY))
+    found = [member.host.replicas[group].state for member in world.members.values()]
+    return [state for state in found if state is not None]
+
+
+def agree(world: World) -> bool:
+    return len({(s.applied_index, s.fingerprint()) for s in states(world)}) == 1
+
+
+def test_a_key_ends_within_two_ticks_of_its_time(world: World) -> None:
+    put(world, [KEY], 20 * TICK_MS)
+    world.tick(19)
+    assert read(world) == b"value"
+    world.tick(2)
+    assert read(world) is None
+    world.until(lambda: agree(world))
+
+
+def test_a_lifetime_that_is_renewed_does_not_end(world: World) -> None:
+    for _ in range(5):
+        put(world, [KEY], 20 * TICK_MS)
+        world.tick(15)
+    assert read(world) == b"value"
+    world.put(KEY, b"for ever")
+    world.tick(100)
+    assert read(world) == b"for ever"
+
+
+def test_it_ends_under_another_leader_too_and_not_early(world: World) -> None:
+    behind = CLOCK_BEHIND_MS_MAX // TICK_MS
+    put(world, [KEY], 3 * CLOCK_BEHIND_MS_MAX)
+    world.tick(behind + 10)
+    world.crash(leader(world))
+    world.until(lambda: world.leader_of(group_of(world.partition_of(KEY))) is not None)
+    world.tick(2 * behind - 15)
+    assert read(world) == b"value", "time without a leader does not count"
+    world.tick(20)
+    assert read(world) is None, "what the first leader had put into the log does"
+
+
+def test_the_clock_is_put_into_the_log_only_where_keys_are_to_end(world: World) -> None:
+    def entries() -> int:
+        return max(state.applied_index for state in states(world))
+
+    before = entries()
+    world.tick(3 * CLOCK_BEHIND_MS_MAX // TICK_MS)
+    assert entries() == before
+    put(world, [KEY], 4 * CLOCK_BEHIND_MS_MAX)
+    before = entries()
+    world.tick(2 * CLOCK_BEHIND_MS_MAX // TICK_MS + 5)
+    assert entries() == before + 2
+
+
+def test_a_restart_of_all_nodes_stops_the_clock_and_forgets_no_lifetime(world: World) -> None:
+    put(world, [KEY], 100 * TICK_MS)
+    world.tick(50)
+    world.put(b"other", b"")
+    for me in list(world.members):
+        member = world.crash(me)
+        world.now_ms[me] = 7  # another boot, another start of its clock
+        world.start(me, member.files, member.engine)
+    world.until(world.serves)
+    assert read(world) == b"value"
+    world.tick(101)
+    assert read(world) is None
+
+
+def test_a_clock_that_jumps_ends_keys_early_by_no_more_than_the_jump(world: World) -> None:
+    put(world, [KEY], 100 * TICK_MS)
+    world.now_ms[leader(world)] += 40 * TICK_MS
+    world.tick(58)
+    assert read(world) == b"value"
+    world.tick(3)
+    assert read(world) is None
+
+
+def test_what_has_ended_does_not_come_back_with_a_leader_whose_clock_is_behind(
+    world: World,
+) -> None:
+    put(world, [KEY], 20 * TICK_MS)
+    world.now_ms[leader(world)] += 1000 * TICK_MS
+    world.tick(1)
+    assert read(world) is None
+    world.crash(leader(world))
+    world.until(lambda: world.leader_of(group_of(world.partition_of(KEY))) is not None)
+    assert read(world) is None
+    before = min(state.clock_ms for state in states(world))
+    put(world, [KEY], 20 * TICK_MS)
+    assert min(state.clock_ms for state in states(world)) >= before
+
+
+def test_an_old_leader_ends_nothing(world: World) -> None:
+    put(world, [KEY], 20 * TICK_MS)
+    old = leader(world)
+    world.isolate(old)
+    world.now_ms[old] += 1000 * TICK_MS
+    world.until(lambda: leader(world) != old)
+    assert read(world) == b"value"
+    world.heal()
+    world.tick(5)
+    assert read(world) == b"value"
+
+
+def test_many_keys_that_end_at_once_leave_room_for_writes_between_them(world: World) -> None:
+    count = 5 * ENDED_MAX
+    for start in range(0, count, 1000):
+        put(world, [b"%06d" % n for n in range(start, min(start + 1000, count))], 50 * TICK_MS)
+    world.tick(52)
+    for number in range(4):
+        written = world.put(b"w%d" % number, b"")
+        world.tick()
+        assert written.status is Status.OK
+        group = group_of(world.partition_of(KEY))
+        replica = world.members[leader(world)].host.replicas[group]
+        assert replica.core.last_index == replica.core.applied
+    world.tick(3)
+    assert all(state.expiries.due(1 << 40, 1) == [] for state in states(world))
+    assert [read(world, b"%06d" % n) for n in (0, count - 1)] == [None, None]
+    assert read(world, b"w3") == b""
