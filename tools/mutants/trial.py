@@ -29,6 +29,7 @@ UNIT_SUITES: Final[dict[Area, tuple[str, ...]]] = {
         "tests/codec_meta",
         "tests/rpc",
         "tests/test_data_directory.py",
+        "tests/test_standing.py",
     ),
     Area.BACKUPS: (
         "tests/backup",

@@ -11,6 +11,8 @@ _INTRODUCTIONS: Final = "kvstore/rpc/introductions.py"
 _META: Final = "cluster/partition/meta.py"
 _REJOIN: Final = "kvstore/rpc/rejoin_service.py"
 _REGROUPING: Final = "cluster/partition/regrouping.py"
+_STANDING: Final = "kvstore/standing.py"
+_STEPS: Final = "kvstore/replica/regrouping.py"
 
 LIVES: Final = (
     Mutation(
@@ -193,5 +195,60 @@ LIVES: Final = (
             if not self._files.exists(source):
                 continue
 """,
+    ),
+    Mutation(
+        name="damaged-data-must-be-there",
+        area=Area.PARTITIONING,
+        mistake="A node whose damaged data were set aside must have them all the same: its new life"
+        " ends with a start that finds no log.",
+        seen="a decision from what was true before the repair",
+        path=_STANDING,
+        old="""\
+    has_data = directory.damage is None and directory.cluster_id is not None
+""",
+        new="""\
+    has_data = directory.cluster_id is not None
+""",
+    ),
+    Mutation(
+        name="late-replica-begins-with-the-founders",
+        area=Area.PARTITIONING,
+        mistake="A replica that came later takes the founders for the voters of its group, which"
+        " they may be no more: it asks the wrong ones for votes.",
+        seen="dissertation 4.2.1: a new server has no configuration",
+        path=_STANDING,
+        old="""\
+        return frozenset(founders if self.me in founders else ())
+""",
+        new="""\
+        return frozenset(founders)
+""",
+    ),
+    Mutation(
+        name="unwanted-learner-stays",
+        area=Area.HOST,
+        mistake="Only the voters are compared with the map: a learner of an older map gets all"
+        " entries for ever.",
+        seen="a goal that is checked by halves",
+        path=_STEPS,
+        old="""\
+        if configuration.is_joint or configuration.members == set(wanted) == configuration.voters:
+""",
+        new="""\
+        if configuration.is_joint or set(wanted) == configuration.voters:
+""",
+    ),
+    Mutation(
+        name="refused-change-falls-quiet",
+        area=Area.MEMBERSHIP,
+        mistake="A group that was woken by a change, and refused it, is quiet again when it is"
+        " asked the next time: a learner of an idle group is never promoted.",
+        seen="found by the unit suite: two periods that never meet",
+        path="cluster/raft/leader.py",
+        old="""\
+        if self._now < self._awake_until:
+            return False
+""",
+        new="",
     ),
 )
