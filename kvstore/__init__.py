@@ -35,6 +35,7 @@ if TYPE_CHECKING:
         Outcome,
         OutcomeUnknown,
         ResourceExhausted,
+        SessionExpired,
         Unavailable,
     )
     from kvstore.local import LocalCluster
@@ -59,6 +60,7 @@ __all__ = [
     "ReplicaScrub",
     "ResourceExhausted",
     "ScrubVerdict",
+    "SessionExpired",
     "Unavailable",
 ]
 

@@ -6,6 +6,7 @@ KVStoreError
 ├── Unavailable            no majority, no leader, no connection        exit 3
 │   └── DeadlineExceeded   the time ran out, nothing was applied        exit 3
 ├── OutcomeUnknown         the write may have been applied              exit 4
+│   └── SessionExpired     and can no longer be tried again             exit 4
 ├── ResourceExhausted      a queue or the disk is full: try later       exit 5
 ├── ClientClosed           the client was closed
 ├── ConfigurationError     the node cannot start as it was asked to     exit 2
@@ -34,6 +35,7 @@ __all__ = [
     "Outcome",
     "OutcomeUnknown",
     "ResourceExhausted",
+    "SessionExpired",
     "Unavailable",
 ]
 
@@ -67,9 +69,15 @@ class DeadlineExceeded(Unavailable):
 
 
 class OutcomeUnknown(KVStoreError):
-    """The write was sent and no answer settled it: it may have been applied."""
+    """The write was sent and no answer settled it before the deadline: it may have been applied,
+    once."""
 
     outcome = Outcome.UNKNOWN
+
+
+class SessionExpired(OutcomeUnknown):
+    """The partition has forgotten this client's writes while the outcome of one was open: it may
+    have been applied, once, and could not be sent again without a risk of twice."""
 
 
 class ResourceExhausted(KVStoreError):

@@ -3,25 +3,43 @@
 | what happened | writes | reads |
 | --- | --- | --- |
 | refused by the node, or never sent | tried again, then definite | tried again |
-| sent, and no answer | unknown, never sent again | tried again elsewhere |
+| sent, and no answer | tried again under the same stamp, then unknown | tried again elsewhere |
+
+And of writes alone, where the partition itself refuses a command:
+
+| it says | never in doubt | in doubt: an earlier try may have been applied |
+| --- | --- | --- |
+| session unknown | a new session, and tried again at once | SessionExpired |
+| window full | tried again | tried again |
+| forgotten | unknown | unknown |
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
 
 from cluster.ids import ReplicaId
 from kvstore.client.lane import Call, Lane
-from kvstore.client.operations import PAGE_BYTES_MAX, OperationClass, Section
+from kvstore.client.operations import PAGE_BYTES_MAX, OperationClass, Section, WriteSection
 from kvstore.client.outbox import PartitionQueue
 from kvstore.client.outcomes import CallFailure, Verdict, judge
 from kvstore.client.refresh import Refresher
 from kvstore.client.retry import Failure
 from kvstore.client.switchboard import Switchboard
+from kvstore.client.write_queue import WriteQueue
 from kvstore.codec.byteslist import CodecError
 from kvstore.codec.limits import MESSAGE_BYTES_MAX
-from kvstore.errors import InvalidArgument, OutcomeUnknown, Unavailable
+from kvstore.codec.results import CommandOutcome, Refusal
+from kvstore.errors import (
+    InvalidArgument,
+    InvariantViolation,
+    KVStoreError,
+    OutcomeUnknown,
+    SessionExpired,
+    Unavailable,
+)
 from kvstore.generated.kvstore.v1 import kv_pb2
 
 REDIRECTS_MAX: Final = 2
@@ -72,9 +90,18 @@ class Answers:
             self._board.park(queue)
         self._refresher.request(lane.connection.address)
 
-    def slow(self, lane: Lane) -> None:
-        """Perhaps others lead by now; what was not sent yet can then go to them."""
+    def slow(self, lane: Lane, calls: list[Call]) -> None:
+        """Perhaps others lead by now; what waits can then go to them, and writes that were sent."""
         self._refresher.request(lane.connection.address)
+        for call in calls:
+            for queue, section in zip(call.queues, call.sections, strict=True):
+                leader = self._board.known_routes.route(queue.partition).leader
+                if leader is None or leader == lane.replica:
+                    continue
+                if isinstance(queue, WriteQueue) and isinstance(section, WriteSection):
+                    doubt = f"{lane.name} had the write and does not lead any more"
+                    if queue.recall(section, doubt):
+                        self._board.resubmit(queue)
 
     def failed(self, lane: Lane, call: Call, error: BaseException) -> None:
         """A whole call failed."""
@@ -108,12 +135,18 @@ class Answers:
             if statuses[number] != kv_pb2.SECTION_STATUS_OK:
                 self._refused(lane, queue, section, response, number)
                 continue
-            queue.failures = 0
-            queue.failure = None
             try:
-                section.answer(results[number])
+                refusal = section.answer(results[number])
             except CodecError as error:
                 self._section_failed(lane, queue, section, judge(error, lane.name))
+                continue
+            if refusal is not None:
+                self._not_applied(lane, queue, section, refusal)
+                continue
+            queue.failures = 0
+            queue.failure = None
+            queue.returned(section, None)
+            queue.settle(section)
 
     def _refused(
         self,
@@ -136,6 +169,11 @@ class Answers:
             self._refresher.request(lane.connection.address)
 
     def _redirected(self, lane: Lane, queue: Queue, section: Section, leader: ReplicaId) -> None:
+        if not queue.returned(section, None):
+            self._board.known_routes.route(queue.partition).blame(lane.replica)
+            if leader:
+                self._board.learn({queue.partition: leader})
+            return
         # A leader that said why it cannot serve tells the user more than others that do not lead.
         not_leader = Failure(f"{lane.name} does not lead partition {queue.partition}")
         self._blame(queue, lane, queue.failure or not_leader)
@@ -151,18 +189,44 @@ class Answers:
         else:
             self._board.park(queue)
 
+    def _not_applied(self, lane: Lane, queue: Queue, section: Section, refusal: Refusal) -> None:
+        """The partition's state machine refused a command, for certain and for all replicas."""
+        wanted = queue.returned(section, None)
+        if not isinstance(queue, WriteQueue) or not isinstance(section, WriteSection):
+            raise InvariantViolation(f"{section!r} was answered with {refusal}")
+        is_unknown = refusal.outcome is CommandOutcome.SESSION_UNKNOWN
+        if is_unknown:
+            queue.renew(section, refusal.index)
+        if not wanted:
+            return
+        said = f"{lane.name}, partition {queue.partition}"
+        if refusal.outcome is CommandOutcome.FORGOTTEN:
+            problem = f"{said}: this client had given the write up; it may have been applied"
+            self._end(queue, section, partial(OutcomeUnknown, problem))
+        elif is_unknown and section.doubt is not None:
+            self._end(queue, section, partial(SessionExpired, _expired(queue, section.doubt)))
+        else:
+            queue.failures += 1
+            queue.failure = Failure(f"{said}: {refusal.outcome.name.lower().replace('_', ' ')}")
+            queue.give_back(section)
+            if is_unknown and queue.failures <= REDIRECTS_MAX:
+                self._board.resubmit(queue)
+            else:
+                self._board.park(queue)
+
     def _section_failed(
         self, lane: Lane, queue: Queue, section: Section, failure: CallFailure
     ) -> None:
         """Tells the callers, or keeps the operations for another try."""
         detail, verdict = failure.detail, failure.verdict
+        if not queue.returned(section, detail if verdict is Verdict.UNKNOWN else None):
+            if verdict in (Verdict.AGAIN, Verdict.UNKNOWN):
+                self._board.known_routes.route(queue.partition).blame(lane.replica)
+            return
         if verdict is Verdict.INVALID:
-            section.fail(partial(InvalidArgument, detail))
+            self._end(queue, section, partial(InvalidArgument, detail))
         elif verdict is Verdict.REFUSED:
-            section.fail(partial(Unavailable, f"{detail}; nothing was applied"))
-        elif verdict is Verdict.UNKNOWN and section.kind is OperationClass.WRITE:
-            section.fail(partial(OutcomeUnknown, f"{detail}; the write may have been applied"))
-            self._blame(queue, lane, None)
+            self._end(queue, section, partial(Unavailable, f"{detail}; nothing was applied"))
         else:
             overloaded = verdict is Verdict.OVERLOADED
             if overloaded:
@@ -173,8 +237,27 @@ class Answers:
             queue.give_back(section)
             self._board.park(queue)
 
-    def _blame(self, queue: Queue, lane: Lane, failure: Failure | None) -> None:
+    def _end(self, queue: Queue, section: Section, error: Callable[[], KVStoreError]) -> None:
+        """It is not sent again: tells the callers what is known."""
+        if isinstance(section, WriteSection) and section.doubt is not None:
+            problem = error()
+            if not isinstance(problem, OutcomeUnknown):
+                words = (
+                    f"{section.doubt}; tried again: {problem}; the first try may have been applied"
+                )
+                error = partial(OutcomeUnknown, words)
+        section.fail(error)
+        queue.settle(section)
+
+    def _blame(self, queue: Queue, lane: Lane, failure: Failure) -> None:
         self._board.known_routes.route(queue.partition).blame(lane.replica)
-        if failure is not None:
-            queue.failures += 1
-            queue.failure = failure
+        queue.failures += 1
+        queue.failure = failure
+
+
+def _expired(queue: WriteQueue, doubt: str) -> str:
+    return (
+        f"the session of this client in partition {queue.partition} was forgotten while the "
+        f"outcome of the write was open ({doubt}); it may have been applied, and is not sent again "
+        "because it could then be applied twice"
+    )

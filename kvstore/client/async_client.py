@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from asyncio import AbstractEventLoop, get_running_loop
 from collections.abc import AsyncGenerator, Sequence
-from random import Random
+from random import Random, SystemRandom
 from types import TracebackType
 from typing import Final, NoReturn, Self
 
@@ -54,12 +54,16 @@ class AsyncClient:
     more nodes, "host:port", from which the others are learned. `timeout_s` holds for every call
     that names no other. `suspects` is for programs that watch the nodes by other means, as a node
     does itself: where it is true of an address, nothing is sent there. `open_channel` is the seam
-    at which simulation puts another network under the client.
+    at which simulation puts another network under the client. `random` draws the identity under
+    which the client writes, among others: two clients must never be given the same stream.
+
+    A write whose answer is lost is sent again until the caller's deadline, and applied once
+    (docs/exactly-once.md).
 
     Every call may raise InvalidArgument, Unavailable (DeadlineExceeded among them),
     ResourceExhausted and ClientClosed; after these nothing was applied. Writes may raise
-    OutcomeUnknown: sent, and perhaps applied. A task that is cancelled while it writes does not
-    know either.
+    OutcomeUnknown (SessionExpired among them): sent, not settled before the deadline, and perhaps
+    applied, once. A task that is cancelled while it writes does not know either.
     """
 
     def __init__(
@@ -73,7 +77,8 @@ class AsyncClient:
     ) -> None:
         self._endpoints = parsed_endpoints(endpoints)
         self._timeout_s = checked_timeout_s(timeout_s)
-        self._random = Random() if random is None else random
+        # Processes that fork must not write under the same identity.
+        self._random = SystemRandom() if random is None else random
         self._suspects = suspects
         self._open_channel = open_channel
         self._dispatcher: Dispatcher | None = None

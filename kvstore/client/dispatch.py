@@ -1,9 +1,11 @@
 """The heart of the client: one per event loop, it puts the other parts together.
 
-An operation that is not done is in exactly one place: in the queue of its partition (`outbox`), or
-in one call under way (`lane`). So whether a write was sent is never in doubt, and with it what an
-error says. `switchboard` brings queues to lanes, `answers` decides what an answer means, `refresh`
-asks for the map; here operations come in, and are ended when their time or the client's is up.
+An operation that is not done is in the queue of its partition (`outbox`), or in a call under way
+(`lane`); in both, or in two calls, only a write that is sent a second time while nobody knows what
+became of the first (`write_queue`). So whether a write was sent is never in doubt, and with it what
+an error says. `switchboard` brings queues to lanes, `answers` decides what an answer means,
+`refresh` asks for the map; here operations come in, and are ended when their time or the client's
+is up.
 """
 
 from __future__ import annotations
@@ -11,7 +13,6 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Callable, Sequence
-from functools import partial
 from random import Random
 from typing import Any
 
@@ -163,9 +164,11 @@ class Dispatcher:
     # --- deadlines and the end
 
     def _sweep(self, now_s: float) -> float:
-        earliest_s = min((queue.expire(now_s) for queue in self.board.queues), default=math.inf)
+        earliest_s = math.inf
         for lane, section in self._under_way():
             earliest_s = min(earliest_s, section.expire(now_s, _overdue_error(lane)))
+        for queue in self.board.queues:
+            earliest_s = min(earliest_s, queue.expire(now_s))
         return earliest_s
 
     def _under_way(self) -> list[tuple[Lane, Section]]:
@@ -184,7 +187,7 @@ class Dispatcher:
         self.is_started = False
         self._deadlines.close()
         for queue in self.board.queues:
-            queue.section.fail(partial(ClientClosed, "the client was closed; nothing was sent"))
+            queue.close()
         for lane, section in self._under_way():
             section.fail(_closed_error(lane))
         await asyncio.gather(self.board.close(), self._refresher.close())

@@ -17,7 +17,7 @@ from cluster.ids import PartitionId, ReplicaId
 from kvstore.client.channel import CONNECT_TIMEOUT_S
 from kvstore.client.channel import call as call_method
 from kvstore.client.connection import Connection
-from kvstore.client.operations import OperationClass, Section
+from kvstore.client.operations import OperationClass, Section, WriteSection
 from kvstore.client.outbox import PartitionQueue
 from kvstore.generated.kvstore.v1 import kv_pb2
 
@@ -31,16 +31,22 @@ OVERDUE_S_MAX: Final = 0.5
 OVERDUE_FACTOR: Final = 4
 """A call is overdue when it takes this many times the usual; busy clusters are no stuck ones."""
 LAST_TRY_S: Final = 0.1
-"""A write that was refused so far, and has less time left than this or than a call may take, is not
-sent again: under way when its time runs out, a certain answer would turn into an unknown one."""
+"""A write that was refused so far, for certain, and has less time left than this or than a call may
+take, is not sent again: under way when its time runs out, a certain answer would turn into an
+unknown one. Where it is unknown already, another try can only help."""
 SLOW_S: Final = 0.5
-"""A call under way for so long makes the client ask others who leads."""
+"""A call under way for so long makes the client ask others who leads, and send its writes there."""
 CALL_TIMEOUT_S_MAX: Final = {
+    # All can be sent again, so that a node that hangs need not cost all of a caller's time.
     OperationClass.WRITE: 30.0,
-    # Reads can be sent again, so that a node that hangs need not cost all of a caller's time.
     OperationClass.READ: 2.0,
     OperationClass.SCAN: 5.0,
 }
+WRITE_TIMEOUT_S: Final = 2.0
+"""Of a first try, and twice as much of each that follows: a write cannot be sent in smaller parts
+the second time, and on a slow way it would never get through."""
+WRITE_BYTES_PER_S: Final = 1 << 20
+"""What the way to a node is expected to carry; large calls get so much more time."""
 
 Queue = PartitionQueue[Any]
 
@@ -87,8 +93,8 @@ class LaneOwner(Protocol):
         """There is no connection; nothing of `queues`, which are off the lane, was sent."""
         ...
 
-    def slow(self, lane: Lane) -> None:
-        """A call is under way for long; said again and again while it is."""
+    def slow(self, lane: Lane, calls: list[Call]) -> None:
+        """These calls are under way for long; said again and again while they are."""
         ...
 
 
@@ -233,9 +239,9 @@ class Lane:
 
     def _take(self, queue: Queue, room: int, count: int) -> Section | None:
         if queue.failures and self.kind is OperationClass.WRITE:
-            queue.expire(self._loop.time() + max(LAST_TRY_S, self._overdue_s))
+            queue.expire(self._loop.time(), max(LAST_TRY_S, self._overdue_s))
         section: Section | None = queue.take(min(room, self._owner.section_bytes_max), count)
-        if queue.section.futures:
+        if queue.waits:
             # The others first next time.
             self._queues[queue.partition] = self._queues.pop(queue.partition)
         elif queue.listed:
@@ -248,14 +254,14 @@ class Lane:
         now = self._loop.time()
         call = Call(queues, sections, now)
         latest = max(max(section.deadlines) for section in sections)
-        timeout_s = min(max(latest - now, 0.001), CALL_TIMEOUT_S_MAX[self.kind])
         self._calls[call] = None
-        call.task = self._loop.create_task(self._run(call, timeout_s))
+        call.task = self._loop.create_task(self._run(call, max(latest - now, 0.001)))
         return call
 
-    async def _run(self, call: Call, timeout_s: float) -> None:
+    async def _run(self, call: Call, time_left_s: float) -> None:
         try:
             request = self._request(call)
+            timeout_s = min(time_left_s, self._patience_s(call, request))
             response = await call_method(self.connection.batch, request, timeout_s)
         except Exception as error:  # every way to fail is one of the callers' outcomes
             self._owner.failed(self, call, error)
@@ -273,6 +279,15 @@ class Lane:
             kinds=[self.kind.value] * len(call.sections),
             bodies=[section.body() for section in call.sections],
         )
+
+    def _patience_s(self, call: Call, request: kv_pb2.BatchRequest) -> float:
+        """How long to wait for an answer before the operations are sent again."""
+        most_s = CALL_TIMEOUT_S_MAX[self.kind]
+        if self.kind is not OperationClass.WRITE:
+            return most_s
+        first_s = WRITE_TIMEOUT_S + sum(map(len, request.bodies)) / WRITE_BYTES_PER_S
+        tries = max(each.tries for each in call.sections if isinstance(each, WriteSection))
+        return min(most_s, first_s * 2.0 ** min(tries - 1, 8))
 
     def _ended(self, call: Call) -> None:
         del self._calls[call]
@@ -323,8 +338,9 @@ class Lane:
                     self._suspects.setdefault(queue.partition, None)
                 due_s = self._overdue_s
                 self._schedule_flush()
-        if any(now - call.started_s >= SLOW_S for call in self._calls):
-            self._owner.slow(self)
+        slow = [call for call in self._calls if now - call.started_s >= SLOW_S]
+        if slow:
+            self._owner.slow(self, slow)
         self._watch = self._loop.call_later(max(due_s, 0.001), self._check_overdue)
 
     def _probe(self) -> None:

@@ -19,8 +19,8 @@ from typing import Any, Final, Self, TypeVar
 
 from kvstore.codec.byteslist import CodecError, decode_optional_list, encode_list
 from kvstore.codec.change import needs_clock
-from kvstore.codec.command import SIMPLE_KINDS, OperationKind, encode_command
-from kvstore.codec.results import Results, decode_results
+from kvstore.codec.command import SIMPLE_KINDS, OperationKind, Stamp, encode_command
+from kvstore.codec.results import Refusal, decode_results
 from kvstore.codec.scan import decode_page
 from kvstore.codec.transaction import decode_transaction
 from kvstore.generated.kvstore.v1 import kv_pb2
@@ -73,8 +73,16 @@ class Section(ABC):
         """The section on the wire."""
 
     @abstractmethod
-    def answer(self, result: bytes) -> None:
-        """Gives each caller its part of `result`; raises CodecError, and then gives nothing."""
+    def answer(self, result: bytes) -> Refusal | None:
+        """Gives each caller its part of `result`; raises CodecError, and then gives nothing.
+
+        Nor does it where the section was refused as a whole, which it hands on.
+        """
+
+    @property
+    def is_abandoned(self) -> bool:
+        """Nobody waits for any of it."""
+        return all(map(_done, self.futures))
 
     def columns(self) -> tuple[list[Any], ...]:
         """The parallel lists."""
@@ -142,9 +150,22 @@ class WriteSection(Section):
     """Becomes one log entry; each caller gets its write's revision, 0 for a delete of nothing.
 
     Callers of changes and transactions get a pair: the revision, and the answer as it is encoded.
+
+    It is *sealed* when it is sent for the first time (`session`), and from then on stays as it is,
+    whoever of its callers is done: whenever it is sent, it is the same command, byte for byte.
     """
 
-    __slots__ = ("arguments", "codes")
+    __slots__ = (
+        "_body",
+        "arguments",
+        "codes",
+        "doubt",
+        "is_settled",
+        "order",
+        "stamp",
+        "tries",
+        "under_way",
+    )
 
     kind = OperationClass.WRITE
 
@@ -153,26 +174,54 @@ class WriteSection(Section):
         self.codes: list[int] = []
         """Of OperationKind."""
         self.arguments: list[bytes] = []
+        self.stamp: Stamp | None = None
+        """None: not sealed."""
+        self._body: bytes | None = None
+        self.order = 0
+        """Among those of its queue, by the first time that each was sent."""
+        self.tries = 0
+        """How often it was sent."""
+        self.under_way = 0
+        """How many of these have not ended yet."""
+        self.doubt: str | None = None
+        """Why it may have been applied; None: it was not, or all that was sent is under way."""
+        self.is_settled = False
+        """Its callers were told, or are gone: it is not sent again."""
+
+    def seal(self, stamp: Stamp) -> None:
+        """It is sent under `stamp` from now on."""
+        self.stamp = stamp
+
+    def unseal(self) -> None:
+        """It was not applied under its stamp and never will be: it may change, and get another."""
+        self.stamp = None
+        self._body = None
 
     def body(self) -> bytes:
         """A command."""
+        if self._body is not None:
+            return self._body
         kinds = bytes(self.codes)
         # Most commands have simple operations only, and those need not be gone through.
         timed = bool(kinds.translate(None, SIMPLE_KINDS)) and any(
             map(_is_timed, self.codes, self.arguments)
         )
-        return encode_command(kinds, self.keys, self.arguments, timed=timed)
+        body = encode_command(kinds, self.keys, self.arguments, self.stamp, timed=timed)
+        if self.stamp is not None:
+            self._body = body
+        return body
 
-    def answer(self, result: bytes) -> None:
-        """`result` holds write results."""
+    def answer(self, result: bytes) -> Refusal | None:
+        """`result` holds write results, or says why there are none."""
         results = decode_results(result)
-        if not isinstance(results, Results):
-            raise CodecError(f"a command without a session was refused: {results.outcome.name}")
+        if isinstance(results, Refusal):
+            return results
         if results.extras is None:
             _settle(self.futures, results.revisions)
         else:
             pairs = zip(results.revisions, results.extras, strict=True)
             _settle(self.futures, [each[0] if each[1] is None else each for each in pairs])
+        return None
 
     def columns(self) -> tuple[list[Any], ...]:
         """The parallel lists."""

@@ -6,7 +6,13 @@ from dataclasses import dataclass
 from random import Random
 from typing import Final
 
-from kvstore.errors import DeadlineExceeded, KVStoreError, ResourceExhausted, Unavailable
+from kvstore.errors import (
+    DeadlineExceeded,
+    KVStoreError,
+    OutcomeUnknown,
+    ResourceExhausted,
+    Unavailable,
+)
 
 BACKOFF_S_FIRST: Final = 0.01
 BACKOFF_S_MAX: Final = 0.5
@@ -40,3 +46,12 @@ def expired_in_queue(failure: Failure | None) -> KVStoreError:
     if failure is not None:
         return failure.at_deadline()
     return DeadlineExceeded("the deadline passed before the operation was sent; nothing was done")
+
+
+def expired_in_doubt(doubt: str) -> KVStoreError:
+    """The error of a caller whose time ran out before a write that may have been applied could be
+    sent again and was answered."""
+    return OutcomeUnknown(
+        f"{doubt}; the deadline passed before another try was answered; the write may have been "
+        "applied"
+    )

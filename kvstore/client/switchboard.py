@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from random import Random
 from typing import Any
 
@@ -19,6 +20,7 @@ from kvstore.client.operations import OperationClass, ReadSection, ScanSection, 
 from kvstore.client.outbox import Outbox, PartitionQueue
 from kvstore.client.retry import backoff_s
 from kvstore.client.routing import Routes
+from kvstore.client.write_queue import WriteQueue
 from kvstore.codec.limits import Limits
 from kvstore.errors import InvariantViolation
 from kvstore.generated.kvstore.v1 import map_pb2
@@ -54,7 +56,7 @@ class Switchboard:
 
     def _make_outboxes(self, partitions: int) -> None:
         self.partitions = partitions
-        self.writes = Outbox(WriteSection, partitions)
+        self.writes = Outbox(WriteSection, partitions, partial(WriteQueue, random=self._random))
         self.reads = Outbox(ReadSection, partitions)
         self.scans = Outbox(ScanSection, partitions)
         self.queues: list[Queue] = [
@@ -91,7 +93,7 @@ class Switchboard:
         """Keeps a queue whose partition failed off every lane until its backoff is over."""
         if queue.lane is not None:
             queue.lane.unlist(queue)
-        if queue.timer is None and queue.section.futures:
+        if queue.timer is None and queue.waits:
             queue.listed = True
             delay_s = backoff_s(max(1, queue.failures), self._random)
             queue.timer = self._loop.call_later(delay_s, self._unpark, queue)
@@ -101,7 +103,7 @@ class Switchboard:
             queue.timer.cancel()
             queue.timer = None
             queue.listed = False
-        if not queue.listed and queue.section.futures:
+        if not queue.listed and queue.waits:
             self.place(queue)
 
     def _move(self, queue: Queue) -> None:

@@ -19,13 +19,24 @@ from cluster.partition.ranges import partition_of_hash
 from kvstore.client import AsyncClient
 from kvstore.codec.backup import checksum, encode_rows
 from kvstore.codec.byteslist import decode_list, encode_optional_list
-from kvstore.codec.command import OperationKind, decode_command
+from kvstore.codec.change import (
+    Action,
+    Change,
+    ChangeAnswer,
+    ChangeStatus,
+    append_of,
+    decode_change,
+    encode_answer,
+    increment_of,
+)
+from kvstore.codec.command import Command, OperationKind, decode_command
 from kvstore.codec.limits import Limits
 from kvstore.codec.record import decode_record, encode_record
 from kvstore.codec.results import encode_results
 from kvstore.codec.routing import key_hash
 from kvstore.codec.scan import Page, decode_scan, encode_page
 from kvstore.generated.kvstore.v1 import admin_pb2, kv_pb2, map_pb2
+from tests.client.fake_sessions import FakeSessions
 
 CLUSTER_ID = "fake-cluster"
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -64,27 +75,52 @@ class FakePartition:
     data: dict[bytes, bytes] = field(default_factory=dict)
     revision: int = 0
     leader: int = 0
+    index: int = 0
+    sessions: FakeSessions = field(default_factory=FakeSessions)
 
     def write(self, body: bytes) -> bytes:
         command = decode_command(body)
+        self.index += 1
+        return self.sessions.apply(command.stamp, self.index, lambda: self._apply(command))
+
+    def _apply(self, command: Command) -> bytes:
         revisions = []
+        extras: list[bytes | None] = []
         for kind, key, argument in zip(command.kinds, command.keys, command.arguments, strict=True):
-            old = self.data.get(key)
-            if kind == OperationKind.DELETE and old is None:
+            value, extra = argument, None
+            if kind == OperationKind.CHANGE:
+                value, extra = self._changed(key, decode_change(argument))
+            if kind == OperationKind.DELETE and key not in self.data:
                 revisions.append(0)
-                continue
-            self.revision += 1
-            revisions.append(self.revision)
-            if kind == OperationKind.DELETE:
-                del self.data[key]
-            elif old is None:
-                self.data[key] = encode_record(argument, 1, self.revision, self.revision)
             else:
-                was = decode_record(old)
-                self.data[key] = encode_record(
-                    argument, was.version + 1, was.create_revision, self.revision
-                )
-        return encode_results(revisions)
+                self.revision += 1
+                revisions.append(self.revision)
+                if kind == OperationKind.DELETE:
+                    del self.data[key]
+                else:
+                    self._put(key, value)
+            extras.append(extra)
+        return encode_results(revisions, extras if any(extras) else None)
+
+    def _put(self, key: bytes, value: bytes) -> None:
+        old = self.data.get(key)
+        was = None if old is None else decode_record(old)
+        version, created = (
+            (1, self.revision) if was is None else (was.version + 1, was.create_revision)
+        )
+        self.data[key] = encode_record(value, version, created, self.revision)
+
+    def _changed(self, key: bytes, change: Change) -> tuple[bytes, bytes]:
+        """The new value of `key`, and the answer, for changes without conditions."""
+        old = self.data.get(key)
+        value = b"" if old is None else decode_record(old).value
+        if change.action is Action.APPEND:
+            value += append_of(change.operand)[1]
+            return value, encode_answer(ChangeAnswer(ChangeStatus.DONE, len(value)))
+        assert change.action is Action.INCREMENT
+        by, initial = increment_of(change.operand)
+        number = by + (int(value) if value else initial)
+        return b"%d" % number, encode_answer(ChangeAnswer(ChangeStatus.DONE, number))
 
     def read(self, body: bytes) -> bytes:
         keys, _ = decode_list(body)

@@ -146,14 +146,30 @@ async def test_an_invalid_section_is_not_tried_again(
 
 @pytest.mark.parametrize("status", [kv_pb2.SECTION_STATUS_UNKNOWN, 99])
 @pytest.mark.parametrize("do", [put, delete])
-async def test_a_write_of_unknown_outcome_is_never_sent_again(
-    kv: AsyncClient, cluster: FakeCluster, do: Do, status: int
+async def test_a_write_of_unknown_outcome_is_sent_again_until_the_deadline_and_then_unknown(
+    impatient: AsyncClient, cluster: FakeCluster, do: Do, status: int
 ) -> None:
-    cluster.leader_of(b"key").faults.append(fake.every_section(status, "leader changed"))
-    with pytest.raises(OutcomeUnknown, match="leader changed") as caught:
-        await do(kv)
+    for node in cluster.nodes.values():
+        node.always = fake.every_section(status, "leader changed")
+    with pytest.raises(OutcomeUnknown, match=r"leader changed.*may have been applied") as caught:
+        await do(impatient, timeout_s=0.4)
+    assert type(caught.value) is OutcomeUnknown
     assert caught.value.outcome is Outcome.UNKNOWN
-    assert cluster.calls == 1
+    assert cluster.calls > 2
+
+
+@pytest.mark.parametrize("status", [kv_pb2.SECTION_STATUS_UNKNOWN, 99])
+async def test_a_write_of_unknown_outcome_is_sent_again_as_it_was(
+    kv: AsyncClient, cluster: FakeCluster, status: int
+) -> None:
+    for node in cluster.nodes.values():
+        node.faults.extend([fake.every_section(status)] * 2)
+    await asyncio.gather(*(kv.put(f"{{t}}{i}", "") for i in range(10)))
+    bodies = {
+        body for node in cluster.nodes.values() for call in node.calls for body in call.bodies
+    }
+    assert len(bodies) == 1
+    assert cluster.calls > 2
 
 
 @pytest.mark.parametrize("do", [get, scan])
@@ -185,7 +201,7 @@ async def test_one_section_of_a_call_fails_without_the_others(cluster: FakeClust
 
 
 @pytest.mark.parametrize("broken", ["sections", "results"])
-async def test_an_answer_that_makes_no_sense_leaves_a_write_unknown_and_a_read_tried_again(
+async def test_after_an_answer_that_makes_no_sense_it_is_tried_again(
     kv: AsyncClient, cluster: FakeCluster, broken: str
 ) -> None:
     node = cluster.leader_of(b"key")
@@ -196,10 +212,10 @@ async def test_an_answer_that_makes_no_sense_leaves_a_write_unknown_and_a_read_t
         return kv_pb2.BatchResponse(statuses=[kv_pb2.SECTION_STATUS_OK], results=[b"?"])
 
     node.faults.append(nonsense)
-    with pytest.raises(OutcomeUnknown):
-        await put(kv)
+    await put(kv)
     node.faults.append(nonsense)
-    assert await get(kv) is None
+    assert await get(kv) == b"value"
+    assert cluster.calls >= 4
 
 
 # --- whole calls
@@ -215,14 +231,14 @@ async def test_an_answer_that_makes_no_sense_leaves_a_write_unknown_and_a_read_t
         (grpc.StatusCode.UNAUTHENTICATED, DEFINITE, Unavailable, False),
         (grpc.StatusCode.PERMISSION_DENIED, DEFINITE, Unavailable, False),
         (grpc.StatusCode.UNIMPLEMENTED, None, Unavailable, False),
-        (grpc.StatusCode.UNAVAILABLE, None, OutcomeUnknown, False),
-        (grpc.StatusCode.UNAVAILABLE, UNKNOWN, OutcomeUnknown, False),
-        (grpc.StatusCode.RESOURCE_EXHAUSTED, None, OutcomeUnknown, False),
-        (grpc.StatusCode.FAILED_PRECONDITION, None, OutcomeUnknown, False),
-        (grpc.StatusCode.UNAUTHENTICATED, None, OutcomeUnknown, False),
-        (grpc.StatusCode.DEADLINE_EXCEEDED, None, OutcomeUnknown, False),
-        (grpc.StatusCode.CANCELLED, None, OutcomeUnknown, False),
-        (grpc.StatusCode.INTERNAL, None, OutcomeUnknown, False),
+        (grpc.StatusCode.UNAVAILABLE, None, OutcomeUnknown, True),
+        (grpc.StatusCode.UNAVAILABLE, UNKNOWN, OutcomeUnknown, True),
+        (grpc.StatusCode.RESOURCE_EXHAUSTED, None, OutcomeUnknown, True),
+        (grpc.StatusCode.FAILED_PRECONDITION, None, OutcomeUnknown, True),
+        (grpc.StatusCode.UNAUTHENTICATED, None, OutcomeUnknown, True),
+        (grpc.StatusCode.DEADLINE_EXCEEDED, None, OutcomeUnknown, True),
+        (grpc.StatusCode.CANCELLED, None, OutcomeUnknown, True),
+        (grpc.StatusCode.INTERNAL, None, OutcomeUnknown, True),
     ],
 )
 async def test_a_write_in_a_failed_call_is_definite_only_where_the_node_says_so(
@@ -264,15 +280,28 @@ async def test_a_read_in_a_failed_call_is_sent_again(
 
 
 @pytest.mark.parametrize("applied", [True, False])
-async def test_a_write_whose_connection_is_lost_is_unknown_and_not_sent_again(
+async def test_a_write_whose_connection_is_lost_goes_to_the_next_leader_and_is_applied_once(
     kv: AsyncClient, cluster: FakeCluster, applied: bool
 ) -> None:
+    partition = cluster.partitions[cluster.partition_of(b"key")]
     node = cluster.leader_of(b"key")
     node.faults.append(fake.drop(applied=applied))
-    with pytest.raises(OutcomeUnknown, match="may have been applied"):
-        await kv.put("key", "value")
+    writing = asyncio.ensure_future(kv.put("key", "value"))
+    await until(lambda: node.server is None)
+    partition.leader = node.replica % 3 + 1
+    assert await writing == 1
+    assert partition.revision == 1
+    assert partition.sessions.repeated == applied
+
+
+@pytest.mark.parametrize("applied", [True, False])
+async def test_a_write_whose_connection_is_lost_for_good_is_unknown(
+    kv: AsyncClient, cluster: FakeCluster, applied: bool
+) -> None:
+    cluster.leader_of(b"key").faults.append(fake.drop(applied=applied))
+    with pytest.raises(OutcomeUnknown, match=r"UNAVAILABLE.*may have been applied"):
+        await kv.put("key", "value", timeout_s=0.5)
     assert (b"key" in cluster.data) is applied
-    assert cluster.calls == 1
 
 
 async def test_a_read_whose_connection_is_lost_goes_to_the_next_leader(

@@ -21,6 +21,7 @@ from tools.mutants.catalogue.quiet import QUIET
 from tools.mutants.catalogue.reads import READS
 from tools.mutants.catalogue.replication import REPLICATION
 from tools.mutants.catalogue.scrubs import SCRUBS
+from tools.mutants.catalogue.sessions import SESSIONS
 from tools.mutants.catalogue.snapshots import SNAPSHOTS
 from tools.mutants.catalogue.state_machine import STATE_MACHINE
 from tools.mutants.catalogue.storage import STORAGE
@@ -43,6 +44,7 @@ CATALOGUE: Final[tuple[Mutation, ...]] = (
     *STATE_MACHINE,
     *HOST,
     *CLIENTS,
+    *SESSIONS,
     *PARTITIONING,
     *BACKUPS,
     *SCRUBS,

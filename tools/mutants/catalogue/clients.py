@@ -28,14 +28,16 @@ CLIENTS: Final = (
     Mutation(
         name="unknown-write-sent-again",
         area=Area.CLIENTS,
-        mistake="A write whose outcome is unknown is sent again like a read.",
+        mistake="A write whose outcome is unknown is sent again like a read, as if it were another.",
         seen="retry of a non-idempotent operation applied twice",
-        path=_ANSWERS,
+        path="kvstore/client/write_queue.py",
         old="""\
-        elif verdict is Verdict.UNKNOWN and section.kind is OperationClass.WRITE:
+        if stamp is not None and stamp.client != self.session.client and section.doubt is None:
+            self._unseal(section)
 """,
         new="""\
-        elif verdict is Verdict.UNKNOWN and section.kind is OperationClass.SCAN:
+        if stamp is not None:
+            self._unseal(section)
 """,
     ),
     Mutation(
