@@ -15,6 +15,7 @@ from typing import Any
 import grpc
 
 from kvstore.client import AsyncClient
+from kvstore.codec.results import CommandOutcome, encode_refusal
 from kvstore.generated.kvstore.v1 import admin_pb2, kv_pb2
 from kvstore.simulation.kernel import NS_PER_S, Kernel
 from kvstore.simulation.process_loop import ProcessLoop
@@ -55,6 +56,10 @@ class Fate(Enum):
     """The partitions have another leader now."""
     FORGOTTEN = auto()
     """The partitions forget all sessions before; answered."""
+    FULL = auto()
+    """The partitions keep too many results of this client."""
+    GIVEN_UP = auto()
+    """The partitions say that the client had given it up."""
     LOST_AND_FORGOTTEN = auto()
     """Applied, then the connection is lost and all sessions are forgotten."""
 
@@ -98,6 +103,8 @@ class World:
         self.fates = fates
         self.sent: list[kv_pb2.BatchRequest] = []
         """All Batch calls with writes."""
+        self.timeouts_s: list[float] = []
+        """Of each of them."""
         self.forced = 0
         """Sections that were applied although their call failed."""
         self._nodes = {node.address: node for node in self.cluster.nodes.values()}
@@ -127,6 +134,7 @@ class World:
         if WRITE not in request.kinds:
             return node.honest(request)
         self.sent.append(request)
+        self.timeouts_s.append(timeout_s)
         fate = next(self.fates, Fate.ANSWERED)
         await asyncio.sleep(0.001)
         match fate:
@@ -134,6 +142,10 @@ class World:
                 return self._all(request, kv_pb2.SECTION_STATUS_UNAVAILABLE)
             case Fate.INVALID:
                 return self._all(request, kv_pb2.SECTION_STATUS_INVALID)
+            case Fate.FULL:
+                return self._refuse(request, CommandOutcome.WINDOW_FULL)
+            case Fate.GIVEN_UP:
+                return self._refuse(request, CommandOutcome.FORGOTTEN)
             case Fate.NOT_RECEIVED:
                 raise failure(grpc.StatusCode.UNAVAILABLE, "connection lost")
             case Fate.LATE:
@@ -172,6 +184,13 @@ class World:
             details=["as told"] * count,
             leaders=[0] * count,
         )
+
+    def _refuse(
+        self, request: kv_pb2.BatchRequest, outcome: CommandOutcome
+    ) -> kv_pb2.BatchResponse:
+        response = self._all(request, kv_pb2.SECTION_STATUS_OK)
+        response.results[:] = [encode_refusal(outcome, 1)] * len(request.bodies)
+        return response
 
     def _apply(self, request: kv_pb2.BatchRequest) -> None:
         for partition, body in zip(request.partition_ids, request.bodies, strict=True):

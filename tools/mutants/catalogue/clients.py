@@ -28,7 +28,7 @@ CLIENTS: Final = (
     Mutation(
         name="unknown-write-sent-again",
         area=Area.CLIENTS,
-        mistake="A write whose outcome is unknown is sent again like a read, as if it were another.",
+        mistake="A write whose outcome is unknown is sent again as if it were another.",
         seen="retry of a non-idempotent operation applied twice",
         path="kvstore/client/write_queue.py",
         old="""\

@@ -1,4 +1,4 @@
-"""Mistakes in the client's half of exactly-once writes: stamps, and what is sent again under them."""
+"""Mistakes in the client's half of exactly-once writes: stamps, and what is sent again."""
 
 from __future__ import annotations
 
@@ -51,8 +51,8 @@ SESSIONS: Final = (
     Mutation(
         name="lowest-past-an-open-one",
         area=Area.CLIENTS,
-        mistake="A command says that nobody will ask for those before it, while one of them is still"
-        " to be sent again: its result is thrown away, and it ends as unknown.",
+        mistake="A command says that nobody will ask for those before it, while one of them is to"
+        " be sent again: its result is thrown away, and it ends as unknown.",
         seen="Ongaro's dissertation, 6.3: what a client has no answer to is kept",
         path=_SESSION,
         old="""\
@@ -80,8 +80,8 @@ SESSIONS: Final = (
     Mutation(
         name="refusal-ends-the-doubt",
         area=Area.CLIENTS,
-        mistake="That a second try was refused for certain counts for the first one as well: a write"
-        " that was applied is said not to have been, or is applied again in a new session.",
+        mistake="That a second try was refused for certain counts for the first one as well: a"
+        " write that was applied is said not to have been, or is applied again in a new session.",
         seen="etcd-io/etcd#18424",
         path=_WRITE_QUEUE,
         old="""\
@@ -97,8 +97,8 @@ SESSIONS: Final = (
     Mutation(
         name="first-doubt-forgotten",
         area=Area.CLIENTS,
-        mistake="That the first try was not answered is not remembered: at the deadline the write is"
-        " said not to have been applied.",
+        mistake="That the first try was not answered is not remembered: at the deadline the write"
+        " is said not to have been applied.",
         seen="Jepsen: a timeout says nothing",
         path=_WRITE_QUEUE,
         old="""\
@@ -145,8 +145,8 @@ SESSIONS: Final = (
     Mutation(
         name="new-session-opened-after-nothing",
         area=Area.CLIENTS,
-        mistake="A new session does not say up to where the partition was applied: where any session"
-        " was ever forgotten it is refused again and again.",
+        mistake="A new session does not say up to where the partition was applied: where any"
+        " session was ever forgotten it is refused again and again.",
         seen="sessions that expire",
         path=_WRITE_QUEUE,
         old="""\
@@ -189,8 +189,8 @@ SESSIONS: Final = (
     Mutation(
         name="retries-behind-newer-retries",
         area=Area.CLIENTS,
-        mistake="Commands that are sent again go in the order in which their calls failed: writes of"
-        " one caller change their order.",
+        mistake="Commands that are sent again go in the order in which their calls failed: writes"
+        " of one caller change their order.",
         seen="retries that reorder",
         path=_WRITE_QUEUE,
         old="""\
