@@ -39,6 +39,11 @@ class Session:
         """The lowest sequence that is open; the next one where none is."""
         return next(iter(self.open), self._next_sequence)
 
+    @property
+    def oldest(self) -> WriteSection | None:
+        """The section that has the lowest open sequence."""
+        return next(iter(self.open.values()), None)
+
     def has_room(self) -> bool:
         """Whether another sequence may be given."""
         return self._next_sequence - self.lowest < OPEN_SEQUENCES_MAX

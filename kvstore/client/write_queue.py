@@ -61,6 +61,9 @@ class WriteQueue(PartitionQueue[WriteSection]):
     def take(self, cost_bytes_max: int, count_max: int) -> WriteSection | None:
         """See PartitionQueue. What is sent again is whole, whatever the bounds."""
         self._drop_abandoned()
+        # Others that nobody waits for are still under way; they would only be kept for nothing.
+        while (oldest := self.session.oldest) is not None and oldest.is_abandoned:
+            self.settle(oldest)
         self._is_blocked = False
         section = self._next(cost_bytes_max, count_max)
         if section is not None:
@@ -95,9 +98,9 @@ class WriteQueue(PartitionQueue[WriteSection]):
         """The oldest open section holds up all others: rather than wait for it, it is sent again,
         since others than its partition may keep its answer back."""
         self.compact()
-        if not self.waits:
+        oldest = self.session.oldest
+        if oldest is None or not self.waits:
             return None
-        oldest = self.session.open[self.session.lowest]
         if oldest in self.again:
             return self._pull(oldest)
         if oldest.under_way == 1:

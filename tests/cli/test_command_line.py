@@ -22,6 +22,7 @@ from kvstore.errors import (
     KVStoreError,
     OutcomeUnknown,
     ResourceExhausted,
+    SessionExpired,
     Unavailable,
 )
 from tests.conftest import Command, one_sentence
@@ -78,6 +79,7 @@ def test_wrong_usage_is_one_sentence_and_exit_code_2(
         (ClientClosed("closed"), 3),
         (CorruptionError("damaged"), 2),
         (OutcomeUnknown("sent"), 4),
+        (SessionExpired("forgotten"), 4),
         (ConfigurationError("port"), 2),
         (KVStoreError("other"), 3),
     ],

@@ -176,6 +176,14 @@ async def test_a_call_that_ends_when_nobody_waits_settles_its_sequence(writes: W
     assert writes.queue.session.lowest == 2
 
 
+async def test_what_is_under_way_for_nobody_is_not_waited_for(writes: Writes) -> None:
+    section = writes.send(b"1")
+    section.futures[0].cancel()
+    assert stamp_of(writes.send(b"2")).lowest == 2
+    assert not writes.queue.returned(section, "no answer")
+    assert not writes.queue.waits
+
+
 async def test_a_caller_that_is_told_that_nothing_was_applied_is_taken_out_for_good(
     writes: Writes,
 ) -> None:
