@@ -145,7 +145,6 @@ class Answers:
                 continue
             queue.failures = 0
             queue.failure = None
-            queue.returned(section, None)
             queue.settle(section)
 
     def _refused(

@@ -90,7 +90,7 @@ class PartitionQueue(Generic[S]):
         self.section = section
 
     def returned(self, section: S, doubt: str | None) -> bool:
-        """One try of `section` has ended; whether the next step is up to who learns that.
+        """One try of `section` has failed; whether the next step is up to who learns that.
 
         `doubt` says why it may have been applied, if so.
         """

@@ -164,6 +164,7 @@ class World:
             case Fate.TWICE:
                 self.loop.call_later(self.random.uniform(0, LATE_S), self._apply, request)
             case Fate.UNKNOWN:
+                self.forced += sum(s == kv_pb2.SECTION_STATUS_OK for s in response.statuses)
                 return self._all(request, kv_pb2.SECTION_STATUS_UNKNOWN)
             case Fate.LOST | Fate.LOST_AND_FORGOTTEN:
                 self.forced += sum(s == kv_pb2.SECTION_STATUS_OK for s in response.statuses)

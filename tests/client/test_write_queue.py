@@ -69,7 +69,6 @@ class Writes:
         self.queue.give_back(section)
 
     def answer(self, section: WriteSection) -> None:
-        self.queue.returned(section, None)
         for future in section.futures:
             if not future.done():
                 future.set_result(1)
