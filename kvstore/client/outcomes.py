@@ -19,7 +19,7 @@ class Verdict(Enum):
     """What is to be done with the operations of a failed call."""
 
     UNKNOWN = auto()
-    """Writes may have been applied; only reads may be sent again."""
+    """Writes may have been applied, and may only be sent again as they were, under their stamp."""
     AGAIN = auto()
     """Nothing was applied; another node, or this one later, may do it."""
     OVERLOADED = auto()

@@ -29,7 +29,7 @@ def backoff_s(failures: int, random: Random) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why an operation has not been done yet, although nothing of it was applied."""
+    """Why the operations of a partition are not done yet. Said of those that were not applied."""
 
     detail: str
     overloaded: bool = False

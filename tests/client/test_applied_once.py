@@ -21,7 +21,7 @@ from kvstore.codec.change import (
     encode_change,
     increment_operand,
 )
-from kvstore.codec.command import OperationKind
+from kvstore.codec.command import OperationKind, decode_command
 from kvstore.errors import KVStoreError, Outcome
 from tests.client.memory_world import Fate, World
 
@@ -110,12 +110,15 @@ def test_each_acknowledged_write_is_applied_once_and_each_unknown_one_at_most_on
 
 
 def check_stamps(world: World) -> None:
-    """No stamp ever named two commands, and each lowest was open or its own."""
+    """No stamp ever named two commands, and no two partitions share a session."""
     bodies: dict[tuple[bytes, int], bytes] = {}
+    partitions: dict[bytes, int] = {}
     for request in world.sent:
         for partition, body in zip(request.partition_ids, request.bodies, strict=True):
-            key = (body[8:24], partition << 64 | int.from_bytes(body[24:32], "little"))
-            assert bodies.setdefault(key, body) == body
+            stamp = decode_command(body).stamp
+            assert stamp is not None
+            assert bodies.setdefault((stamp.client, stamp.sequence), body) == body
+            assert partitions.setdefault(stamp.client, partition) == partition
 
 
 @pytest.mark.parametrize(
