@@ -183,6 +183,8 @@ def _decode(data: bytes) -> Change:
         at += _U64.size
         if not 1 <= lifetime_ms <= LIFETIME_MS_MAX:
             raise ValueError(f"a lifetime of {lifetime_ms} ms; the limit is {LIFETIME_MS_MAX}")
+        if action is Action.DELETE:
+            raise ValueError("a delete begins no lifetime")
     if options & _Option.FENCE:
         (length,) = _U16.unpack_from(data, at)
         name = _take(data, at + _U16.size, length)

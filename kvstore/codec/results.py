@@ -2,7 +2,8 @@
 
 ```
 u8 format = 2 | u8 outcome
-outcome 0, done:    u32 n | n × u64 revision | nothing, or a list of n extras, absent where none
+outcome 0, done:    u8 flags: 1 = extras | u32 n | n × u64 revision
+                    with extras: a list of n, absent where an operation has none
 other outcomes:     u64 index
 ```
 
@@ -22,7 +23,8 @@ from typing import Final
 from kvstore.codec.byteslist import CodecError, decode_optional_list, encode_optional_list, u64s
 
 RESULTS_FORMAT: Final = 2
-_HEAD: Final = Struct("<BBI")
+_EXTRAS: Final = 1
+_HEAD: Final = Struct("<BBBI")
 _REFUSED: Final = Struct("<BBQ")
 
 
@@ -60,7 +62,9 @@ class Refusal:
 def encode_results(revisions: Sequence[int], extras: Sequence[bytes | None] | None = None) -> bytes:
     """The results of a command that was applied; `extras` are parallel, None where none has one."""
     count = len(revisions)
-    data = _HEAD.pack(RESULTS_FORMAT, CommandOutcome.DONE, count) + u64s(count).pack(*revisions)
+    flags = 0 if extras is None else _EXTRAS
+    head = _HEAD.pack(RESULTS_FORMAT, CommandOutcome.DONE, flags, count)
+    data = head + u64s(count).pack(*revisions)
     return data if extras is None else data + encode_optional_list(extras)
 
 
@@ -77,7 +81,9 @@ def decode_results(data: bytes) -> Results | Refusal:
         outcome = CommandOutcome(data[1])
         if outcome is not CommandOutcome.DONE:
             return Refusal(outcome, _REFUSED.unpack(data)[2])
-        count = _HEAD.unpack_from(data)[2]
+        _format, _outcome, flags, count = _HEAD.unpack_from(data)
+        if flags & ~_EXTRAS:
+            raise CodecError(f"results with flags {flags} are not known here")
         if len(data) < _HEAD.size + 8 * count:
             raise CodecError(f"{count} results do not fit in {len(data)} bytes")
         revisions = u64s(count).unpack_from(data, _HEAD.size)
@@ -86,9 +92,11 @@ def decode_results(data: bytes) -> Results | Refusal:
             raise
         raise CodecError(f"results of {len(data)} bytes make no sense: {problem}") from problem
     position = _HEAD.size + 8 * count
-    if position == len(data):
-        return Results(revisions)
-    extras, position = decode_optional_list(data, position)
-    if position != len(data) or len(extras) != count:
-        raise CodecError("results are followed by something else than their extras")
+    extras: list[bytes | None] | None = None
+    if flags:
+        extras, position = decode_optional_list(data, position)
+        if len(extras) != count:
+            raise CodecError(f"{len(extras)} extras go with {count} results")
+    if position != len(data):
+        raise CodecError("results are followed by more bytes")
     return Results(revisions, extras)

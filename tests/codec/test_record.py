@@ -21,10 +21,12 @@ def test_the_bytes_of_a_record_are_as_documented() -> None:
     assert decode_record(GOLDEN) == Record(b"hi\n", 2, 3, 5)
 
 
-@given(st.binary(max_size=40), u64s, u64s, u64s)
-def test_a_record_comes_back(value: bytes, version: int, created: int, modified: int) -> None:
-    data = encode_record(value, version, created, modified)
-    assert decode_record(data) == Record(value, version, created, modified)
+@given(st.binary(max_size=40), u64s, u64s, u64s, u64s)
+def test_a_record_comes_back(
+    value: bytes, version: int, created: int, modified: int, expiry_ms: int
+) -> None:
+    data = encode_record(value, version, created, modified, expiry_ms)
+    assert decode_record(data) == Record(value, version, created, modified, expiry_ms)
     assert record_value(data) == value
 
 
