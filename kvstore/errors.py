@@ -8,6 +8,13 @@ KVStoreError
 ├── OutcomeUnknown         the write may have been applied              exit 4
 │   └── SessionExpired     and can no longer be tried again             exit 4
 ├── ResourceExhausted      a queue or the disk is full: try later       exit 5
+├── ConditionFailed        the condition of a write does not hold       exit 6
+├── Fenced                 a later holder of the lock has written       exit 6
+├── NotANumber             the value cannot be counted up               exit 5
+├── CounterOverflow        the sum does not fit in 64 bits              exit 5
+├── BatchFailed            some keys of many were not written           exit 4 or 3
+├── LockTimeout            another held the lock all the time
+├── LockLost               the lock is held no more
 ├── ClientClosed           the client was closed
 ├── ConfigurationError     the node cannot start as it was asked to     exit 2
 ├── LifeOver               the cluster knows the node by other data     exit 70
@@ -19,19 +26,27 @@ A broken invariant is no operating error: `InvariantViolation` stops the node.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import Enum, unique
 
 from cluster.errors import InvariantViolation
 
 __all__ = [
+    "BatchFailed",
     "ClientClosed",
+    "ConditionFailed",
     "ConfigurationError",
     "CorruptionError",
+    "CounterOverflow",
     "DeadlineExceeded",
+    "Fenced",
     "InvalidArgument",
     "InvariantViolation",
     "KVStoreError",
     "LifeOver",
+    "LockLost",
+    "LockTimeout",
+    "NotANumber",
     "Outcome",
     "OutcomeUnknown",
     "ResourceExhausted",
@@ -82,6 +97,63 @@ class SessionExpired(OutcomeUnknown):
 
 class ResourceExhausted(KVStoreError):
     """A queue or a disk is full. Nothing was applied; try again later."""
+
+
+class ConditionFailed(KVStoreError):
+    """The condition of a write does not hold: nothing was applied."""
+
+    def __init__(self, message: str, revision: int = 0) -> None:
+        super().__init__(message)
+        self.revision = revision
+        """Of the key now; 0: there is no such key."""
+
+
+class Fenced(KVStoreError):
+    """A later holder of the lock has written here: nothing was applied, nor will it be."""
+
+    def __init__(self, message: str, token: int = 0) -> None:
+        super().__init__(message)
+        self.token = token
+        """Of the later holder."""
+
+
+class NotANumber(KVStoreError):
+    """The value is no decimal number of 64 bits, and cannot be added to. Nothing was applied."""
+
+
+class CounterOverflow(KVStoreError):
+    """The sum does not fit in 64 bits. Nothing was applied."""
+
+    def __init__(self, message: str, number: int = 0) -> None:
+        super().__init__(message)
+        self.number = number
+        """What is there."""
+
+
+class BatchFailed(KVStoreError):
+    """Some of many keys were not written. `outcome` says whether one of those may have been."""
+
+    def __init__(
+        self,
+        message: str,
+        done: Mapping[bytes, int] | None = None,
+        failed: Mapping[bytes, KVStoreError] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.done = dict(done or {})
+        """The keys that were written, with their revisions."""
+        self.failed = dict(failed or {})
+        """The others; each error says whether that key may have been written."""
+        if any(each.outcome is Outcome.UNKNOWN for each in self.failed.values()):
+            self.outcome = Outcome.UNKNOWN
+
+
+class LockTimeout(KVStoreError):
+    """Another held the lock until the time ran out."""
+
+
+class LockLost(KVStoreError):
+    """The lock is held no more: it could not be kept alive in time, or its key was changed."""
 
 
 class ClientClosed(KVStoreError):

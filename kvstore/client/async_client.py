@@ -23,24 +23,20 @@ from kvstore.client.backup import BackupEvent, partition_events
 from kvstore.client.channel import GrpcChannel, OpenChannel
 from kvstore.client.connection import Suspects, suspects_nobody
 from kvstore.client.dispatch import Dispatcher
+from kvstore.client.group_operations import GroupOperations
+from kvstore.client.records import record_of, value_of
 from kvstore.client.scan import Range, range_of, scan_records
 from kvstore.client.scrub import GroupScrub, ScrubProgress, ScrubRun
 from kvstore.client.status import ClusterStatus, Location, ask_status
-from kvstore.codec.byteslist import CodecError
-from kvstore.codec.command import OperationKind
-from kvstore.codec.record import Record, decode_record, record_value
+from kvstore.codec.record import Record
 from kvstore.codec.routing import key_hash
-from kvstore.errors import ClientClosed, CorruptionError, InvalidArgument
+from kvstore.errors import ClientClosed, InvalidArgument
 
 ENDPOINTS_DEFAULT: Final = "127.0.0.1:7001"
 TIMEOUT_S_DEFAULT: Final = 5.0
 
-# Plain numbers, because they are read for every operation.
-_PUT: Final = int(OperationKind.PUT)
-_DELETE: Final = int(OperationKind.DELETE)
 
-
-class AsyncClient:
+class AsyncClient(GroupOperations):
     """A kvstore cluster, for one event loop.
 
     ```python
@@ -63,7 +59,8 @@ class AsyncClient:
     Every call may raise InvalidArgument, Unavailable (DeadlineExceeded among them),
     ResourceExhausted and ClientClosed; after these nothing was applied. Writes may raise
     OutcomeUnknown (SessionExpired among them): sent, not settled before the deadline, and perhaps
-    applied, once. A task that is cancelled while it writes does not know either.
+    applied, once. A task that is cancelled while it writes does not know either. Other errors
+    stand with the calls that raise them.
     """
 
     def __init__(
@@ -116,46 +113,17 @@ class AsyncClient:
             await self._dispatcher.close()
         self._closed = True
 
-    async def put(
-        self, key: bytes | str, value: bytes | str, *, timeout_s: float | None = None
-    ) -> int:
-        """Stores `value` under `key` and gives the write's revision.
-
-        When it returns, the write is on stable storage on a majority of the partition's replicas.
-        """
-        if type(key) is not bytes:
-            key = as_bytes("key", key)
-        if type(value) is not bytes:
-            value = as_bytes("value", value)
-        loop = get_running_loop()
-        deadline_s = loop.time() + self._timeout(timeout_s)
-        dispatcher = self._dispatcher
-        if dispatcher is None or dispatcher.loop is not loop or not dispatcher.is_started:
-            dispatcher = await self._start(loop, deadline_s)
-        dispatcher.board.limits.check_key(key)
-        dispatcher.board.limits.check_value(value)
-        return await dispatcher.write(_PUT, key, value, deadline_s)
-
-    async def delete(self, key: bytes | str, *, timeout_s: float | None = None) -> bool:
-        """Removes `key`; False when there was no such key."""
-        key = as_bytes("key", key)
-        loop = get_running_loop()
-        deadline_s = loop.time() + self._timeout(timeout_s)
-        dispatcher = await self._start(loop, deadline_s)
-        dispatcher.board.limits.check_key(key)
-        return await dispatcher.write(_DELETE, key, b"", deadline_s) != 0
-
     async def get(self, key: bytes | str, *, timeout_s: float | None = None) -> bytes | None:
         """The value under `key`, or None. Sees every write acknowledged before the call."""
         record = await self._read(key, timeout_s)
-        return None if record is None else _value(key, record)
+        return None if record is None else value_of(key, record)
 
     async def get_record(
         self, key: bytes | str, *, timeout_s: float | None = None
     ) -> Record | None:
-        """The value under `key` with its version and revisions, or None."""
+        """The value under `key` with its version, revisions and expiry, or None."""
         record = await self._read(key, timeout_s)
-        return None if record is None else _record(key, record)
+        return None if record is None else record_of(key, record)
 
     async def _read(self, key: bytes | str, timeout_s: float | None) -> bytes | None:
         if type(key) is not bytes:
@@ -217,14 +185,14 @@ class AsyncClient:
     ) -> AsyncGenerator[tuple[bytes, Record], None]:
         async with contextlib.aclosing(await self._records(wanted, timeout_s)) as records:
             async for key, record in records:
-                yield key, _record(key, record)
+                yield key, record_of(key, record)
 
     async def _entries(
         self, wanted: Range, timeout_s: float
     ) -> AsyncGenerator[tuple[bytes, bytes], None]:
         async with contextlib.aclosing(await self._records(wanted, timeout_s)) as records:
             async for key, record in records:
-                yield key, _value(key, record)
+                yield key, value_of(key, record)
 
     async def _keys(self, wanted: Range, timeout_s: float) -> AsyncGenerator[bytes, None]:
         async with contextlib.aclosing(await self._records(wanted, timeout_s)) as records:
@@ -360,17 +328,3 @@ def _range(
         checked_limit(limit),
         keys_only,
     )
-
-
-def _record(key: bytes | str, record: bytes) -> Record:
-    try:
-        return decode_record(record)
-    except CodecError as problem:
-        raise CorruptionError(f"the record of key {key!r}: {problem}") from problem
-
-
-def _value(key: bytes | str, record: bytes) -> bytes:
-    try:
-        return record_value(record)
-    except CodecError as problem:
-        raise CorruptionError(f"the record of key {key!r}: {problem}") from problem

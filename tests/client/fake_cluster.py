@@ -8,7 +8,7 @@ import socket
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import grpc
@@ -19,24 +19,14 @@ from cluster.partition.ranges import partition_of_hash
 from kvstore.client import AsyncClient
 from kvstore.codec.backup import checksum, encode_rows
 from kvstore.codec.byteslist import decode_list, encode_optional_list
-from kvstore.codec.change import (
-    Action,
-    Change,
-    ChangeAnswer,
-    ChangeStatus,
-    append_of,
-    decode_change,
-    encode_answer,
-    increment_of,
-)
-from kvstore.codec.command import Command, OperationKind, decode_command
+from kvstore.codec.command import decode_command
 from kvstore.codec.limits import Limits
-from kvstore.codec.record import decode_record, encode_record
-from kvstore.codec.results import encode_results
+from kvstore.codec.record import decode_record
 from kvstore.codec.routing import key_hash
 from kvstore.codec.scan import Page, decode_scan, encode_page
 from kvstore.generated.kvstore.v1 import admin_pb2, kv_pb2, map_pb2
 from tests.client.fake_sessions import FakeSessions
+from tests.client.fake_state import FakeState
 
 CLUSTER_ID = "fake-cluster"
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -71,9 +61,7 @@ def free_port() -> tuple[int, socket.socket]:
 
 
 @dataclass
-class FakePartition:
-    data: dict[bytes, bytes] = field(default_factory=dict)
-    revision: int = 0
+class FakePartition(FakeState):
     leader: int = 0
     index: int = 0
     sessions: FakeSessions = field(default_factory=FakeSessions)
@@ -81,49 +69,11 @@ class FakePartition:
     def write(self, body: bytes) -> bytes:
         command = decode_command(body)
         self.index += 1
-        return self.sessions.apply(command.stamp, self.index, lambda: self._apply(command))
-
-    def _apply(self, command: Command) -> bytes:
-        revisions = []
-        extras: list[bytes | None] = []
-        for kind, key, argument in zip(command.kinds, command.keys, command.arguments, strict=True):
-            value, extra = argument, None
-            if kind == OperationKind.CHANGE:
-                value, extra = self._changed(key, decode_change(argument))
-            if kind == OperationKind.DELETE and key not in self.data:
-                revisions.append(0)
-            else:
-                self.revision += 1
-                revisions.append(self.revision)
-                if kind == OperationKind.DELETE:
-                    del self.data[key]
-                else:
-                    self._put(key, value)
-            extras.append(extra)
-        return encode_results(revisions, extras if any(extras) else None)
-
-    def _put(self, key: bytes, value: bytes) -> None:
-        old = self.data.get(key)
-        was = None if old is None else decode_record(old)
-        version, created = (
-            (1, self.revision) if was is None else (was.version + 1, was.create_revision)
-        )
-        self.data[key] = encode_record(value, version, created, self.revision)
-
-    def _changed(self, key: bytes, change: Change) -> tuple[bytes, bytes]:
-        """The new value of `key`, and the answer, for changes without conditions."""
-        old = self.data.get(key)
-        value = b"" if old is None else decode_record(old).value
-        if change.action is Action.APPEND:
-            value += append_of(change.operand)[1]
-            return value, encode_answer(ChangeAnswer(ChangeStatus.DONE, len(value)))
-        assert change.action is Action.INCREMENT
-        by, initial = increment_of(change.operand)
-        number = by + (int(value) if value else initial)
-        return b"%d" % number, encode_answer(ChangeAnswer(ChangeStatus.DONE, number))
+        return self.sessions.apply(command.stamp, self.index, lambda: self.apply(command))
 
     def read(self, body: bytes) -> bytes:
         keys, _ = decode_list(body)
+        self.expire()
         return encode_optional_list([self.data.get(key) for key in keys])
 
     def chunks(self) -> list[admin_pb2.BackupChunk]:
