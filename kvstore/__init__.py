@@ -15,23 +15,43 @@ from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from kvstore.client import (
+        Append,
         AsyncClient,
         Client,
         ClusterStatus,
+        Compare,
+        Delete,
+        DeleteResult,
         Finding,
+        Get,
         GroupScrub,
         GroupStatus,
+        Increment,
         Location,
+        Lock,
         NodeStatus,
+        Put,
+        PutResult,
         ReplicaScrub,
         ScrubVerdict,
+        SyncLock,
+        Touch,
+        TransactionResult,
     )
+    from kvstore.codec.change import Fence
     from kvstore.codec.record import Record
     from kvstore.errors import (
+        BatchFailed,
         ClientClosed,
+        ConditionFailed,
+        CounterOverflow,
         DeadlineExceeded,
+        Fenced,
         InvalidArgument,
         KVStoreError,
+        LockLost,
+        LockTimeout,
+        NotANumber,
         Outcome,
         OutcomeUnknown,
         ResourceExhausted,
@@ -41,54 +61,86 @@ if TYPE_CHECKING:
     from kvstore.local import LocalCluster
 
 __all__ = [
+    "Append",
     "AsyncClient",
+    "BatchFailed",
     "Client",
     "ClientClosed",
     "ClusterStatus",
+    "Compare",
+    "ConditionFailed",
+    "CounterOverflow",
     "DeadlineExceeded",
+    "Delete",
+    "DeleteResult",
+    "Fence",
+    "Fenced",
     "Finding",
+    "Get",
     "GroupScrub",
     "GroupStatus",
+    "Increment",
     "InvalidArgument",
     "KVStoreError",
     "LocalCluster",
     "Location",
+    "Lock",
+    "LockLost",
+    "LockTimeout",
     "NodeStatus",
+    "NotANumber",
     "Outcome",
     "OutcomeUnknown",
+    "Put",
+    "PutResult",
     "Record",
     "ReplicaScrub",
     "ResourceExhausted",
     "ScrubVerdict",
     "SessionExpired",
+    "SyncLock",
+    "Touch",
+    "TransactionResult",
     "Unavailable",
 ]
 
 _OF_CLIENT: Final = frozenset(
     {
+        "Append",
         "AsyncClient",
         "Client",
         "ClusterStatus",
+        "Compare",
+        "Delete",
+        "DeleteResult",
         "Finding",
+        "Get",
         "GroupScrub",
         "GroupStatus",
+        "Increment",
         "Location",
+        "Lock",
         "NodeStatus",
+        "Put",
+        "PutResult",
         "ReplicaScrub",
         "ScrubVerdict",
+        "SyncLock",
+        "Touch",
+        "TransactionResult",
     }
 )
+_HOMES: Final = {
+    "Fence": "kvstore.codec.change",
+    "LocalCluster": "kvstore.local",
+    "Record": "kvstore.codec.record",
+}
 
 
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    if name in _OF_CLIENT:
-        home = "kvstore.client"
-    elif name == "LocalCluster":
-        home = "kvstore.local"
-    else:
-        home = "kvstore.codec.record" if name == "Record" else "kvstore.errors"
+    home = "kvstore.client" if name in _OF_CLIENT else _HOMES.get(name, "kvstore.errors")
     value = getattr(import_module(home), name)
     globals()[name] = value
     return value

@@ -2,23 +2,49 @@
 
 Read in this order: `operations` are columns of what is asked; `outbox` queues them by partition;
 `lane` carries queues to a node; `routing` says which node; `dispatch` ties these together and
-decides what each answer means; `async_client` is the face.
+decides what each answer means; `async_client` is the face, with `key_operations` and
+`group_operations` for what it does to keys; `changes` and `transactions` are what travels for it.
 """
 
 from kvstore.client.async_client import AsyncClient
+from kvstore.client.changes import DeleteResult, PutResult
+from kvstore.client.lock import Lock
 from kvstore.client.scrub import Finding, GroupScrub, ReplicaScrub, ScrubVerdict
 from kvstore.client.status import ClusterStatus, GroupStatus, Location, NodeStatus
 from kvstore.client.sync_client import Client
+from kvstore.client.sync_lock import SyncLock
+from kvstore.client.transactions import (
+    Append,
+    Compare,
+    Delete,
+    Get,
+    Increment,
+    Put,
+    Touch,
+    TransactionResult,
+)
 
 __all__ = [
+    "Append",
     "AsyncClient",
     "Client",
     "ClusterStatus",
+    "Compare",
+    "Delete",
+    "DeleteResult",
     "Finding",
+    "Get",
     "GroupScrub",
     "GroupStatus",
+    "Increment",
     "Location",
+    "Lock",
     "NodeStatus",
+    "Put",
+    "PutResult",
     "ReplicaScrub",
     "ScrubVerdict",
+    "SyncLock",
+    "Touch",
+    "TransactionResult",
 ]

@@ -161,8 +161,13 @@ def check_change(change: Change, limits: Limits) -> None:
         _check_size("suffix", suffix, 0, limits.value_bytes_max)
     if change.if_value is not None:
         _check_size("if_value", change.if_value, 0, limits.value_bytes_max)
-    if change.fence is not None:
-        _check_size("fence's lock", change.fence.lock, 1, limits.key_bytes_max)
+    check_fence(change.fence, limits)
+
+
+def check_fence(fence: Fence | None, limits: Limits) -> None:
+    """Raises InvalidArgument where the lock's name is longer than a key can be, or empty."""
+    if fence is not None:
+        _check_size("fence's lock", fence.lock, 1, limits.key_bytes_max)
 
 
 def _check_size(name: str, data: bytes, least: int, most: int) -> None:

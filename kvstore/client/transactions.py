@@ -12,6 +12,7 @@ from kvstore.client.changes import (
     Ttl,
     answer_of,
     check_change,
+    check_fence,
     check_operation_bytes,
     checked_change,
     checked_integer,
@@ -187,6 +188,7 @@ def checked_transaction(
             raise InvalidArgument(f"{name} must be a sequence, not {type(parts).__name__}")
         if len(parts) > OPERATIONS_MAX:
             raise InvalidArgument(f"{name} has {len(parts)} parts; the limit is {OPERATIONS_MAX}")
+    check_fence(fence, limits)
     comparisons: list[Comparison] = []
     for position, each in enumerate(compare):
         try:

@@ -93,7 +93,7 @@ def test_errors_are_those_of_the_async_client() -> None:
     port, sock = fake.free_port()
     with Client(f"127.0.0.1:{port}", timeout_s=0.2) as kv:
         with pytest.raises(InvalidArgument, match="key"):
-            kv.put(1, "value")  # type: ignore[arg-type]  # what is tested
+            kv.put(1, "value")  # type: ignore[call-overload]  # what is tested
         with pytest.raises(InvalidArgument, match="limit"):
             kv.scan(limit=-1)
         with pytest.raises(Unavailable, match="no cluster map"):
