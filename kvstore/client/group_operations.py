@@ -17,7 +17,7 @@ from kvstore.client.changes import (
 from kvstore.client.key_operations import KeyOperations
 from kvstore.client.lock import Lock
 from kvstore.client.many import all_or_raise, checked_keys, for_each
-from kvstore.client.records import value_of
+from kvstore.client.records import record_of, value_of
 from kvstore.client.transactions import (
     Compare,
     Operation,
@@ -28,6 +28,7 @@ from kvstore.client.transactions import (
 )
 from kvstore.codec.change import Action, Fence, encode_change
 from kvstore.codec.command import OperationKind
+from kvstore.codec.record import Record
 from kvstore.errors import InvalidArgument, KVStoreError
 
 _PUT: Final = int(OperationKind.PUT)
@@ -50,6 +51,19 @@ class GroupOperations(KeyOperations):
         Each is linearizable; together they are not one moment's picture: for that, take a
         `transaction` of Get. Where one cannot be read, raises the error that says why.
         """
+        found = await self._read_many(keys, timeout_s)
+        return {key: value_of(key, record) for key, record in found.items()}
+
+    async def get_many_records(
+        self, keys: Iterable[bytes | str], *, timeout_s: float | None = None
+    ) -> dict[bytes, Record]:
+        """Like `get_many`, with each value's version, revisions and expiry."""
+        found = await self._read_many(keys, timeout_s)
+        return {key: record_of(key, record) for key, record in found.items()}
+
+    async def _read_many(
+        self, keys: Iterable[bytes | str], timeout_s: float | None
+    ) -> dict[bytes, bytes]:
         wanted = list(dict.fromkeys(as_bytes("key", key) for key in checked_keys(keys)))
         loop = get_running_loop()
         deadline_s = loop.time() + self._timeout(timeout_s)
@@ -66,7 +80,7 @@ class GroupOperations(KeyOperations):
             if isinstance(record, KVStoreError):
                 raise record
             if record is not None:
-                found[key] = value_of(key, record)
+                found[key] = record
         return found
 
     async def put_many(

@@ -12,6 +12,7 @@ from kvstore.client.group_operations import LOCK_TTL_S
 from kvstore.client.sync_lock import SyncLock
 from kvstore.client.transactions import Compare, Operation, TransactionResult
 from kvstore.codec.change import Fence
+from kvstore.codec.record import Record
 
 
 class SyncOperations:
@@ -209,6 +210,12 @@ class SyncOperations:
     ) -> dict[bytes, bytes]:
         """See AsyncClient.get_many."""
         return self._background.run(self._client.get_many(keys, timeout_s=timeout_s))
+
+    def get_many_records(
+        self, keys: Iterable[bytes | str], *, timeout_s: float | None = None
+    ) -> dict[bytes, Record]:
+        """See AsyncClient.get_many_records."""
+        return self._background.run(self._client.get_many_records(keys, timeout_s=timeout_s))
 
     def put_many(
         self,

@@ -6,15 +6,11 @@ from asyncio import Future
 from typing import Final
 
 from cluster.ids import PartitionId, group_of
-from cluster.partition.ranges import partition_of_hash
-from kvstore.codec.byteslist import CodecError, decode_list
-from kvstore.codec.command import decode_command
-from kvstore.codec.limits import Limits
-from kvstore.codec.routing import key_hash
-from kvstore.codec.scan import Scan, decode_scan
+from kvstore.codec.byteslist import CodecError
 from kvstore.errors import InvalidArgument
 from kvstore.generated.kvstore.v1 import kv_pb2 as pb
 from kvstore.replica.requests import Answer, ReadRequest, Request, Status, WriteRequest
+from kvstore.rpc.checks import check_command, question_of
 from kvstore.rpc.node_view import NodeView
 
 SECTIONS_MAX: Final = 4096
@@ -60,47 +56,17 @@ class Sections:
                 if partition >= partitions:
                     raise InvalidArgument(f"partition is {partition}; there are {partitions}")
                 if kind == pb.SECTION_KIND_WRITE:
-                    _check_command(body, partition, partitions, limits)
+                    check_command(body, partition, partitions, limits)
                     write = WriteRequest(reply, slot, body)
                     requests.append(write)
                     host.write(group_of(partition), write, expires_in_ticks)
                 else:
-                    read = ReadRequest(reply, slot, _question(kind, body, limits))
+                    read = ReadRequest(reply, slot, question_of(kind, body, limits))
                     requests.append(read)
                     host.read(group_of(partition), read, expires_in_ticks)
             except (InvalidArgument, CodecError) as problem:
                 reply.settle(slot, Answer(Status.INVALID, detail=str(problem)))
         return requests
-
-
-def _check_command(body: bytes, partition: PartitionId, partitions: int, limits: Limits) -> None:
-    """Everything that must hold of a command before it is proposed."""
-    if len(body) > limits.batch_bytes_max:
-        raise InvalidArgument(
-            f"a partition's section has {len(body)} bytes; the limit is {limits.batch_bytes_max}"
-        )
-    command = decode_command(body)
-    if not command.keys:
-        raise InvalidArgument("a command has no operations; the least is 1")
-    for key in command.keys:
-        limits.check_key(key)
-        if partition_of_hash(key_hash(key), partitions) != partition:
-            raise InvalidArgument(f"key {key!r} does not belong to partition {partition}")
-    for argument in command.arguments:
-        limits.check_value(argument)
-
-
-def _question(kind: int, body: bytes, limits: Limits) -> list[bytes] | Scan:
-    if kind == pb.SECTION_KIND_SCAN:
-        return decode_scan(body)
-    if kind != pb.SECTION_KIND_READ:
-        raise InvalidArgument(f"section kind {kind} is not known here")
-    keys, end = decode_list(body)
-    if end != len(body) or not keys:
-        raise CodecError("a read is a list of one key or more, and nothing else")
-    for key in keys:
-        limits.check_key(key)
-    return keys
 
 
 def response_of(reply: BatchReply) -> pb.BatchResponse:

@@ -8,9 +8,13 @@ import grpc
 from grpc.aio import ServicerContext
 
 from kvstore.errors import (
+    ConditionFailed,
+    CounterOverflow,
     DeadlineExceeded,
+    Fenced,
     InvalidArgument,
     KVStoreError,
+    NotANumber,
     Outcome,
     OutcomeUnknown,
     ResourceExhausted,
@@ -18,6 +22,10 @@ from kvstore.errors import (
 )
 
 OUTCOME_KEY: Final = "kvstore-outcome"
+REASON_KEY: Final = "kvstore-reason"
+NUMBER_KEY: Final = "kvstore-number"
+
+Metadata = tuple[tuple[str, str], ...]
 
 # The first that fits counts: narrower classes stand before wider ones.
 _STATUS: Final[tuple[tuple[type[KVStoreError], grpc.StatusCode], ...]] = (
@@ -26,6 +34,10 @@ _STATUS: Final[tuple[tuple[type[KVStoreError], grpc.StatusCode], ...]] = (
     (Unavailable, grpc.StatusCode.UNAVAILABLE),
     (OutcomeUnknown, grpc.StatusCode.DEADLINE_EXCEEDED),
     (ResourceExhausted, grpc.StatusCode.RESOURCE_EXHAUSTED),
+    (ConditionFailed, grpc.StatusCode.FAILED_PRECONDITION),
+    (Fenced, grpc.StatusCode.FAILED_PRECONDITION),
+    (NotANumber, grpc.StatusCode.FAILED_PRECONDITION),
+    (CounterOverflow, grpc.StatusCode.OUT_OF_RANGE),
 )
 
 
@@ -34,9 +46,10 @@ async def refuse(
     code: grpc.StatusCode,
     sentence: str,
     outcome: Outcome = Outcome.DEFINITE,
+    more: Metadata = (),
 ) -> NoReturn:
     """Ends the call with `code` and says what is known of the outcome."""
-    await context.abort(code, sentence, ((OUTCOME_KEY, outcome.value),))
+    await context.abort(code, sentence, ((OUTCOME_KEY, outcome.value), *more))
     raise AssertionError("abort returned")
 
 
@@ -44,5 +57,19 @@ async def refuse_with(context: ServicerContext[object, object], problem: KVStore
     """Ends the call with the status that fits `problem`."""
     for kind, code in _STATUS:
         if isinstance(problem, kind):
-            await refuse(context, code, str(problem), problem.outcome)
+            await refuse(context, code, str(problem), problem.outcome, _reason(problem))
     await refuse(context, grpc.StatusCode.INTERNAL, str(problem), problem.outcome)
+
+
+def _reason(problem: KVStoreError) -> Metadata:
+    """For programs: why a write was refused for what is there."""
+    match problem:
+        case ConditionFailed():
+            return ((REASON_KEY, "condition-failed"), (NUMBER_KEY, str(problem.revision)))
+        case Fenced():
+            return ((REASON_KEY, "fenced"), (NUMBER_KEY, str(problem.token)))
+        case NotANumber():
+            return ((REASON_KEY, "not-a-number"),)
+        case CounterOverflow():
+            return ((REASON_KEY, "overflow"), (NUMBER_KEY, str(problem.number)))
+    return ()

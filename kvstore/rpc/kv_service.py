@@ -5,25 +5,22 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncGenerator
-from typing import Any, Final, Protocol, TypedDict, cast
+from typing import Any, Final, TypedDict
 
 import grpc
 
-from kvstore.codec.record import Record
 from kvstore.errors import KVStoreError
 from kvstore.generated.kvstore.v1 import kv_pb2 as pb
 from kvstore.replica.requests import Request
 from kvstore.rpc.batch import SECTIONS_MAX, BatchReply, Sections, response_of
 from kvstore.rpc.errors import refuse, refuse_with
+from kvstore.rpc.key_calls import KeyCalls
 from kvstore.rpc.node_view import NodeView
+from kvstore.rpc.plain import Context, record_to_wire, time_left_s
+from kvstore.rpc.router import Router
 
-_TIMEOUT_S_DEFAULT: Final = 10.0
-_TIMEOUT_S_MAX: Final = 60.0
-_MARGIN_S_MIN: Final = 0.05
 _PAGE_KEYS_MAX: Final = 10_000
 _PAGE_BYTES_MAX: Final = 1 << 20
-
-Context = grpc.aio.ServicerContext[Any, Any]
 
 
 class _Range(TypedDict):
@@ -36,46 +33,6 @@ class _Range(TypedDict):
     timeout_s: float
 
 
-class Router(Protocol):
-    """Operations that find their partition's leader, wherever it is."""
-
-    async def put(self, key: bytes, value: bytes, *, timeout_s: float | None = None) -> int:
-        """The write's revision."""
-        ...
-
-    async def get_record(self, key: bytes, *, timeout_s: float | None = None) -> Record | None:
-        """None where there is no such key."""
-        ...
-
-    async def delete(self, key: bytes, *, timeout_s: float | None = None) -> bool:
-        """Whether there was such a key."""
-        ...
-
-    def scan_records(
-        self,
-        *,
-        prefix: bytes | None = None,
-        start: bytes | None = None,
-        end: bytes | None = None,
-        limit: int | None = None,
-        timeout_s: float | None = None,
-    ) -> AsyncGenerator[tuple[bytes, Record], None]:
-        """Keys in order over all partitions, with their records."""
-        ...
-
-    def scan_keys(
-        self,
-        *,
-        prefix: bytes | None = None,
-        start: bytes | None = None,
-        end: bytes | None = None,
-        limit: int | None = None,
-        timeout_s: float | None = None,
-    ) -> AsyncGenerator[bytes, None]:
-        """Keys in order over all partitions."""
-        ...
-
-
 class KVService:
     """See the module."""
 
@@ -84,6 +41,7 @@ class KVService:
         self._router = router
         self._tick_s = tick_ms / 1000
         self._sections = Sections(view)
+        self._keys = KeyCalls(router)
 
     def handler(self) -> grpc.GenericRpcHandler[Any, Any]:
         """What a server is given."""
@@ -94,14 +52,10 @@ class KVService:
                 "Batch": unary(
                     self.batch, pb.BatchRequest.FromString, pb.BatchResponse.SerializeToString
                 ),
-                "Get": unary(self.get, pb.GetRequest.FromString, pb.GetResponse.SerializeToString),
-                "Put": unary(self.put, pb.PutRequest.FromString, pb.PutResponse.SerializeToString),
-                "Delete": unary(
-                    self.delete, pb.DeleteRequest.FromString, pb.DeleteResponse.SerializeToString
-                ),
                 "Scan": unary(
                     self.scan, pb.ScanRequest.FromString, pb.ScanResponse.SerializeToString
                 ),
+                **self._keys.handlers(),
             },
         )
 
@@ -141,7 +95,7 @@ class KVService:
         if full is not None:
             await refuse(context, grpc.StatusCode.RESOURCE_EXHAUSTED, full)
         reply = BatchReply(asyncio.get_running_loop().create_future(), count)
-        timeout_ticks = int(_time_left_s(context) / self._tick_s)
+        timeout_ticks = int(time_left_s(context) / self._tick_s)
         requests: list[Request] = []
         try:
             requests = self._sections.enter(request, reply, timeout_ticks)
@@ -152,34 +106,6 @@ class KVService:
                 for each in requests:
                     each.abandon()
         return response_of(reply)
-
-    async def get(self, request: pb.GetRequest, context: Context) -> pb.GetResponse:
-        """One key, linearizable."""
-        try:
-            record = await self._router.get_record(request.key, timeout_s=_time_left_s(context))
-        except KVStoreError as problem:
-            await refuse_with(context, problem)
-        if record is None:
-            return pb.GetResponse()
-        return pb.GetResponse(record=_record(request.key, record))
-
-    async def put(self, request: pb.PutRequest, context: Context) -> pb.PutResponse:
-        """One key, durable when it returns."""
-        try:
-            revision = await self._router.put(
-                request.key, request.value, timeout_s=_time_left_s(context)
-            )
-        except KVStoreError as problem:
-            await refuse_with(context, problem)
-        return pb.PutResponse(revision=revision)
-
-    async def delete(self, request: pb.DeleteRequest, context: Context) -> pb.DeleteResponse:
-        """One key, durable when it returns."""
-        try:
-            deleted = await self._router.delete(request.key, timeout_s=_time_left_s(context))
-        except KVStoreError as problem:
-            await refuse_with(context, problem)
-        return pb.DeleteResponse(deleted=deleted)
 
     async def scan(self, request: pb.ScanRequest, context: Context) -> pb.ScanResponse:
         """A page of keys in order over all partitions."""
@@ -206,7 +132,7 @@ class KVService:
             "start": request.start or None,
             "end": request.end or None,
             "limit": limit,
-            "timeout_s": _time_left_s(context),
+            "timeout_s": time_left_s(context),
         }
         if request.keys_only:
             async with contextlib.aclosing(self._router.scan_keys(**wanted)) as keys:
@@ -215,24 +141,4 @@ class KVService:
         else:
             async with contextlib.aclosing(self._router.scan_records(**wanted)) as records:
                 async for key, record in records:
-                    yield _record(key, record)
-
-
-def _record(key: bytes, record: Record) -> pb.Record:
-    return pb.Record(
-        key=key,
-        value=record.value,
-        version=record.version,
-        create_revision=record.create_revision,
-        mod_revision=record.mod_revision,
-    )
-
-
-def _time_left_s(context: Context) -> float:
-    """Until when to answer: before the caller gives up, so that it learns what is known."""
-    # None without a deadline, whatever the stubs say.
-    left = cast("float | None", context.time_remaining())
-    if left is None:
-        return _TIMEOUT_S_DEFAULT
-    left = min(left, _TIMEOUT_S_MAX)
-    return max(0.0, left - max(_MARGIN_S_MIN, left / 10))
+                    yield record_to_wire(key, record)

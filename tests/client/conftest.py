@@ -1,11 +1,12 @@
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from random import Random
 
 import pytest
 
 from kvstore.client import AsyncClient, lane
+from tests.client.background import Background, in_background
 from tests.client.fake_cluster import FakeCluster, running
 
 
@@ -27,3 +28,10 @@ def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """No call is ever overdue, so that what waits behind it waits however slow the machine is."""
     monkeypatch.setattr(lane, "OVERDUE_S_MIN", 60.0)
     monkeypatch.setattr(lane, "OVERDUE_S_MAX", 60.0)
+
+
+@pytest.fixture
+def background() -> Iterator[Background]:
+    """The same, on an event loop in another thread."""
+    with in_background() as background:
+        yield background

@@ -2,53 +2,27 @@
 
 from __future__ import annotations
 
-import asyncio
 import pickle
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from kvstore import Compare, Get, Put
 from kvstore.client import Client
-from kvstore.errors import ClientClosed, InvalidArgument, OutcomeUnknown, Unavailable
+from kvstore.errors import (
+    ClientClosed,
+    ConditionFailed,
+    InvalidArgument,
+    LockLost,
+    LockTimeout,
+    OutcomeUnknown,
+    Unavailable,
+)
 from tests.client import fake_cluster as fake
-from tests.client.fake_cluster import FakeCluster, running
-
-
-class Background:
-    """A fake cluster on an event loop in another thread."""
-
-    def __init__(self, loop: asyncio.AbstractEventLoop, cluster: FakeCluster) -> None:
-        self.loop = loop
-        self.cluster = cluster
-
-    def on_loop(self, action: Callable[[], object]) -> None:
-        async def act() -> None:
-            action()
-
-        asyncio.run_coroutine_threadsafe(act(), self.loop).result(10)
-
-
-@pytest.fixture
-def background() -> Iterator[Background]:
-    ready: Future[Background] = Future()
-    stop = threading.Event()
-
-    async def serve() -> None:
-        # Loops of one process share gRPC's wake-up socket: one may find it emptied by another.
-        asyncio.get_running_loop().set_exception_handler(lambda *_: None)
-        async with running() as cluster:
-            ready.set_result(Background(asyncio.get_running_loop(), cluster))
-            await asyncio.to_thread(stop.wait)
-
-    thread = threading.Thread(target=lambda: asyncio.run(serve()))
-    thread.start()
-    yield ready.result(10)
-    stop.set()
-    thread.join(10)
+from tests.client.background import Background
 
 
 def test_it_says_what_the_async_client_says(background: Background) -> None:
@@ -163,3 +137,58 @@ def test_public_names_are_loaded_when_they_are_used() -> None:
         "assert 'grpc' in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", program], timeout=30, check=True)
+
+
+def test_changes_and_transactions_are_those_of_the_async_client(background: Background) -> None:
+    with Client(background.cluster.endpoints) as kv:
+        revision = kv.put("{t}key", "1", ttl=60, if_absent=True)
+        with pytest.raises(ConditionFailed):
+            kv.put("{t}key", "2", if_absent=True)
+        replaced = kv.put("{t}key", "2", if_revision=revision, return_previous=True)
+        assert replaced.previous is not None
+        assert replaced.previous.value == b"1"
+        assert kv.increment("{t}key", 3) == 5
+        assert kv.append("{t}key", "!") == 2
+        assert kv.touch("{t}key", None) is True
+        assert list(kv.put_many({"a": "1", "b": "2"})) == [b"a", b"b"]
+        assert kv.get_many(["b", "c", "a"]) == {b"b": b"2", b"a": b"1"}
+        assert kv.get_many_records(["a"])[b"a"].version == 1
+        result = kv.transaction(
+            [Compare.value("{t}key", "==", "5!")], [Get("{t}key"), Put("{t}other", "x")]
+        )
+        assert result.succeeded
+        removed = kv.delete("{t}key", return_previous=True)
+        assert removed.deleted
+
+
+def test_one_thread_at_a_time_holds_a_lock(background: Background) -> None:
+    inside: list[int] = []
+
+    with Client(background.cluster.endpoints) as kv, ThreadPoolExecutor(4) as threads:
+
+        def hold(_: int) -> int:
+            with kv.lock("nightly", timeout_s=30) as lock:
+                inside.append(lock.token)
+                assert len(inside) == 1
+                lock.check()
+                assert lock.fence.lock == lock.name == b"nightly"
+                assert not lock.is_lost
+                inside.clear()
+                return lock.token
+
+        tokens = list(threads.map(hold, range(8)))
+        assert len(set(tokens)) == 8
+        with kv.lock("nightly"), pytest.raises(LockTimeout):
+            kv.lock("nightly", timeout_s=0.05).acquire()
+        assert kv.get("nightly") is None
+
+
+def test_a_lock_is_kept_alive_while_its_thread_does_something_else(background: Background) -> None:
+    with Client(background.cluster.endpoints) as kv, kv.lock("nightly", ttl=0.3) as lock:
+        before = kv.get_record("nightly")
+        while kv.get_record("nightly") == before:
+            threading.Event().wait(0.01)
+        lock.check()
+    with pytest.raises(LockLost):
+        lock.check()
+    assert repr(lock) == "<SyncLock b'nightly', not held>"

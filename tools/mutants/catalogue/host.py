@@ -168,7 +168,7 @@ HOST: Final = (
         area=Area.HOST,
         mistake="A command is not checked for keys of another partition: they are never found.",
         seen="routing by an old map",
-        path="kvstore/rpc/batch.py",
+        path="kvstore/rpc/checks.py",
         old="""\
         if partition_of_hash(key_hash(key), partitions) != partition:
 """,

@@ -65,18 +65,28 @@ class BatchResponse(_message.Message):
     def __init__(self, statuses: _Optional[_Iterable[_Union[SectionStatus, str]]] = ..., results: _Optional[_Iterable[bytes]] = ..., details: _Optional[_Iterable[str]] = ..., leaders: _Optional[_Iterable[int]] = ..., map: _Optional[_Union[_map_pb2.ClusterMap, _Mapping]] = ...) -> None: ...
 
 class Record(_message.Message):
-    __slots__ = ("key", "value", "version", "create_revision", "mod_revision")
+    __slots__ = ("key", "value", "version", "create_revision", "mod_revision", "expiry_ms")
     KEY_FIELD_NUMBER: _ClassVar[int]
     VALUE_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
     CREATE_REVISION_FIELD_NUMBER: _ClassVar[int]
     MOD_REVISION_FIELD_NUMBER: _ClassVar[int]
+    EXPIRY_MS_FIELD_NUMBER: _ClassVar[int]
     key: bytes
     value: bytes
     version: int
     create_revision: int
     mod_revision: int
-    def __init__(self, key: _Optional[bytes] = ..., value: _Optional[bytes] = ..., version: _Optional[int] = ..., create_revision: _Optional[int] = ..., mod_revision: _Optional[int] = ...) -> None: ...
+    expiry_ms: int
+    def __init__(self, key: _Optional[bytes] = ..., value: _Optional[bytes] = ..., version: _Optional[int] = ..., create_revision: _Optional[int] = ..., mod_revision: _Optional[int] = ..., expiry_ms: _Optional[int] = ...) -> None: ...
+
+class Fence(_message.Message):
+    __slots__ = ("lock", "token")
+    LOCK_FIELD_NUMBER: _ClassVar[int]
+    TOKEN_FIELD_NUMBER: _ClassVar[int]
+    lock: bytes
+    token: int
+    def __init__(self, lock: _Optional[bytes] = ..., token: _Optional[int] = ...) -> None: ...
 
 class GetRequest(_message.Message):
     __slots__ = ("key",)
@@ -91,30 +101,214 @@ class GetResponse(_message.Message):
     def __init__(self, record: _Optional[_Union[Record, _Mapping]] = ...) -> None: ...
 
 class PutRequest(_message.Message):
-    __slots__ = ("key", "value")
+    __slots__ = ("key", "value", "ttl_ms", "if_absent", "if_revision", "if_value", "return_previous", "fence")
     KEY_FIELD_NUMBER: _ClassVar[int]
     VALUE_FIELD_NUMBER: _ClassVar[int]
+    TTL_MS_FIELD_NUMBER: _ClassVar[int]
+    IF_ABSENT_FIELD_NUMBER: _ClassVar[int]
+    IF_REVISION_FIELD_NUMBER: _ClassVar[int]
+    IF_VALUE_FIELD_NUMBER: _ClassVar[int]
+    RETURN_PREVIOUS_FIELD_NUMBER: _ClassVar[int]
+    FENCE_FIELD_NUMBER: _ClassVar[int]
     key: bytes
     value: bytes
-    def __init__(self, key: _Optional[bytes] = ..., value: _Optional[bytes] = ...) -> None: ...
+    ttl_ms: int
+    if_absent: bool
+    if_revision: int
+    if_value: bytes
+    return_previous: bool
+    fence: Fence
+    def __init__(self, key: _Optional[bytes] = ..., value: _Optional[bytes] = ..., ttl_ms: _Optional[int] = ..., if_absent: bool = ..., if_revision: _Optional[int] = ..., if_value: _Optional[bytes] = ..., return_previous: bool = ..., fence: _Optional[_Union[Fence, _Mapping]] = ...) -> None: ...
 
 class PutResponse(_message.Message):
-    __slots__ = ("revision",)
+    __slots__ = ("revision", "previous")
     REVISION_FIELD_NUMBER: _ClassVar[int]
+    PREVIOUS_FIELD_NUMBER: _ClassVar[int]
     revision: int
-    def __init__(self, revision: _Optional[int] = ...) -> None: ...
+    previous: Record
+    def __init__(self, revision: _Optional[int] = ..., previous: _Optional[_Union[Record, _Mapping]] = ...) -> None: ...
 
 class DeleteRequest(_message.Message):
-    __slots__ = ("key",)
+    __slots__ = ("key", "if_revision", "if_value", "return_previous", "fence")
     KEY_FIELD_NUMBER: _ClassVar[int]
+    IF_REVISION_FIELD_NUMBER: _ClassVar[int]
+    IF_VALUE_FIELD_NUMBER: _ClassVar[int]
+    RETURN_PREVIOUS_FIELD_NUMBER: _ClassVar[int]
+    FENCE_FIELD_NUMBER: _ClassVar[int]
     key: bytes
-    def __init__(self, key: _Optional[bytes] = ...) -> None: ...
+    if_revision: int
+    if_value: bytes
+    return_previous: bool
+    fence: Fence
+    def __init__(self, key: _Optional[bytes] = ..., if_revision: _Optional[int] = ..., if_value: _Optional[bytes] = ..., return_previous: bool = ..., fence: _Optional[_Union[Fence, _Mapping]] = ...) -> None: ...
 
 class DeleteResponse(_message.Message):
-    __slots__ = ("deleted",)
+    __slots__ = ("deleted", "previous")
     DELETED_FIELD_NUMBER: _ClassVar[int]
+    PREVIOUS_FIELD_NUMBER: _ClassVar[int]
     deleted: bool
-    def __init__(self, deleted: bool = ...) -> None: ...
+    previous: Record
+    def __init__(self, deleted: bool = ..., previous: _Optional[_Union[Record, _Mapping]] = ...) -> None: ...
+
+class IncrementRequest(_message.Message):
+    __slots__ = ("key", "by", "initial", "ttl_ms", "fence")
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    BY_FIELD_NUMBER: _ClassVar[int]
+    INITIAL_FIELD_NUMBER: _ClassVar[int]
+    TTL_MS_FIELD_NUMBER: _ClassVar[int]
+    FENCE_FIELD_NUMBER: _ClassVar[int]
+    key: bytes
+    by: int
+    initial: int
+    ttl_ms: int
+    fence: Fence
+    def __init__(self, key: _Optional[bytes] = ..., by: _Optional[int] = ..., initial: _Optional[int] = ..., ttl_ms: _Optional[int] = ..., fence: _Optional[_Union[Fence, _Mapping]] = ...) -> None: ...
+
+class IncrementResponse(_message.Message):
+    __slots__ = ("number",)
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    number: int
+    def __init__(self, number: _Optional[int] = ...) -> None: ...
+
+class AppendRequest(_message.Message):
+    __slots__ = ("key", "suffix", "ttl_ms", "fence")
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    SUFFIX_FIELD_NUMBER: _ClassVar[int]
+    TTL_MS_FIELD_NUMBER: _ClassVar[int]
+    FENCE_FIELD_NUMBER: _ClassVar[int]
+    key: bytes
+    suffix: bytes
+    ttl_ms: int
+    fence: Fence
+    def __init__(self, key: _Optional[bytes] = ..., suffix: _Optional[bytes] = ..., ttl_ms: _Optional[int] = ..., fence: _Optional[_Union[Fence, _Mapping]] = ...) -> None: ...
+
+class AppendResponse(_message.Message):
+    __slots__ = ("length",)
+    LENGTH_FIELD_NUMBER: _ClassVar[int]
+    length: int
+    def __init__(self, length: _Optional[int] = ...) -> None: ...
+
+class TouchRequest(_message.Message):
+    __slots__ = ("key", "ttl_ms", "if_revision", "if_value", "fence")
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    TTL_MS_FIELD_NUMBER: _ClassVar[int]
+    IF_REVISION_FIELD_NUMBER: _ClassVar[int]
+    IF_VALUE_FIELD_NUMBER: _ClassVar[int]
+    FENCE_FIELD_NUMBER: _ClassVar[int]
+    key: bytes
+    ttl_ms: int
+    if_revision: int
+    if_value: bytes
+    fence: Fence
+    def __init__(self, key: _Optional[bytes] = ..., ttl_ms: _Optional[int] = ..., if_revision: _Optional[int] = ..., if_value: _Optional[bytes] = ..., fence: _Optional[_Union[Fence, _Mapping]] = ...) -> None: ...
+
+class TouchResponse(_message.Message):
+    __slots__ = ("touched",)
+    TOUCHED_FIELD_NUMBER: _ClassVar[int]
+    touched: bool
+    def __init__(self, touched: bool = ...) -> None: ...
+
+class GetManyRequest(_message.Message):
+    __slots__ = ("keys",)
+    KEYS_FIELD_NUMBER: _ClassVar[int]
+    keys: _containers.RepeatedScalarFieldContainer[bytes]
+    def __init__(self, keys: _Optional[_Iterable[bytes]] = ...) -> None: ...
+
+class GetManyResponse(_message.Message):
+    __slots__ = ("records",)
+    RECORDS_FIELD_NUMBER: _ClassVar[int]
+    records: _containers.RepeatedCompositeFieldContainer[Record]
+    def __init__(self, records: _Optional[_Iterable[_Union[Record, _Mapping]]] = ...) -> None: ...
+
+class Comparison(_message.Message):
+    __slots__ = ("key", "subject", "relation", "value", "number")
+    class Subject(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        SUBJECT_UNSPECIFIED: _ClassVar[Comparison.Subject]
+        SUBJECT_VALUE: _ClassVar[Comparison.Subject]
+        SUBJECT_VERSION: _ClassVar[Comparison.Subject]
+        SUBJECT_CREATE_REVISION: _ClassVar[Comparison.Subject]
+        SUBJECT_MOD_REVISION: _ClassVar[Comparison.Subject]
+    SUBJECT_UNSPECIFIED: Comparison.Subject
+    SUBJECT_VALUE: Comparison.Subject
+    SUBJECT_VERSION: Comparison.Subject
+    SUBJECT_CREATE_REVISION: Comparison.Subject
+    SUBJECT_MOD_REVISION: Comparison.Subject
+    class Relation(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        RELATION_UNSPECIFIED: _ClassVar[Comparison.Relation]
+        RELATION_EQUAL: _ClassVar[Comparison.Relation]
+        RELATION_NOT_EQUAL: _ClassVar[Comparison.Relation]
+        RELATION_LESS: _ClassVar[Comparison.Relation]
+        RELATION_GREATER: _ClassVar[Comparison.Relation]
+    RELATION_UNSPECIFIED: Comparison.Relation
+    RELATION_EQUAL: Comparison.Relation
+    RELATION_NOT_EQUAL: Comparison.Relation
+    RELATION_LESS: Comparison.Relation
+    RELATION_GREATER: Comparison.Relation
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    SUBJECT_FIELD_NUMBER: _ClassVar[int]
+    RELATION_FIELD_NUMBER: _ClassVar[int]
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    key: bytes
+    subject: Comparison.Subject
+    relation: Comparison.Relation
+    value: bytes
+    number: int
+    def __init__(self, key: _Optional[bytes] = ..., subject: _Optional[_Union[Comparison.Subject, str]] = ..., relation: _Optional[_Union[Comparison.Relation, str]] = ..., value: _Optional[bytes] = ..., number: _Optional[int] = ...) -> None: ...
+
+class Operation(_message.Message):
+    __slots__ = ("put", "delete", "get", "increment", "append", "touch")
+    PUT_FIELD_NUMBER: _ClassVar[int]
+    DELETE_FIELD_NUMBER: _ClassVar[int]
+    GET_FIELD_NUMBER: _ClassVar[int]
+    INCREMENT_FIELD_NUMBER: _ClassVar[int]
+    APPEND_FIELD_NUMBER: _ClassVar[int]
+    TOUCH_FIELD_NUMBER: _ClassVar[int]
+    put: PutRequest
+    delete: DeleteRequest
+    get: GetRequest
+    increment: IncrementRequest
+    append: AppendRequest
+    touch: TouchRequest
+    def __init__(self, put: _Optional[_Union[PutRequest, _Mapping]] = ..., delete: _Optional[_Union[DeleteRequest, _Mapping]] = ..., get: _Optional[_Union[GetRequest, _Mapping]] = ..., increment: _Optional[_Union[IncrementRequest, _Mapping]] = ..., append: _Optional[_Union[AppendRequest, _Mapping]] = ..., touch: _Optional[_Union[TouchRequest, _Mapping]] = ...) -> None: ...
+
+class OperationResult(_message.Message):
+    __slots__ = ("put", "delete", "get", "increment", "append", "touch")
+    PUT_FIELD_NUMBER: _ClassVar[int]
+    DELETE_FIELD_NUMBER: _ClassVar[int]
+    GET_FIELD_NUMBER: _ClassVar[int]
+    INCREMENT_FIELD_NUMBER: _ClassVar[int]
+    APPEND_FIELD_NUMBER: _ClassVar[int]
+    TOUCH_FIELD_NUMBER: _ClassVar[int]
+    put: PutResponse
+    delete: DeleteResponse
+    get: GetResponse
+    increment: IncrementResponse
+    append: AppendResponse
+    touch: TouchResponse
+    def __init__(self, put: _Optional[_Union[PutResponse, _Mapping]] = ..., delete: _Optional[_Union[DeleteResponse, _Mapping]] = ..., get: _Optional[_Union[GetResponse, _Mapping]] = ..., increment: _Optional[_Union[IncrementResponse, _Mapping]] = ..., append: _Optional[_Union[AppendResponse, _Mapping]] = ..., touch: _Optional[_Union[TouchResponse, _Mapping]] = ...) -> None: ...
+
+class TransactionRequest(_message.Message):
+    __slots__ = ("compare", "then", "otherwise", "fence")
+    COMPARE_FIELD_NUMBER: _ClassVar[int]
+    THEN_FIELD_NUMBER: _ClassVar[int]
+    OTHERWISE_FIELD_NUMBER: _ClassVar[int]
+    FENCE_FIELD_NUMBER: _ClassVar[int]
+    compare: _containers.RepeatedCompositeFieldContainer[Comparison]
+    then: _containers.RepeatedCompositeFieldContainer[Operation]
+    otherwise: _containers.RepeatedCompositeFieldContainer[Operation]
+    fence: Fence
+    def __init__(self, compare: _Optional[_Iterable[_Union[Comparison, _Mapping]]] = ..., then: _Optional[_Iterable[_Union[Operation, _Mapping]]] = ..., otherwise: _Optional[_Iterable[_Union[Operation, _Mapping]]] = ..., fence: _Optional[_Union[Fence, _Mapping]] = ...) -> None: ...
+
+class TransactionResponse(_message.Message):
+    __slots__ = ("succeeded", "results")
+    SUCCEEDED_FIELD_NUMBER: _ClassVar[int]
+    RESULTS_FIELD_NUMBER: _ClassVar[int]
+    succeeded: bool
+    results: _containers.RepeatedCompositeFieldContainer[OperationResult]
+    def __init__(self, succeeded: bool = ..., results: _Optional[_Iterable[_Union[OperationResult, _Mapping]]] = ...) -> None: ...
 
 class ScanRequest(_message.Message):
     __slots__ = ("start", "end", "prefix", "limit", "keys_only")

@@ -1,0 +1,128 @@
+"""What the services ask of the client library that every node holds: operations, wherever led."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Iterable, Sequence
+from typing import Protocol
+
+from kvstore.client.changes import DeleteResult, PutResult, Ttl
+from kvstore.client.transactions import Compare, Operation, TransactionResult
+from kvstore.codec.change import Fence
+from kvstore.codec.record import Record
+
+
+class Router(Protocol):
+    """Operations that find their partition's leader, wherever it is. See AsyncClient."""
+
+    async def put(
+        self,
+        key: bytes,
+        value: bytes,
+        *,
+        ttl: Ttl | None = None,
+        if_absent: bool = False,
+        if_revision: int | None = None,
+        if_value: bytes | None = None,
+        return_previous: bool,
+        fence: Fence | None = None,
+        timeout_s: float | None = None,
+    ) -> int | PutResult:
+        """The write's revision."""
+        ...
+
+    async def get_record(self, key: bytes, *, timeout_s: float | None = None) -> Record | None:
+        """None where there is no such key."""
+        ...
+
+    async def get_many_records(
+        self, keys: Iterable[bytes], *, timeout_s: float | None = None
+    ) -> dict[bytes, Record]:
+        """Of those keys that exist."""
+        ...
+
+    async def delete(
+        self,
+        key: bytes,
+        *,
+        if_revision: int | None = None,
+        if_value: bytes | None = None,
+        return_previous: bool,
+        fence: Fence | None = None,
+        timeout_s: float | None = None,
+    ) -> bool | DeleteResult:
+        """Whether there was such a key."""
+        ...
+
+    async def increment(
+        self,
+        key: bytes,
+        by: int = 1,
+        *,
+        initial: int = 0,
+        ttl: Ttl | None = None,
+        fence: Fence | None = None,
+        timeout_s: float | None = None,
+    ) -> int:
+        """The sum."""
+        ...
+
+    async def append(
+        self,
+        key: bytes,
+        suffix: bytes,
+        *,
+        ttl: Ttl | None = None,
+        fence: Fence | None = None,
+        timeout_s: float | None = None,
+    ) -> int:
+        """The value's length now."""
+        ...
+
+    async def touch(
+        self,
+        key: bytes,
+        ttl: Ttl | None,
+        *,
+        if_revision: int | None = None,
+        if_value: bytes | None = None,
+        fence: Fence | None = None,
+        timeout_s: float | None = None,
+    ) -> bool:
+        """Whether there was such a key."""
+        ...
+
+    async def transaction(
+        self,
+        compare: Sequence[Compare] = (),
+        then: Sequence[Operation] = (),
+        otherwise: Sequence[Operation] = (),
+        *,
+        fence: Fence | None = None,
+        timeout_s: float | None = None,
+    ) -> TransactionResult:
+        """What it came to."""
+        ...
+
+    def scan_records(
+        self,
+        *,
+        prefix: bytes | None = None,
+        start: bytes | None = None,
+        end: bytes | None = None,
+        limit: int | None = None,
+        timeout_s: float | None = None,
+    ) -> AsyncGenerator[tuple[bytes, Record], None]:
+        """Keys in order over all partitions, with their records."""
+        ...
+
+    def scan_keys(
+        self,
+        *,
+        prefix: bytes | None = None,
+        start: bytes | None = None,
+        end: bytes | None = None,
+        limit: int | None = None,
+        timeout_s: float | None = None,
+    ) -> AsyncGenerator[bytes, None]:
+        """Keys in order over all partitions."""
+        ...
