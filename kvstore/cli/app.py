@@ -10,6 +10,7 @@ import typer
 from kvstore.cli import (
     backup,
     bench,
+    change_keys,
     cluster,
     inspect,
     keys,
@@ -77,6 +78,7 @@ def _common(
       0  done                                  3  unavailable or timed out; nothing was applied
       1  no: there is no such key, or damage   4  a write may or may not have been applied
       2  wrong usage, settings or input file   5  refused: a limit or a full queue or disk
+                                               6  a condition of the write does not hold
     """
     context.obj = Options(endpoints, timeout, output).over(options_from_environment())
 
@@ -97,6 +99,9 @@ for _name, _command in (
     ("put", keys.put),
     ("get", keys.get),
     ("delete", keys.delete),
+    ("increment", change_keys.increment),
+    ("append", change_keys.append),
+    ("touch", change_keys.touch),
     ("scan", keys.scan),
     ("import", transfer.import_file),
     ("export", transfer.export_file),

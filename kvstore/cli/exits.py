@@ -5,11 +5,15 @@ from __future__ import annotations
 from enum import IntEnum, unique
 
 from kvstore.errors import (
+    ConditionFailed,
     ConfigurationError,
     CorruptionError,
+    CounterOverflow,
+    Fenced,
     InvalidArgument,
     KVStoreError,
-    OutcomeUnknown,
+    NotANumber,
+    Outcome,
     ResourceExhausted,
 )
 
@@ -28,7 +32,9 @@ class ExitCode(IntEnum):
     UNKNOWN = 4
     """A write may or may not have been applied."""
     REFUSED = 5
-    """A limit, a full queue or a full disk; nothing was applied."""
+    """A limit, a full queue or a full disk, or no number to add to; nothing was applied."""
+    CONDITION = 6
+    """The condition of a write does not hold; nothing was applied."""
     BUG = 70
     """A mistake in kvstore itself (EX_SOFTWARE), with a traceback."""
     INTERRUPTED = 130
@@ -38,11 +44,13 @@ class ExitCode(IntEnum):
 
 def exit_code_of(problem: KVStoreError) -> ExitCode:
     """The exit code of a command that ended with `problem`."""
+    if problem.outcome is Outcome.UNKNOWN:
+        return ExitCode.UNKNOWN
     match problem:
-        case OutcomeUnknown():
-            return ExitCode.UNKNOWN
+        case ConditionFailed() | Fenced():
+            return ExitCode.CONDITION
         case ConfigurationError() | CorruptionError():
             return ExitCode.USAGE
-        case InvalidArgument() | ResourceExhausted():
+        case InvalidArgument() | ResourceExhausted() | NotANumber() | CounterOverflow():
             return ExitCode.REFUSED
     return ExitCode.UNAVAILABLE

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from kvstore.cli.operations import delete_key, get_key, put_key
+from kvstore.cli.changes import Conditions, delete_if, put_if
+from kvstore.cli.operations import delete_key, get_key, get_keys, put_key
 from kvstore.cli.options import with_options
 from kvstore.cli.printing import write, write_json, write_table
 from kvstore.cli.session import Options, Output
@@ -19,6 +20,24 @@ if TYPE_CHECKING:
 _TABLE_ROWS: Final = 500
 
 KeyArgument = Annotated[str, typer.Argument(metavar="KEY", show_default=False)]
+TtlOption = Annotated[
+    str | None,
+    typer.Option(
+        "--ttl", metavar="TIME", help="The key expires after TIME: 90, 250ms, 15m, 2h, 7d."
+    ),
+]
+IfRevisionOption = Annotated[
+    int | None,
+    typer.Option(
+        "--if-revision", metavar="N", min=0, help="Only if the key has revision N; 0: is absent."
+    ),
+]
+IfValueOption = Annotated[
+    str | None, typer.Option("--if-value", metavar="V", help="Only if the key's value is V.")
+]
+PreviousOption = Annotated[
+    bool, typer.Option("--previous", help="Print the value that was there before.")
+]
 
 
 @with_options
@@ -28,48 +47,80 @@ def put(
     value: Annotated[
         str, typer.Argument(metavar="VALUE", help="The value; - reads standard input.")
     ],
+    *,
+    ttl: TtlOption = None,
+    if_absent: Annotated[
+        bool, typer.Option("--if-absent", help="Only if there is no such key.")
+    ] = False,
+    if_revision: IfRevisionOption = None,
+    if_value: IfValueOption = None,
+    previous: PreviousOption = False,
 ) -> int:
     """Set a key to a value.
 
-    Prints the write's revision. It is on a majority of the key's replicas, on disk, when the
-    command returns.
+    Prints the write's revision, or with --previous the value that was there before. The write is on
+    a majority of the key's replicas, on disk, when the command returns. Exit code 6 and nothing
+    done where a condition does not hold. Without --ttl the key does not expire.
 
     \b
     examples:
       kvstore put greeting hello
       kvstore put logo - < logo.png
+      kvstore put session/7 alice --ttl 30m --if-absent
+      kvstore put price 12 --if-revision 381
       kvstore put -- -key "begins with a dash"
     """
-    return put_key(options, key, value)
+    conditions = Conditions(if_absent, if_revision, if_value)
+    if conditions == Conditions() and ttl is None and not previous:
+        return put_key(options, key, value)
+    return put_if(options, key, value, ttl=ttl, conditions=conditions, previous=previous)
 
 
 @with_options
-def get(options: Options, key: KeyArgument) -> int:
-    """Print the value of a key.
+def get(
+    options: Options,
+    keys: Annotated[list[str], typer.Argument(metavar="KEY…", show_default=False)],
+) -> int:
+    """Print the value of a key, or of several.
 
-    Its bytes as they are, and an end of line on a terminal only.
-    Exit code 1 and no output when there is no such key.
+    Of one: its bytes as they are, and an end of line on a terminal only. Of several: one line for
+    each, key, tab, value. Exit code 1 when there is no such key, or not all of them.
 
     \b
     examples:
       kvstore get greeting
       kvstore get logo > logo.png
       kvstore get greeting --output json
+      kvstore get user/1 user/2 user/3
     """
-    return get_key(options, key)
+    if len(keys) == 1:
+        return get_key(options, keys[0])
+    return get_keys(options, keys)
 
 
 @with_options
-def delete(options: Options, key: KeyArgument) -> int:
+def delete(
+    options: Options,
+    key: KeyArgument,
+    *,
+    if_revision: IfRevisionOption = None,
+    if_value: IfValueOption = None,
+    previous: PreviousOption = False,
+) -> int:
     """Delete a key.
 
-    Exit code 1 when there was no such key.
+    Exit code 1 when there was no such key, 6 and nothing done where a condition does not hold.
 
     \b
     examples:
       kvstore delete greeting
+      kvstore delete price --if-revision 381
+      kvstore delete job --previous
     """
-    return delete_key(options, key)
+    conditions = Conditions(if_revision=if_revision, if_value=if_value)
+    if conditions == Conditions() and not previous:
+        return delete_key(options, key)
+    return delete_if(options, key, conditions, previous)
 
 
 @with_options

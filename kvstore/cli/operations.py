@@ -1,14 +1,16 @@
-"""put, get and delete: what they do. Loads neither typer nor rich."""
+"""put, get and delete of keys as they are: what they do. Loads neither typer nor rich."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from kvstore.cli.exits import ExitCode
 from kvstore.cli.printing import say, write, write_json, write_line, write_table
 from kvstore.cli.session import Options, Output
 from kvstore.cli.text import from_argument
+from kvstore.codec.record import Record
 from kvstore.codec.text import to_cell, to_json
 from kvstore.errors import InvalidArgument
 
@@ -18,7 +20,7 @@ _INPUT_BYTES_MAX: Final = 16 << 20
 
 def put_key(options: Options, key: str, value: str) -> int:
     """Sets a key, and prints the write's revision."""
-    data = _standard_input() if value == "-" else from_argument(value)
+    data = value_argument(value)
     key_bytes = from_argument(key)
     revision = options.run(lambda client: client.put(key_bytes, data))
     if options.output is Output.JSON:
@@ -35,25 +37,54 @@ def get_key(options: Options, key: str) -> int:
     key_bytes = from_argument(key)
     record = options.run(lambda client: client.get_record(key_bytes))
     if record is None:
-        return _no_such_key(key_bytes)
+        return no_such_key(key_bytes)
     if options.output is Output.JSON:
-        write_json(
-            {
-                "key": to_json(key_bytes),
-                "value": to_json(record.value),
-                "version": record.version,
-                "create_revision": record.create_revision,
-                "mod_revision": record.mod_revision,
-            }
-        )
+        write_json(record_to_json(key_bytes, record))
     elif options.output is Output.TABLE:
-        row = (to_cell(key_bytes), to_cell(record.value), record.version, record.mod_revision)
-        write_table(("key", "value", "version", "revision"), [row])
+        _write_records({key_bytes: record})
     else:
         write(record.value)
         if sys.stdout.isatty():
             write(b"\n")
     return ExitCode.DONE
+
+
+def get_keys(options: Options, keys: Sequence[str]) -> int:
+    """Prints the values of several keys; the answer is no where one does not exist."""
+    wanted = list(dict.fromkeys(map(from_argument, keys)))
+    found = options.run(lambda client: client.get_many_records(wanted))
+    if options.output is Output.JSON:
+        for key, record in found.items():
+            write_json(record_to_json(key, record))
+    elif options.output is Output.TABLE:
+        _write_records(found)
+    else:
+        for key, record in found.items():
+            write(b"%b\t%b\n" % (key, record.value))
+    for key in wanted:
+        if key not in found:
+            no_such_key(key)
+    return ExitCode.DONE if len(found) == len(wanted) else ExitCode.NO
+
+
+def _write_records(records: Mapping[bytes, Record]) -> None:
+    rows = [
+        (to_cell(key), to_cell(each.value), each.version, each.mod_revision)
+        for key, each in records.items()
+    ]
+    write_table(("key", "value", "version", "revision"), rows)
+
+
+def record_to_json(key: bytes, record: Record) -> dict[str, object]:
+    """A key with its record, as one object."""
+    return {
+        "key": to_json(key),
+        "value": to_json(record.value),
+        "version": record.version,
+        "create_revision": record.create_revision,
+        "mod_revision": record.mod_revision,
+        "expiry_ms": record.expiry_ms,
+    }
 
 
 def delete_key(options: Options, key: str) -> int:
@@ -64,10 +95,13 @@ def delete_key(options: Options, key: str) -> int:
         write_json({"key": to_json(key_bytes), "deleted": deleted})
     elif options.output is Output.TABLE:
         write_table(("key", "deleted"), [(to_cell(key_bytes), "yes" if deleted else "no")])
-    return ExitCode.DONE if deleted else _no_such_key(key_bytes)
+    return ExitCode.DONE if deleted else no_such_key(key_bytes)
 
 
-def _standard_input() -> bytes:
+def value_argument(value: str) -> bytes:
+    """The bytes that were typed as a value; - reads standard input."""
+    if value != "-":
+        return from_argument(value)
     data = sys.stdin.buffer.read(_INPUT_BYTES_MAX + 1)
     if len(data) > _INPUT_BYTES_MAX:
         raise InvalidArgument(
@@ -76,6 +110,7 @@ def _standard_input() -> bytes:
     return data
 
 
-def _no_such_key(key: bytes) -> int:
+def no_such_key(key: bytes) -> int:
+    """Says so, and gives the exit code."""
     say(f"there is no key {to_cell(key)}")
     return ExitCode.NO

@@ -61,7 +61,8 @@ def test_json_has_the_same_shape_for_every_key(at_cluster: Command) -> None:
     (first,) = objects(at_cluster("get", raw, "--output", "json"))
     at_cluster("put", raw, "2")
     (second,) = objects(at_cluster("get", "--output=json", raw))
-    assert first.keys() == {"key", "value", "version", "create_revision", "mod_revision"}
+    history = {"version", "create_revision", "mod_revision", "expiry_ms"}
+    assert first.keys() == {"key", "value", *history}
     assert (second["value"], second["version"]) == ("2", first["version"] + 1)
     assert second["create_revision"] == first["create_revision"]
     assert second["mod_revision"] > first["mod_revision"]
