@@ -16,7 +16,7 @@ PROFILE ?= everything
 MUTANTS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help environment demo test chaos chaos-storage simulate mutants check format proto clean
+.PHONY: help environment demo test chaos chaos-storage simulate mutants check format proto docs clean
 
 help: ## Say what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -55,12 +55,13 @@ simulate: $(READY) ## Run clusters in simulation, with faults (SEEDS=, FROM=, PR
 mutants: $(READY_DEV) ## Plant known mistakes and say which check finds each (hours)
 	$(BIN)/python -m tools.mutants $(MUTANTS)
 
-check: $(READY_DEV) ## Lint, types, import rules, generated code (seconds)
+check: $(READY_DEV) ## Lint, types, import rules, generated code and pages (seconds)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python tools/generate_proto.py --check
+	$(BIN)/python -m tools.generate_api_docs --check
 
 format: $(READY_DEV) ## Format the code
 	$(BIN)/ruff check --fix-only .
@@ -68,6 +69,9 @@ format: $(READY_DEV) ## Format the code
 
 proto: $(READY_DEV) ## Generate kvstore/generated from proto/
 	$(BIN)/python tools/generate_proto.py
+
+docs: $(READY_DEV) ## Write docs/api.md from the docstrings
+	$(BIN)/python -m tools.generate_api_docs
 
 clean: ## Remove the virtual environment and all caches
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage

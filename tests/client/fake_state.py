@@ -34,6 +34,7 @@ BYTES_MAX = 8 << 20
 """What one command may rewrite or return; more is answered with BUSY."""
 
 Result = tuple[int, bytes | None]
+_NEEDS_KEY = (Action.DELETE, Action.TOUCH)
 
 
 class Refused(Exception):
@@ -123,7 +124,7 @@ class FakeState:
         refusal = self._refusal(old, change)
         if refusal is not None:
             return 0, refusal
-        if change.fence is not None:
+        if change.fence is not None and (old is not None or change.action not in _NEEDS_KEY):
             self.fences[change.fence.lock] = change.fence.token
         previous = self.data.get(key) if change.returns_previous else None
         expiry_ms = 0 if change.lifetime_ms is None else self.clock_ms + change.lifetime_ms
