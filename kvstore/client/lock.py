@@ -21,6 +21,7 @@ from kvstore.client.changes import Ttl, checked_ttl_ms
 from kvstore.client.key_operations import KeyOperations
 from kvstore.codec.change import Fence
 from kvstore.errors import (
+    ClientClosed,
     ConditionFailed,
     InvalidArgument,
     KVStoreError,
@@ -30,6 +31,8 @@ from kvstore.errors import (
 )
 
 _OWNER_BYTES: Final = 16
+_TTL_MS_MIN: Final = 100
+"""It is renewed at a third of this, which takes some calls' time."""
 _WAIT_S_MIN: Final = 0.02
 _WAIT_S_MAX: Final = 0.5
 _RELEASE_S_MAX: Final = 1.0
@@ -47,9 +50,10 @@ class Lock:
             await kv.put(f"{{jobs}}{job}", "done", fence=lock.fence)
     ```
 
-    Where the lock cannot be kept alive `is_lost` becomes true, on the holder's own clock before
-    anybody else can hold it, and `check` raises. A write with `fence` is refused once a later
-    holder has written to the same partition with its own: that holds however long a holder sleeps.
+    Where the lock cannot be kept alive `is_lost` becomes true and `check` raises: by the holder's
+    own clock, so before anybody else holds it if all clocks go at one pace. A write with `fence` is
+    refused once a later holder has written to the same partition with its own: that holds whatever
+    clocks do, and however long a holder sleeps.
     Leaving the block releases the lock, also when the task is cancelled; where the cluster cannot
     be reached then, the lock ends with its `ttl`.
     """
@@ -77,6 +81,8 @@ class Lock:
         ttl_ms = checked_ttl_ms(ttl)
         if ttl_ms is None:
             raise InvalidArgument("ttl is None; a lock needs one, to end when its holder is gone")
+        if ttl_ms < _TTL_MS_MIN:
+            raise InvalidArgument(f"ttl is {ttl}; a lock needs {_TTL_MS_MIN} ms at least")
         self._client = client
         self._ttl_s = ttl_ms / 1000
         self._timeout_s = timeout_s
@@ -226,7 +232,7 @@ class Lock:
             try:
                 renewed = await self._renewed(max(_CALL_S_MIN, third_s))
             except KVStoreError as problem:
-                if loop.time() >= self._valid_until_s:
+                if loop.time() >= self._valid_until_s or isinstance(problem, ClientClosed):
                     self._lost = f"it could not be renewed in time: {problem}"
                     return
                 pause_s = third_s / 10

@@ -134,14 +134,16 @@ class FakeState:
         if change.action is Action.TOUCH:
             if old is None:
                 return 0, ChangeAnswer(ChangeStatus.ABSENT)
-            return self._store(key, old.value, expiry_ms), ChangeAnswer(ChangeStatus.DONE)
+            answer = ChangeAnswer(ChangeStatus.DONE, 0, previous)
+            return self._store(key, old.value, expiry_ms), answer
         if change.action is Action.PUT:
             answer = ChangeAnswer(ChangeStatus.DONE, 0, previous)
             return self._store(key, change.operand, expiry_ms), answer
         if old is not None and change.lifetime_ms is None:
             expiry_ms = old.expiry_ms
         value, number = self._sum(old, change)
-        return self._store(key, value, expiry_ms), ChangeAnswer(ChangeStatus.DONE, number)
+        answer = ChangeAnswer(ChangeStatus.DONE, number, previous)
+        return self._store(key, value, expiry_ms), answer
 
     def _refusal(self, old: Record | None, change: Change) -> ChangeAnswer | None:
         """Why `change` is not done."""

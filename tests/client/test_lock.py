@@ -265,6 +265,17 @@ async def test_a_lock_is_for_one_holder_at_a_time_and_then_again(kv: AsyncClient
         assert lock.token > first
 
 
+async def test_a_lock_of_a_client_that_was_closed_is_lost(cluster: FakeCluster) -> None:
+    client = AsyncClient(cluster.endpoints)
+    lock = client.lock("nightly", ttl=0.6)
+    await lock.acquire()
+    await client.aclose()
+    await until(lambda: lock.is_lost)
+    with pytest.raises(LockLost, match="the client is closed"):
+        lock.check()
+    await lock.release()
+
+
 def test_a_lock_says_how_it_stands() -> None:
     assert repr(AsyncClient().lock("nightly")) == "<Lock b'nightly', not held>"
 
@@ -275,6 +286,7 @@ def test_a_lock_says_how_it_stands() -> None:
         (5, {}, "name must be bytes or str"),
         ("n", {"ttl": 0}, "ttl is 0"),
         ("n", {"ttl": None}, "a lock needs one"),
+        ("n", {"ttl": 0.05}, "ttl is 0.05; a lock needs 100 ms at least"),
         ("n", {"ttl": float("nan")}, "ttl is nan"),
         ("n", {"timeout_s": -1}, "timeout_s is -1"),
     ],
