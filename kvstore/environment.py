@@ -12,17 +12,28 @@ from typing import Protocol, TypeVar
 from cluster.ids import GroupId, ReplicaId
 from cluster.raft.messages import Message
 from kvstore.codec.fitness import UnfitToLead
+from kvstore.codec.read_points import PointAnswer, PointQuestion
 from kvstore.codec.scrub import ScrubHash, ScrubReply
 from kvstore.codec.state_transfer import StateAck, StateChunk
 
 T = TypeVar("T")
 
-PeerMessage = Message | StateChunk | StateAck | ScrubHash | ScrubReply | UnfitToLead
+PeerMessage = (
+    Message
+    | StateChunk
+    | StateAck
+    | ScrubHash
+    | ScrubReply
+    | UnfitToLead
+    | PointQuestion
+    | PointAnswer
+)
 GroupMessage = tuple[GroupId, PeerMessage]
 
 
 class Clock(Protocol):
-    """Time, for timers and reports; no decision about data is made by it."""
+    """Time, for timers and reports. The one decision about data that is made by it, and by its
+    monotonic side alone, is how old a replica's state may be (replica/follower_reads.py)."""
 
     def monotonic_s(self) -> float:
         """Seconds since some start; never goes back."""

@@ -290,11 +290,13 @@ class Node:
             scrub=_scrub_policy(settings),
             contacts=contacts,
             space=SpaceWatch(settings.disk_reserve_bytes, where),
-            hooks=HostHooks(self._seams.call_soon, self._on_map, self._on_failure, self._now_ms),
+            hooks=HostHooks(
+                self._seams.call_soon,
+                self._seams.clock.monotonic_s,
+                self._on_map,
+                self._on_failure,
+            ),
         )
-
-    def _now_ms(self) -> int:
-        return int(self._seams.clock.monotonic_s() * 1000)
 
     def _make_compactor(self) -> Compactor:
         return Compactor(

@@ -52,6 +52,7 @@ class Bundles:
         "_meta",
         "_on_applied",
         "_on_map",
+        "_on_replaced",
         "_outbox",
         "_participation",
         "_replicas",
@@ -72,16 +73,19 @@ class Bundles:
         outbox: Outbox,
         has_room: Callable[[], bool],
         on_applied: Callable[[Replica, Entry], None],
+        on_replaced: Callable[[Replica], None],
         on_map: Callable[[], None],
     ) -> None:
-        """`on_applied` is told of the last entry that a replica has applied, `on_map` of a new map;
-        `has_room` says whether a state may be taken in."""
+        """`on_applied` is told of the last entry that a replica has applied, `on_replaced` that its
+        state is another one, `on_map` of a new map; `has_room` says whether a state may be taken
+        in."""
         self._replicas = replicas
         self._participation = participation
         self._agenda = agenda
         self._outbox = outbox
         self._meta = stores.meta
         self._on_applied = on_applied
+        self._on_replaced = on_replaced
         self._on_map = on_map
         self.pipeline: Final = LogPipeline(
             stores.log, stores.log_worker, self._have_persisted, participation.fail
@@ -176,6 +180,7 @@ class Bundles:
     def _state_was_switched(self, replica: Replica) -> None:
         # The new state covers what waited to be applied to the old one.
         self.applies.drop(replica.group)
+        self._on_replaced(replica)
         if replica.group == META_GROUP:
             before = self._meta.map
             self._meta.reload()

@@ -26,14 +26,17 @@ from cluster.ids import META_GROUP, GroupId, ReplicaId
 from cluster.membership import PeerContacts
 from cluster.raft.config import RaftConfig
 from cluster.raft.configuration import MembershipChange
+from cluster.raft.messages import Entry
 from kvstore.codec.fitness import UnfitToLead
+from kvstore.codec.read_points import PointAnswer, PointQuestion
 from kvstore.codec.scrub import ScrubHash, ScrubReply
 from kvstore.codec.state_transfer import StateAck, StateChunk
 from kvstore.environment import GroupMessage, PeerMessage, Transport
-from kvstore.replica.admission import Admission, AdmissionLimits
+from kvstore.replica.admission import STOPPED, Admission, AdmissionLimits
 from kvstore.replica.agenda import Agenda
 from kvstore.replica.apply_queue import ApplyQueue
 from kvstore.replica.bundles import Bundles, Stores
+from kvstore.replica.follower_reads import FollowerReads, LevelRead
 from kvstore.replica.intake import Intake
 from kvstore.replica.lifetimes import Lifetimes
 from kvstore.replica.log_pipeline import LogPipeline
@@ -54,12 +57,12 @@ class HostHooks:
 
     call_soon: Callable[[Callable[[], None]], object]
     """Runs a function once, later in this turn or in the next one of the event loop."""
+    monotonic_s: Callable[[], float]
+    """The node's clock, for the age of states that are read from, and for the end of keys."""
     on_map: Callable[[], None]
     """The meta group has applied a new map."""
     on_failure: Callable[[BaseException], None]
     """The host takes no further part: a disk failed or an invariant broke. Called once."""
-    now_ms: Callable[[], int]
-    """A monotonic clock, by which keys end."""
 
 
 class Host:
@@ -91,7 +94,7 @@ class Host:
         self._agenda = Agenda(self._participation, hooks.call_soon, self._run_round)
         self._awake = WakeGroups(self.replicas, self._agenda)
         self._outbox = Outbox(transport, contacts, self._agenda)
-        self._lifetimes = Lifetimes(self.replicas, hooks.now_ms, self._agenda.touch)
+        self._lifetimes = Lifetimes(self.replicas, hooks.monotonic_s, self._agenda.touch)
         majority_within_ticks = 2 * config.heartbeat_ticks + 1
         self._intake = Intake(
             replicas=self.replicas,
@@ -114,6 +117,16 @@ class Host:
             touch=self._agenda.touch,
             leave=self._leave,
         )
+        self.follower_reads: Final = FollowerReads(
+            admission=self.admission,
+            replicas=self.replicas,
+            heartbeat_ticks=config.heartbeat_ticks,
+            monotonic_s=hooks.monotonic_s,
+            random=random,
+            read=self.read,
+            say=self._outbox.say,
+        )
+        """Those that need no leader."""
         self._bundles = Bundles(
             me=me,
             stores=stores,
@@ -123,7 +136,8 @@ class Host:
             agenda=self._agenda,
             outbox=self._outbox,
             has_room=lambda: space.space is Space.ENOUGH,
-            on_applied=self.scrubber.on_applied,
+            on_applied=self._on_applied,
+            on_replaced=self.follower_reads.on_applied,
             on_map=hooks.on_map,
         )
         self._rounds = Rounds(self._agenda, self._awake, self._intake, self._bundles, self._outbox)
@@ -181,6 +195,8 @@ class Host:
                     self.states.receive(group, message)
                 elif isinstance(message, (ScrubHash, ScrubReply)):
                     self.scrubber.receive(group, message)
+                elif isinstance(message, (PointQuestion, PointAnswer)):
+                    self.follower_reads.receive(group, message)
                 elif isinstance(message, UnfitToLead):
                     self.contacts.says_unfit(
                         sender,
@@ -210,6 +226,13 @@ class Host:
         """Takes a linearizable read; answers it at the latest when it expires."""
         self._intake.read(group, request, expires_in_ticks)
 
+    def read_anywhere(self, group: GroupId, request: LevelRead, expires_in_ticks: int) -> None:
+        """Takes a read that needs no leader; answers it within a few ticks."""
+        with self.guard:
+            self.follower_reads.read(group, request, expires_in_ticks)
+        if self.is_stopped:
+            request.settle(STOPPED)
+
     def refuse_writes(self) -> None:
         """Refuses the writes that were taken in and not proposed: there is no room for them."""
         self._intake.refuse_writes()
@@ -234,6 +257,7 @@ class Host:
             self._lifetimes.tick(
                 may_propose=self._bundles.are_keeping_up and self.space.space is Space.ENOUGH
             )
+            self.follower_reads.tick()
 
     # What others want of the groups
 
@@ -301,6 +325,11 @@ class Host:
     def _close(self) -> None:
         self.states.close()
         self.scrubber.close()
+        self.follower_reads.close()
+
+    def _on_applied(self, replica: Replica, last: Entry) -> None:
+        self.scrubber.on_applied(replica, last)
+        self.follower_reads.on_applied(replica)
 
     def _run_round(self) -> None:
         self._rounds.run()

@@ -41,17 +41,17 @@ class _Running:
 class Lifetimes:
     """See the module."""
 
-    __slots__ = ("_ending", "_now_ms", "_replicas", "_running", "_touch")
+    __slots__ = ("_ending", "_monotonic_s", "_replicas", "_running", "_touch")
 
     def __init__(
         self,
         replicas: Mapping[GroupId, Replica],
-        now_ms: Callable[[], int],
+        monotonic_s: Callable[[], float],
         touch: Callable[[Replica], None],
     ) -> None:
-        """`now_ms` is a monotonic clock; `touch` is told of a replica with a new entry."""
+        """`touch` is told of a replica with a new entry."""
         self._replicas = replicas
-        self._now_ms = now_ms
+        self._monotonic_s = monotonic_s
         self._touch = touch
         self._running: dict[GroupId, _Running] = {}
         self._ending: dict[GroupId, tuple[Term, Index]] = {}
@@ -60,7 +60,7 @@ class Lifetimes:
     def clock_ms(self, replica: Replica) -> int:
         """What time it is in the partition of `replica`, which leads it."""
         stands_at_ms = 0 if replica.state is None else replica.state.clock_ms
-        now_ms, term = self._now_ms(), replica.core.term
+        now_ms, term = int(self._monotonic_s() * 1000), replica.core.term
         running = self._running.get(replica.group)
         if running is not None and running.term == term:
             clock_ms = running.clock_ms + now_ms - running.since_ms

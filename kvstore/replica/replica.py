@@ -153,7 +153,8 @@ class Replica:
             return
         term, request = proposed
         if term == entry.term:
-            request.settle(Answer(Status.OK, result))
+            revision = 0 if self.state is None else self.state.revision
+            request.settle(Answer(Status.OK, result, "", None, entry.index, term, revision))
         else:
             # Another leader's entry committed in its place: ours can never be.
             request.settle(Answer(Status.NOT_LEADER, leader=self.core.leader))

@@ -25,6 +25,8 @@ class Status(IntEnum):
     """Definite: it breaks a rule."""
     UNKNOWN = 6
     """A write that was proposed and not settled in time: it may have been applied."""
+    BEHIND = 8
+    """Definite: a read that any replica may serve, and this one not soon enough."""
 
 
 @dataclass(slots=True, unsafe_hash=True)  # a value; frozen ones take long to make
@@ -36,6 +38,12 @@ class Answer:
     detail: str = ""
     leader: ReplicaId | None = None
     """With NOT_LEADER: who leads, as far as it is known."""
+    index: int = 0
+    """With OK: of the entry that was written, or of the last one that a read saw applied."""
+    term: int = 0
+    """Of the entry at `index`; 0: not known."""
+    revision: int = 0
+    """With OK: of the partition, when this was answered."""
 
 
 class Reply(Protocol):

@@ -80,6 +80,7 @@ def _serve(replica: Replica) -> None:
     keys = [key for request in requests for key in request.keys]
     records = state.get_many(keys) if keys else []
     position = 0
+    where = state.applied_index, state.term, state.revision
     for request in requests:
         if request.scan is not None:
             result = encode_page(state.scan(request.scan))
@@ -87,4 +88,4 @@ def _serve(replica: Replica) -> None:
             end = position + len(request.keys)
             result = encode_optional_list(records[position:end])
             position = end
-        request.settle(Answer(Status.OK, result))
+        request.settle(Answer(Status.OK, result, "", None, *where))

@@ -11,6 +11,7 @@ from kvstore.errors import InvalidArgument
 from kvstore.generated.kvstore.v1 import kv_pb2 as pb
 from kvstore.replica.requests import Answer, ReadRequest, Request, Status, WriteRequest
 from kvstore.rpc.checks import check_command, question_of
+from kvstore.rpc.level_sections import LEVEL_KINDS, level_read
 from kvstore.rpc.node_view import NodeView
 
 SECTIONS_MAX: Final = 4096
@@ -60,6 +61,10 @@ class Sections:
                     write = WriteRequest(reply, slot, body)
                     requests.append(write)
                     host.write(group_of(partition), write, expires_in_ticks)
+                elif kind in LEVEL_KINDS:
+                    level = level_read(reply, slot, kind, body, limits)
+                    requests.append(level)
+                    host.read_anywhere(group_of(partition), level, expires_in_ticks)
                 else:
                     read = ReadRequest(reply, slot, question_of(kind, body, limits))
                     requests.append(read)
@@ -76,6 +81,9 @@ def response_of(reply: BatchReply) -> pb.BatchResponse:
     response = pb.BatchResponse(
         statuses=statuses,  # type: ignore[arg-type]  # numbers are what the enum field stores
         results=[answer.result for answer in answers],
+        indexes=[answer.index for answer in answers],
+        terms=[answer.term for answer in answers],
+        revisions=[answer.revision for answer in answers],
     )
     if any(status != Status.OK for status in statuses):
         response.details.extend([answer.detail for answer in answers])

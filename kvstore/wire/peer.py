@@ -28,6 +28,7 @@ from cluster.raft.snapshot import SnapshotMeta
 from cluster.scrub import Outcome
 from kvstore.codec.byteslist import CodecError
 from kvstore.codec.fitness import UnfitToLead
+from kvstore.codec.read_points import PointAnswer, PointQuestion
 from kvstore.codec.scrub import ScrubHash, ScrubReply
 from kvstore.codec.state_transfer import StateAck, StateChunk
 from kvstore.environment import GroupMessage, PeerMessage
@@ -344,6 +345,29 @@ def _decode_unfit_to_lead(sender: ReplicaId, to: ReplicaId, message: pb.Message)
     return UnfitToLead(sender, to, message.flag)
 
 
+def _encode_point_question(group: GroupId, message: PointQuestion) -> pb.Message:
+    return pb.Message(group_id=group, kind=pb.MESSAGE_KIND_POINT_QUESTION, sequence=message.number)
+
+
+def _decode_point_question(sender: ReplicaId, to: ReplicaId, message: pb.Message) -> PointQuestion:
+    return PointQuestion(sender, to, message.sequence)
+
+
+def _encode_point_answer(group: GroupId, message: PointAnswer) -> pb.Message:
+    return pb.Message(
+        group_id=group,
+        kind=pb.MESSAGE_KIND_POINT_ANSWER,
+        sequence=message.number,
+        flag=message.index is not None,
+        index=message.index or 0,
+    )
+
+
+def _decode_point_answer(sender: ReplicaId, to: ReplicaId, message: pb.Message) -> PointAnswer:
+    index = Index(message.index) if message.flag else None
+    return PointAnswer(sender, to, message.sequence, index)
+
+
 # Looked up by the message's own type: each encoder takes just that one.
 _ENCODERS: Final[dict[type[Any], Callable[[GroupId, Any], pb.Message]]] = {
     VoteRequest: _encode_vote_request,
@@ -359,6 +383,8 @@ _ENCODERS: Final[dict[type[Any], Callable[[GroupId, Any], pb.Message]]] = {
     ScrubHash: _encode_scrub_hash,
     ScrubReply: _encode_scrub_reply,
     UnfitToLead: _encode_unfit_to_lead,
+    PointQuestion: _encode_point_question,
+    PointAnswer: _encode_point_answer,
 }
 
 _DECODERS: Final[dict[int, Callable[[ReplicaId, ReplicaId, pb.Message], PeerMessage]]] = {
@@ -375,4 +401,6 @@ _DECODERS: Final[dict[int, Callable[[ReplicaId, ReplicaId, pb.Message], PeerMess
     pb.MESSAGE_KIND_SCRUB_HASH: _decode_scrub_hash,
     pb.MESSAGE_KIND_SCRUB_REPLY: _decode_scrub_reply,
     pb.MESSAGE_KIND_UNFIT_TO_LEAD: _decode_unfit_to_lead,
+    pb.MESSAGE_KIND_POINT_QUESTION: _decode_point_question,
+    pb.MESSAGE_KIND_POINT_ANSWER: _decode_point_answer,
 }

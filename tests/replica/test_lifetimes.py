@@ -10,7 +10,7 @@ from kvstore.codec.command import OperationKind, encode_command
 from kvstore.replica.lifetimes import CLOCK_BEHIND_MS_MAX, ENDED_MAX
 from kvstore.replica.requests import Status
 from kvstore.storage.partition_state import PartitionState
-from tests.replica.world import RAFT, TICK_MS, World, value_of
+from tests.replica.world import RAFT, TICK_MS, TICK_S, World, value_of
 
 KEY = b"key"
 
@@ -104,7 +104,7 @@ def test_a_restart_of_all_nodes_stops_the_clock_and_forgets_no_lifetime(world: W
     world.put(b"other", b"")
     for me in list(world.members):
         member = world.crash(me)
-        world.now_ms[me] = 7  # another boot, another start of its clock
+        world.ahead_s[me] = 7 - world.true_s  # another boot, another start of its clock
         world.start(me, member.files, member.engine)
     world.until(world.serves)
     assert read(world) == b"value"
@@ -114,7 +114,7 @@ def test_a_restart_of_all_nodes_stops_the_clock_and_forgets_no_lifetime(world: W
 
 def test_a_clock_that_jumps_ends_keys_early_by_no_more_than_the_jump(world: World) -> None:
     put(world, [KEY], 100 * TICK_MS)
-    world.now_ms[leader(world)] += 40 * TICK_MS
+    world.ahead_s[leader(world)] += 40 * TICK_S
     world.tick(58)
     assert read(world) == b"value"
     world.tick(3)
@@ -125,7 +125,7 @@ def test_what_has_ended_does_not_come_back_with_a_leader_whose_clock_is_behind(
     world: World,
 ) -> None:
     put(world, [KEY], 20 * TICK_MS)
-    world.now_ms[leader(world)] += 1000 * TICK_MS
+    world.ahead_s[leader(world)] += 1000 * TICK_S
     world.tick(1)
     assert read(world) is None
     world.crash(leader(world))
@@ -140,7 +140,7 @@ def test_an_old_leader_ends_nothing(world: World) -> None:
     put(world, [KEY], 20 * TICK_MS)
     old = leader(world)
     world.isolate(old)
-    world.now_ms[old] += 1000 * TICK_MS
+    world.ahead_s[old] += 1000 * TICK_S
     world.until(lambda: leader(world) != old)
     assert read(world) == b"value"
     world.heal()

@@ -15,7 +15,7 @@ from typing import TypeVar
 
 from xxhash import xxh3_64_intdigest
 
-from cluster.ids import META_GROUP, GroupId, NodeId, PartitionId, ReplicaId, group_of
+from cluster.ids import META_GROUP, GroupId, Index, NodeId, PartitionId, ReplicaId, group_of
 from cluster.membership import PeerContacts
 from cluster.partition.map import ClusterMap, ClusterSettings
 from cluster.partition.placement import initial_map
@@ -23,6 +23,7 @@ from cluster.partition.ranges import partition_of_hash
 from cluster.raft import RaftConfig
 from kvstore.codec.byteslist import decode_optional_list
 from kvstore.codec.command import OperationKind, encode_command
+from kvstore.codec.read_level import decode_stale_result
 from kvstore.codec.record import record_value
 from kvstore.codec.routing import key_hash
 from kvstore.commitlog.commit_log import CommitLog
@@ -33,6 +34,7 @@ from kvstore.replica.bundles import Stores
 from kvstore.replica.compaction import CompactionPolicy
 from kvstore.replica.compactor import Compactor
 from kvstore.replica.disk_guard import DiskGuard
+from kvstore.replica.follower_reads import SessionRead, StaleRead
 from kvstore.replica.host import Host, HostHooks
 from kvstore.replica.log_records import STICKY_KINDS
 from kvstore.replica.meta_machine import MetaMachine
@@ -49,6 +51,7 @@ from kvstore.storage.memory_engine import MemoryEngine
 T = TypeVar("T")
 RAFT = RaftConfig()
 TICK_MS = 50
+TICK_S = TICK_MS / 1000
 LONG_TICKS = 200
 
 
@@ -159,9 +162,7 @@ class Member:
             scrub=world.scrub,
             contacts=PeerContacts(me, world.members_ids, RAFT.election_ticks_min),
             space=SpaceWatch(world.disk_reserve_bytes, f"the disk of n{me}"),
-            hooks=HostHooks(
-                self._call_soon, self._on_map, self._on_failure, lambda: world.now_ms[me]
-            ),
+            hooks=HostHooks(self._call_soon, world.clock_of(me), self._on_map, self._on_failure),
         )
         self.stewardship = Stewardship(self.host, me, world.first_map)
         self.compactor = Compactor(
@@ -240,9 +241,10 @@ class World:
     def __post_init__(self) -> None:
         self.random = Random(self.seed)
         self.members_ids = [ReplicaId(number) for number in range(1, self.size + 1)]
-        self.now_ms = dict.fromkeys(self.members_ids, 0)
-        """What the monotonic clock of each machine shows."""
+        self.ahead_s = {me: 1000.0 * me for me in self.members_ids}
+        """Of the true time: the clock of each machine."""
         self.members: dict[ReplicaId, Member] = {}
+        self.true_s = 0.0
         for me in self.members_ids:
             self.start(me, MemoryFileSystem(), MemoryEngine())
 
@@ -269,9 +271,18 @@ class World:
             self.tick_without_running()
             self.run()
 
+    def now_s(self) -> float:
+        """The true time, at each look a little later."""
+        self.true_s += 1e-6
+        return self.true_s
+
+    def clock_of(self, me: ReplicaId) -> Callable[[], float]:
+        """A node's own clock: it runs like the true time, and began at another one."""
+        return lambda: self.now_s() + self.ahead_s[me]
+
     def tick_without_running(self) -> None:
-        for me, member in list(self.members.items()):
-            self.now_ms[me] += TICK_MS
+        self.true_s += TICK_S
+        for member in list(self.members.values()):
             member.host.tick()
             member.stewardship.tick()
             member.compactor.tick()
@@ -363,6 +374,28 @@ class World:
         answers = Answers()
         self.members[me].host.read(group, ReadRequest(answers, 0, [key]), LONG_TICKS)
         return answers
+
+    def session_get(self, key: bytes, at: ReplicaId, min_index: int = 0) -> Answers:
+        answers = Answers()
+        read = SessionRead(answers, 0, [key], Index(min_index))
+        group = group_of(self.partition_of(key))
+        self.members[at].host.read_anywhere(group, read, LONG_TICKS)
+        return answers
+
+    def stale_get(self, key: bytes, at: ReplicaId, max_staleness_s: float) -> Answers:
+        answers = Answers()
+        read = StaleRead(answers, 0, [key], max_staleness_s)
+        group = group_of(self.partition_of(key))
+        self.members[at].host.read_anywhere(group, read, LONG_TICKS)
+        return answers
+
+
+def stale_value_of(answers: Answers) -> tuple[float, bytes | None]:
+    """The age that a stale read states, in seconds, and the value that it found."""
+    assert answers.answer is not None
+    assert answers.answer.status is Status.OK
+    age_ms, records = decode_stale_result(answers.answer.result)
+    return age_ms / 1000, None if records[0] is None else record_value(records[0])
 
 
 def value_of(answers: Answers) -> bytes | None:

@@ -23,6 +23,7 @@ from cluster.raft.messages import (
 from cluster.raft.snapshot import SnapshotMeta
 from cluster.scrub import Outcome
 from kvstore.codec.byteslist import CodecError
+from kvstore.codec.read_points import PointAnswer, PointQuestion
 from kvstore.codec.scrub import ScrubHash, ScrubReply
 from kvstore.codec.state_transfer import StateAck, StateChunk
 from kvstore.environment import GroupMessage, PeerMessage
@@ -80,6 +81,10 @@ MESSAGES: st.SearchStrategy[PeerMessage] = st.one_of(
         st.sampled_from(Outcome),
         HASH,
         FLAG,
+    ),
+    st.builds(PointQuestion, st.just(ME), st.just(PEER), st.integers(0, (1 << 64) - 1)),
+    st.builds(
+        PointAnswer, st.just(ME), st.just(PEER), st.integers(0, (1 << 64) - 1), st.none() | INDEX
     ),
     st.builds(SnapshotRequest, st.just(ME), st.just(PEER), TERM, snapshots()),
     st.builds(

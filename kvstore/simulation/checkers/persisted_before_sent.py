@@ -6,6 +6,7 @@
 | AppendResponse, accepted | the term, and the entries up to `index` as they are in its log |
 | VoteRequest, VoteResponse granted, of a pre-vote | nothing: nobody is in that term yet |
 | UnfitToLead | nothing: it is of the node |
+| PointQuestion, PointAnswer | nothing of the disk: what is committed is on others, too |
 | all others | the term |
 """
 
@@ -18,6 +19,7 @@ from cluster.ids import GroupId, ReplicaId, Term
 from cluster.raft.messages import AppendResponse, VoteRequest, VoteResponse
 from cluster.raft.ready import HardState
 from kvstore.codec.fitness import UnfitToLead
+from kvstore.codec.read_points import PointAnswer, PointQuestion
 from kvstore.environment import GroupMessage, PeerMessage
 from kvstore.simulation.checkers.checker import Checker
 from kvstore.simulation.checkers.disk_record import DiskRecord, hard_state_on_disk
@@ -25,6 +27,7 @@ from kvstore.simulation.checkers.observed import Node, Replica
 from kvstore.simulation.checkers.violation import Violation
 
 _INVARIANT: Final = "persisted before sent"
+_TERMLESS: Final = (UnfitToLead, PointQuestion, PointAnswer)
 
 
 def _is_current_ack(message: AppendResponse, state: HardState) -> bool:
@@ -52,7 +55,7 @@ class PersistedBeforeSent(Checker):
     def _check_term(
         self, node: Node, group: GroupId, message: PeerMessage, state: HardState
     ) -> None:
-        if isinstance(message, UnfitToLead):
+        if isinstance(message, _TERMLESS):
             return
         vote: ReplicaId | None = None
         if isinstance(message, VoteRequest):

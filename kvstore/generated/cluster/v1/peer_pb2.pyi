@@ -23,6 +23,8 @@ class MessageKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     MESSAGE_KIND_SCRUB_HASH: _ClassVar[MessageKind]
     MESSAGE_KIND_SCRUB_REPLY: _ClassVar[MessageKind]
     MESSAGE_KIND_UNFIT_TO_LEAD: _ClassVar[MessageKind]
+    MESSAGE_KIND_POINT_QUESTION: _ClassVar[MessageKind]
+    MESSAGE_KIND_POINT_ANSWER: _ClassVar[MessageKind]
 MESSAGE_KIND_UNSPECIFIED: MessageKind
 MESSAGE_KIND_VOTE_REQUEST: MessageKind
 MESSAGE_KIND_VOTE_RESPONSE: MessageKind
@@ -37,6 +39,8 @@ MESSAGE_KIND_STATE_ACK: MessageKind
 MESSAGE_KIND_SCRUB_HASH: MessageKind
 MESSAGE_KIND_SCRUB_REPLY: MessageKind
 MESSAGE_KIND_UNFIT_TO_LEAD: MessageKind
+MESSAGE_KIND_POINT_QUESTION: MessageKind
+MESSAGE_KIND_POINT_ANSWER: MessageKind
 
 class Round(_message.Message):
     __slots__ = ("sender_replica_id", "receiver_replica_id", "cluster_id", "messages", "introduction")

@@ -14,6 +14,8 @@ class SectionKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     SECTION_KIND_WRITE: _ClassVar[SectionKind]
     SECTION_KIND_READ: _ClassVar[SectionKind]
     SECTION_KIND_SCAN: _ClassVar[SectionKind]
+    SECTION_KIND_READ_SESSION: _ClassVar[SectionKind]
+    SECTION_KIND_READ_STALE: _ClassVar[SectionKind]
 
 class SectionStatus(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -24,10 +26,20 @@ class SectionStatus(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     SECTION_STATUS_OVERLOADED: _ClassVar[SectionStatus]
     SECTION_STATUS_INVALID: _ClassVar[SectionStatus]
     SECTION_STATUS_UNKNOWN: _ClassVar[SectionStatus]
+    SECTION_STATUS_BEHIND: _ClassVar[SectionStatus]
+
+class Consistency(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    CONSISTENCY_UNSPECIFIED: _ClassVar[Consistency]
+    CONSISTENCY_LINEARIZABLE: _ClassVar[Consistency]
+    CONSISTENCY_SESSION: _ClassVar[Consistency]
+    CONSISTENCY_STALE: _ClassVar[Consistency]
 SECTION_KIND_UNSPECIFIED: SectionKind
 SECTION_KIND_WRITE: SectionKind
 SECTION_KIND_READ: SectionKind
 SECTION_KIND_SCAN: SectionKind
+SECTION_KIND_READ_SESSION: SectionKind
+SECTION_KIND_READ_STALE: SectionKind
 SECTION_STATUS_UNSPECIFIED: SectionStatus
 SECTION_STATUS_OK: SectionStatus
 SECTION_STATUS_NOT_LEADER: SectionStatus
@@ -35,6 +47,11 @@ SECTION_STATUS_UNAVAILABLE: SectionStatus
 SECTION_STATUS_OVERLOADED: SectionStatus
 SECTION_STATUS_INVALID: SectionStatus
 SECTION_STATUS_UNKNOWN: SectionStatus
+SECTION_STATUS_BEHIND: SectionStatus
+CONSISTENCY_UNSPECIFIED: Consistency
+CONSISTENCY_LINEARIZABLE: Consistency
+CONSISTENCY_SESSION: Consistency
+CONSISTENCY_STALE: Consistency
 
 class BatchRequest(_message.Message):
     __slots__ = ("cluster_id", "map_epoch", "partition_ids", "kinds", "bodies")
@@ -51,18 +68,24 @@ class BatchRequest(_message.Message):
     def __init__(self, cluster_id: _Optional[str] = ..., map_epoch: _Optional[int] = ..., partition_ids: _Optional[_Iterable[int]] = ..., kinds: _Optional[_Iterable[_Union[SectionKind, str]]] = ..., bodies: _Optional[_Iterable[bytes]] = ...) -> None: ...
 
 class BatchResponse(_message.Message):
-    __slots__ = ("statuses", "results", "details", "leaders", "map")
+    __slots__ = ("statuses", "results", "details", "leaders", "map", "indexes", "terms", "revisions")
     STATUSES_FIELD_NUMBER: _ClassVar[int]
     RESULTS_FIELD_NUMBER: _ClassVar[int]
     DETAILS_FIELD_NUMBER: _ClassVar[int]
     LEADERS_FIELD_NUMBER: _ClassVar[int]
     MAP_FIELD_NUMBER: _ClassVar[int]
+    INDEXES_FIELD_NUMBER: _ClassVar[int]
+    TERMS_FIELD_NUMBER: _ClassVar[int]
+    REVISIONS_FIELD_NUMBER: _ClassVar[int]
     statuses: _containers.RepeatedScalarFieldContainer[SectionStatus]
     results: _containers.RepeatedScalarFieldContainer[bytes]
     details: _containers.RepeatedScalarFieldContainer[str]
     leaders: _containers.RepeatedScalarFieldContainer[int]
     map: _map_pb2.ClusterMap
-    def __init__(self, statuses: _Optional[_Iterable[_Union[SectionStatus, str]]] = ..., results: _Optional[_Iterable[bytes]] = ..., details: _Optional[_Iterable[str]] = ..., leaders: _Optional[_Iterable[int]] = ..., map: _Optional[_Union[_map_pb2.ClusterMap, _Mapping]] = ...) -> None: ...
+    indexes: _containers.RepeatedScalarFieldContainer[int]
+    terms: _containers.RepeatedScalarFieldContainer[int]
+    revisions: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, statuses: _Optional[_Iterable[_Union[SectionStatus, str]]] = ..., results: _Optional[_Iterable[bytes]] = ..., details: _Optional[_Iterable[str]] = ..., leaders: _Optional[_Iterable[int]] = ..., map: _Optional[_Union[_map_pb2.ClusterMap, _Mapping]] = ..., indexes: _Optional[_Iterable[int]] = ..., terms: _Optional[_Iterable[int]] = ..., revisions: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class Record(_message.Message):
     __slots__ = ("key", "value", "version", "create_revision", "mod_revision", "expiry_ms")
@@ -89,16 +112,42 @@ class Fence(_message.Message):
     def __init__(self, lock: _Optional[bytes] = ..., token: _Optional[int] = ...) -> None: ...
 
 class GetRequest(_message.Message):
-    __slots__ = ("key",)
+    __slots__ = ("key", "consistency", "min_index", "max_staleness_ms")
     KEY_FIELD_NUMBER: _ClassVar[int]
+    CONSISTENCY_FIELD_NUMBER: _ClassVar[int]
+    MIN_INDEX_FIELD_NUMBER: _ClassVar[int]
+    MAX_STALENESS_MS_FIELD_NUMBER: _ClassVar[int]
     key: bytes
-    def __init__(self, key: _Optional[bytes] = ...) -> None: ...
+    consistency: Consistency
+    min_index: int
+    max_staleness_ms: int
+    def __init__(self, key: _Optional[bytes] = ..., consistency: _Optional[_Union[Consistency, str]] = ..., min_index: _Optional[int] = ..., max_staleness_ms: _Optional[int] = ...) -> None: ...
 
 class GetResponse(_message.Message):
-    __slots__ = ("record",)
+    __slots__ = ("record", "receipt")
     RECORD_FIELD_NUMBER: _ClassVar[int]
+    RECEIPT_FIELD_NUMBER: _ClassVar[int]
     record: Record
-    def __init__(self, record: _Optional[_Union[Record, _Mapping]] = ...) -> None: ...
+    receipt: Receipt
+    def __init__(self, record: _Optional[_Union[Record, _Mapping]] = ..., receipt: _Optional[_Union[Receipt, _Mapping]] = ...) -> None: ...
+
+class Receipt(_message.Message):
+    __slots__ = ("node_id", "partition_id", "term", "revision", "index", "consistency", "age_ms")
+    NODE_ID_FIELD_NUMBER: _ClassVar[int]
+    PARTITION_ID_FIELD_NUMBER: _ClassVar[int]
+    TERM_FIELD_NUMBER: _ClassVar[int]
+    REVISION_FIELD_NUMBER: _ClassVar[int]
+    INDEX_FIELD_NUMBER: _ClassVar[int]
+    CONSISTENCY_FIELD_NUMBER: _ClassVar[int]
+    AGE_MS_FIELD_NUMBER: _ClassVar[int]
+    node_id: str
+    partition_id: int
+    term: int
+    revision: int
+    index: int
+    consistency: Consistency
+    age_ms: int
+    def __init__(self, node_id: _Optional[str] = ..., partition_id: _Optional[int] = ..., term: _Optional[int] = ..., revision: _Optional[int] = ..., index: _Optional[int] = ..., consistency: _Optional[_Union[Consistency, str]] = ..., age_ms: _Optional[int] = ...) -> None: ...
 
 class PutRequest(_message.Message):
     __slots__ = ("key", "value", "ttl_ms", "if_absent", "if_revision", "if_value", "return_previous", "fence")
@@ -121,12 +170,14 @@ class PutRequest(_message.Message):
     def __init__(self, key: _Optional[bytes] = ..., value: _Optional[bytes] = ..., ttl_ms: _Optional[int] = ..., if_absent: bool = ..., if_revision: _Optional[int] = ..., if_value: _Optional[bytes] = ..., return_previous: bool = ..., fence: _Optional[_Union[Fence, _Mapping]] = ...) -> None: ...
 
 class PutResponse(_message.Message):
-    __slots__ = ("revision", "previous")
+    __slots__ = ("revision", "previous", "index")
     REVISION_FIELD_NUMBER: _ClassVar[int]
     PREVIOUS_FIELD_NUMBER: _ClassVar[int]
+    INDEX_FIELD_NUMBER: _ClassVar[int]
     revision: int
     previous: Record
-    def __init__(self, revision: _Optional[int] = ..., previous: _Optional[_Union[Record, _Mapping]] = ...) -> None: ...
+    index: int
+    def __init__(self, revision: _Optional[int] = ..., previous: _Optional[_Union[Record, _Mapping]] = ..., index: _Optional[int] = ...) -> None: ...
 
 class DeleteRequest(_message.Message):
     __slots__ = ("key", "if_revision", "if_value", "return_previous", "fence")
@@ -143,12 +194,14 @@ class DeleteRequest(_message.Message):
     def __init__(self, key: _Optional[bytes] = ..., if_revision: _Optional[int] = ..., if_value: _Optional[bytes] = ..., return_previous: bool = ..., fence: _Optional[_Union[Fence, _Mapping]] = ...) -> None: ...
 
 class DeleteResponse(_message.Message):
-    __slots__ = ("deleted", "previous")
+    __slots__ = ("deleted", "previous", "index")
     DELETED_FIELD_NUMBER: _ClassVar[int]
     PREVIOUS_FIELD_NUMBER: _ClassVar[int]
+    INDEX_FIELD_NUMBER: _ClassVar[int]
     deleted: bool
     previous: Record
-    def __init__(self, deleted: bool = ..., previous: _Optional[_Union[Record, _Mapping]] = ...) -> None: ...
+    index: int
+    def __init__(self, deleted: bool = ..., previous: _Optional[_Union[Record, _Mapping]] = ..., index: _Optional[int] = ...) -> None: ...
 
 class IncrementRequest(_message.Message):
     __slots__ = ("key", "by", "initial", "ttl_ms", "fence")
