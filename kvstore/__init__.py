@@ -15,11 +15,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from kvstore.client import (
+        Answer,
         Append,
         AsyncClient,
         Client,
         ClusterStatus,
         Compare,
+        Consistency,
         Delete,
         DeleteResult,
         Finding,
@@ -32,8 +34,10 @@ if TYPE_CHECKING:
         NodeStatus,
         Put,
         PutResult,
+        Receipt,
         ReplicaScrub,
         ScrubVerdict,
+        Stale,
         SyncLock,
         Touch,
         TransactionResult,
@@ -61,6 +65,7 @@ if TYPE_CHECKING:
     from kvstore.local import LocalCluster
 
 __all__ = [
+    "Answer",
     "Append",
     "AsyncClient",
     "BatchFailed",
@@ -69,6 +74,7 @@ __all__ = [
     "ClusterStatus",
     "Compare",
     "ConditionFailed",
+    "Consistency",
     "CounterOverflow",
     "DeadlineExceeded",
     "Delete",
@@ -93,11 +99,13 @@ __all__ = [
     "OutcomeUnknown",
     "Put",
     "PutResult",
+    "Receipt",
     "Record",
     "ReplicaScrub",
     "ResourceExhausted",
     "ScrubVerdict",
     "SessionExpired",
+    "Stale",
     "SyncLock",
     "Touch",
     "TransactionResult",
@@ -113,6 +121,8 @@ _OF_CLIENT: Final = frozenset(
         "Compare",
         "Delete",
         "DeleteResult",
+        "Answer",
+        "Consistency",
         "Finding",
         "Get",
         "GroupScrub",
@@ -128,6 +138,8 @@ _OF_CLIENT: Final = frozenset(
         "SyncLock",
         "Touch",
         "TransactionResult",
+        "Receipt",
+        "Stale",
     }
 )
 _HOMES: Final = {

@@ -10,9 +10,11 @@ from kvstore.cli.changes import Conditions, delete_if, put_if
 from kvstore.cli.operations import delete_key, get_key, get_keys, put_key
 from kvstore.cli.options import with_options
 from kvstore.cli.printing import write, write_json, write_table
+from kvstore.cli.reading import ReadOptions, read_key
 from kvstore.cli.session import Options, Output
 from kvstore.cli.text import from_argument
 from kvstore.codec.text import to_cell, to_json
+from kvstore.errors import InvalidArgument
 
 if TYPE_CHECKING:
     from kvstore.client import AsyncClient
@@ -80,6 +82,24 @@ def put(
 def get(
     options: Options,
     keys: Annotated[list[str], typer.Argument(metavar="KEY…", show_default=False)],
+    *,
+    consistency: Annotated[
+        str | None,
+        typer.Option(
+            metavar="LEVEL", help="linearizable, session or stale. [default linearizable]"
+        ),
+    ] = None,
+    max_staleness: Annotated[
+        float | None,
+        typer.Option(metavar="SECONDS", help="How old a stale answer may be."),
+    ] = None,
+    token: Annotated[
+        str | None,
+        typer.Option(metavar="TOKEN", help="Go on with the session of an earlier receipt."),
+    ] = None,
+    receipt: Annotated[
+        bool, typer.Option("--receipt", help="Say by whom and from which state, to stderr or JSON.")
+    ] = False,
 ) -> int:
     """Print the value of a key, or of several.
 
@@ -92,10 +112,14 @@ def get(
       kvstore get logo > logo.png
       kvstore get greeting --output json
       kvstore get user/1 user/2 user/3
+      kvstore get greeting --max-staleness 5 --receipt
     """
-    if len(keys) == 1:
-        return get_key(options, keys[0])
-    return get_keys(options, keys)
+    how = ReadOptions(consistency, max_staleness, token, receipt)
+    if len(keys) > 1:
+        if how.are_given:
+            raise InvalidArgument("a level of consistency is for one key at a time")
+        return get_keys(options, keys)
+    return read_key(options, keys[0], how) if how.are_given else get_key(options, keys[0])
 
 
 @with_options

@@ -36,12 +36,23 @@ def get_key(options: Options, key: str) -> int:
     """Prints a key's value."""
     key_bytes = from_argument(key)
     record = options.run(lambda client: client.get_record(key_bytes))
+    return print_record(options, key_bytes, record)
+
+
+def print_record(
+    options: Options,
+    key: bytes,
+    record: Record | None,
+    receipt: Mapping[str, object] | None = None,
+) -> int:
+    """Prints what was found under `key`; JSON has room for a receipt, too."""
     if record is None:
-        return no_such_key(key_bytes)
+        return no_such_key(key)
     if options.output is Output.JSON:
-        write_json(record_to_json(key_bytes, record))
+        found = record_to_json(key, record)
+        write_json(found if receipt is None else {**found, "receipt": receipt})
     elif options.output is Output.TABLE:
-        _write_records({key_bytes: record})
+        _write_records({key: record})
     else:
         write(record.value)
         if sys.stdout.isatty():

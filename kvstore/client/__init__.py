@@ -8,7 +8,9 @@ decides what each answer means; `async_client` is the face, with `key_operations
 
 from kvstore.client.async_client import AsyncClient
 from kvstore.client.changes import DeleteResult, PutResult
+from kvstore.client.levels import Consistency, Stale
 from kvstore.client.lock import Lock
+from kvstore.client.receipts import Answer, Receipt
 from kvstore.client.scrub import Finding, GroupScrub, ReplicaScrub, ScrubVerdict
 from kvstore.client.status import ClusterStatus, GroupStatus, Location, NodeStatus
 from kvstore.client.sync_client import Client
@@ -25,11 +27,13 @@ from kvstore.client.transactions import (
 )
 
 __all__ = [
+    "Answer",
     "Append",
     "AsyncClient",
     "Client",
     "ClusterStatus",
     "Compare",
+    "Consistency",
     "Delete",
     "DeleteResult",
     "Finding",
@@ -42,8 +46,10 @@ __all__ = [
     "NodeStatus",
     "Put",
     "PutResult",
+    "Receipt",
     "ReplicaScrub",
     "ScrubVerdict",
+    "Stale",
     "SyncLock",
     "Touch",
     "TransactionResult",

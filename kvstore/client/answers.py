@@ -22,9 +22,11 @@ from typing import Any, Final
 
 from cluster.ids import ReplicaId
 from kvstore.client.lane import Call, Lane
+from kvstore.client.level_sections import ANYWHERE, LevelSection
 from kvstore.client.operations import PAGE_BYTES_MAX, OperationClass, Section, WriteSection
 from kvstore.client.outbox import PartitionQueue
 from kvstore.client.outcomes import CallFailure, Verdict, judge
+from kvstore.client.receipts import Place
 from kvstore.client.refresh import Refresher
 from kvstore.client.retry import Failure
 from kvstore.client.switchboard import Switchboard
@@ -135,6 +137,7 @@ class Answers:
             if statuses[number] != kv_pb2.SECTION_STATUS_OK:
                 self._refused(lane, queue, section, response, number)
                 continue
+            self._note_place(lane, queue, section, response, number)
             try:
                 refusal = section.answer(results[number])
             except CodecError as error:
@@ -146,6 +149,29 @@ class Answers:
             queue.failures = 0
             queue.failure = None
             queue.settle(section)
+
+    def _note_place(
+        self,
+        lane: Lane,
+        queue: Queue,
+        section: Section,
+        response: kv_pb2.BatchResponse,
+        number: int,
+    ) -> None:
+        """Later session reads must not see less than this answer."""
+        if number >= len(response.indexes):
+            return
+        partition, index = queue.partition, response.indexes[number]
+        floors = self._board.floors
+        floors[partition] = max(floors[partition], index)
+        if isinstance(section, LevelSection) and len(response.indexes) == len(
+            response.terms
+        ) == len(response.revisions):
+            node = self._board.known_routes.map.replica(lane.replica)
+            name = lane.name if node is None else node.node_id
+            term, revision = response.terms[number], response.revisions[number]
+            section.place = Place(name, partition, term, revision, index)
+            self._board.spread.answered(lane.replica)
 
     def _refused(
         self,
@@ -162,6 +188,13 @@ class Answers:
             return
         detail = response.details[number] if number < len(response.details) else ""
         said = f"{lane.name}, partition {queue.partition}: {detail or 'no details'}"
+        if status == kv_pb2.SECTION_STATUS_BEHIND:
+            queue.failures += 1
+            queue.failure = Failure(said)
+            queue.give_back(section)
+            self._board.spread.behind(queue.partition, lane.replica)
+            self._board.go_elsewhere(queue)
+            return
         verdict = _VERDICTS.get(status, Verdict.UNKNOWN)
         self._section_failed(lane, queue, section, CallFailure(verdict, said))
         if verdict in (Verdict.AGAIN, Verdict.UNKNOWN):
@@ -249,7 +282,11 @@ class Answers:
         queue.settle(section)
 
     def _blame(self, queue: Queue, lane: Lane, failure: Failure) -> None:
-        self._board.known_routes.route(queue.partition).blame(lane.replica)
+        if lane.kind in ANYWHERE:
+            # Who leads is not known any less.
+            self._board.spread.silent(lane.replica)
+        else:
+            self._board.known_routes.route(queue.partition).blame(lane.replica)
         queue.failures += 1
         queue.failure = failure
 

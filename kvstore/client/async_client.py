@@ -24,16 +24,23 @@ from kvstore.client.channel import GrpcChannel, OpenChannel
 from kvstore.client.connection import Suspects, suspects_nobody
 from kvstore.client.dispatch import Dispatcher
 from kvstore.client.group_operations import GroupOperations
+from kvstore.client.levels import Consistency, Level, Stale, checked_level
+from kvstore.client.operations import OperationClass
+from kvstore.client.receipts import Answer, Receipt
 from kvstore.client.records import record_of, value_of
 from kvstore.client.scan import Range, range_of, scan_records
 from kvstore.client.scrub import GroupScrub, ScrubProgress, ScrubRun
+from kvstore.client.sessions import merge_token, token_of
 from kvstore.client.status import ClusterStatus, Location, ask_status
+from kvstore.codec.read_level import U64_MAX
 from kvstore.codec.record import Record
 from kvstore.codec.routing import key_hash
 from kvstore.errors import ClientClosed, InvalidArgument
 
 ENDPOINTS_DEFAULT: Final = "127.0.0.1:7001"
 TIMEOUT_S_DEFAULT: Final = 5.0
+
+_LINEARIZABLE: Final = Consistency.LINEARIZABLE
 
 
 class AsyncClient(GroupOperations):
@@ -113,17 +120,91 @@ class AsyncClient(GroupOperations):
             await self._dispatcher.close()
         self._closed = True
 
-    async def get(self, key: bytes | str, *, timeout_s: float | None = None) -> bytes | None:
-        """The value under `key`, or None. Sees every write acknowledged before the call."""
+    async def get(
+        self,
+        key: bytes | str,
+        *,
+        consistency: Level = _LINEARIZABLE,
+        timeout_s: float | None = None,
+    ) -> bytes | None:
+        """The value under `key`, or None.
+
+        Sees every write acknowledged before the call, unless `consistency` asks for less.
+        """
+        if consistency is not _LINEARIZABLE:
+            return (await self.read(key, consistency=consistency, timeout_s=timeout_s)).value
         record = await self._read(key, timeout_s)
         return None if record is None else value_of(key, record)
 
     async def get_record(
-        self, key: bytes | str, *, timeout_s: float | None = None
+        self,
+        key: bytes | str,
+        *,
+        consistency: Level = _LINEARIZABLE,
+        timeout_s: float | None = None,
     ) -> Record | None:
         """The value under `key` with its version, revisions and expiry, or None."""
+        if consistency is not _LINEARIZABLE:
+            return (await self.read(key, consistency=consistency, timeout_s=timeout_s)).record
         record = await self._read(key, timeout_s)
         return None if record is None else record_of(key, record)
+
+    async def read(
+        self,
+        key: bytes | str,
+        *,
+        consistency: Level = _LINEARIZABLE,
+        min_index: int | None = None,
+        timeout_s: float | None = None,
+    ) -> Answer:
+        """The record under `key`, or None, with a receipt: by whom, and from which state.
+
+        `consistency` is "linearizable" (served by the leader), "session" or Stale(max_staleness_s)
+        (served by any replica that can). A session is what this client does, and what the tokens
+        stand for that it was given; for those who keep account by themselves, `min_index` takes its
+        place: the index that the partition's replica must have applied.
+        """
+        key = as_bytes("key", key)
+        level = checked_level(consistency)
+        kind, bound = OperationClass.RECEIPT_READ, 0 if min_index is None else min_index
+        if not 0 <= bound <= U64_MAX or (min_index and level is not Consistency.SESSION):
+            raise InvalidArgument(
+                f"min_index is {min_index}; it must be 0 to {U64_MAX}, and is for sessions only"
+            )
+        if isinstance(level, Stale):
+            kind, bound = OperationClass.STALE_READ, int(level.max_staleness_s * 1000)
+        elif level is Consistency.SESSION:
+            kind = OperationClass.SESSION_READ
+        loop = get_running_loop()
+        deadline_s = loop.time() + self._timeout(timeout_s)
+        dispatcher = await self._start(loop, deadline_s)
+        dispatcher.board.limits.check_key(key)
+        of_client = kind is OperationClass.SESSION_READ and min_index is None
+        found: tuple[bytes | None, Receipt] = await dispatcher.read_at(
+            kind, key, None if of_client else bound, deadline_s
+        )
+        record, receipt = found
+        return Answer(None if record is None else record_of(key, record), receipt)
+
+    def token(self) -> str:
+        """What this client has seen, for another client to go on from; opaque, and no secret.
+
+        Given to that one's `merge_token`, its session reads see all that this one's would.
+        """
+        return token_of(None if self._dispatcher is None else self._dispatcher.board)
+
+    async def merge_token(self, token: str, *, timeout_s: float | None = None) -> None:
+        """Goes on from `token` too, of another client of the same cluster."""
+        loop = get_running_loop()
+        dispatcher = await self._start(loop, loop.time() + self._timeout(timeout_s))
+        merge_token(dispatcher.board, token)
+
+    def index_of(self, key: bytes) -> int:
+        """The greatest index that this client was answered for a key of the partition of `key`."""
+        if self._dispatcher is None or not self._dispatcher.board.partitions:
+            return 0
+        board = self._dispatcher.board
+        return board.floors[partition_of_hash(key_hash(key), board.partitions)]
 
     async def _read(self, key: bytes | str, timeout_s: float | None) -> bytes | None:
         if type(key) is not bytes:

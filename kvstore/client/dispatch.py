@@ -26,6 +26,7 @@ from kvstore.client.deadlines import Deadlines
 from kvstore.client.lane import Lane
 from kvstore.client.operations import OPERATION_COST_BYTES, OperationClass, Section
 from kvstore.client.outbox import OUTBOX_BYTES_MAX, PartitionQueue
+from kvstore.client.receipts import Receipt
 from kvstore.client.refresh import Refresher
 from kvstore.client.routing import Routes
 from kvstore.client.switchboard import Switchboard
@@ -101,6 +102,24 @@ class Dispatcher:
             outbox.make_room(cost, self.loop.time())
         outbox.cost_bytes += cost
         queue = outbox.queues[partition_of_hash(key_hash(key), self.board.partitions)]
+        return self._add(queue, queue.section, key, deadline_s)
+
+    def read_at(
+        self, kind: OperationClass, key: bytes, bound: int | None, deadline_s: float
+    ) -> asyncio.Future[tuple[bytes | None, Receipt]]:
+        """Queues a read of a class that gives receipts; the result is the stored record, and one.
+
+        `bound` is what the class asks for at least; None: the index that this client has seen.
+        """
+        board = self.board
+        outbox = board.level_outbox(kind)
+        cost = len(key) + OPERATION_COST_BYTES
+        if outbox.cost_bytes + cost > OUTBOX_BYTES_MAX:
+            outbox.make_room(cost, self.loop.time())
+        outbox.cost_bytes += cost
+        partition = partition_of_hash(key_hash(key), board.partitions)
+        queue = outbox.queues[partition]
+        queue.section.bounds.append(board.floors[partition] if bound is None else bound)
         return self._add(queue, queue.section, key, deadline_s)
 
     def scan(

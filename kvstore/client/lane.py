@@ -41,6 +41,10 @@ CALL_TIMEOUT_S_MAX: Final = {
     OperationClass.WRITE: 30.0,
     OperationClass.READ: 2.0,
     OperationClass.SCAN: 5.0,
+    OperationClass.RECEIPT_READ: 2.0,
+    # Nodes say soon whether they can, and there are others.
+    OperationClass.SESSION_READ: 1.0,
+    OperationClass.STALE_READ: 1.0,
 }
 WRITE_TIMEOUT_S: Final = 2.0
 """Of a first try, and twice as much of each that follows: a write cannot be sent in smaller parts
@@ -276,7 +280,7 @@ class Lane:
             cluster_id=cluster_id,
             map_epoch=epoch,
             partition_ids=[queue.partition for queue in call.queues],
-            kinds=[self.kind.value] * len(call.sections),
+            kinds=[self.kind.wire] * len(call.sections),  # type: ignore[list-item]  # its number
             bodies=[section.body() for section in call.sections],
         )
 

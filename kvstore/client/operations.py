@@ -39,11 +39,20 @@ _done: Final[Callable[[Future[Any]], bool]] = Future.done
 
 @unique
 class OperationClass(IntEnum):
-    """Operations that may share a call; the number is the section kind on the wire."""
+    """Operations that may share a call; the low byte is the section kind on the wire."""
 
     WRITE = kv_pb2.SECTION_KIND_WRITE
     READ = kv_pb2.SECTION_KIND_READ
     SCAN = kv_pb2.SECTION_KIND_SCAN
+    SESSION_READ = kv_pb2.SECTION_KIND_READ_SESSION
+    STALE_READ = kv_pb2.SECTION_KIND_READ_STALE
+    RECEIPT_READ = kv_pb2.SECTION_KIND_READ | 1 << 8
+    """Reads whose callers want a receipt."""
+
+    @property
+    def wire(self) -> int:
+        """The section kind."""
+        return self & 0xFF
 
 
 class Section(ABC):
@@ -217,10 +226,10 @@ class WriteSection(Section):
         if isinstance(results, Refusal):
             return results
         if results.extras is None:
-            _settle(self.futures, results.revisions)
+            settle(self.futures, results.revisions)
         else:
             pairs = zip(results.revisions, results.extras, strict=True)
-            _settle(self.futures, [each[0] if each[1] is None else each for each in pairs])
+            settle(self.futures, [each[0] if each[1] is None else each for each in pairs])
         return None
 
     def columns(self) -> tuple[list[Any], ...]:
@@ -251,7 +260,7 @@ class ReadSection(Section):
         records, end = decode_optional_list(result)
         if end != len(result):
             raise CodecError("a list of records is followed by more bytes")
-        _settle(self.futures, records)
+        settle(self.futures, records)
 
 
 class ScanSection(Section):
@@ -268,7 +277,7 @@ class ScanSection(Section):
 
     def answer(self, result: bytes) -> None:
         """`result` holds a page."""
-        _settle(self.futures, [decode_page(result)])
+        settle(self.futures, [decode_page(result)])
 
 
 def _is_timed(code: int, argument: bytes) -> bool:
@@ -277,7 +286,8 @@ def _is_timed(code: int, argument: bytes) -> bool:
     return code == OperationKind.TRANSACTION and decode_transaction(argument).is_timed
 
 
-def _settle(futures: list[Future[T]], results: Iterable[T]) -> None:
+def settle(futures: list[Future[T]], results: Iterable[T]) -> None:
+    """Gives each caller that still waits its result; raises CodecError where they do not match."""
     results = list(results)
     if len(results) != len(futures):
         raise CodecError(f"{len(results)} results answer {len(futures)} operations")

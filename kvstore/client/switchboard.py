@@ -16,10 +16,12 @@ from cluster.ids import PartitionId, ReplicaId
 from cluster.partition.map import ClusterMap, InvalidMap, NodeInfo
 from kvstore.client.connection import Connections
 from kvstore.client.lane import Lane
+from kvstore.client.level_sections import ANYWHERE, SECTIONS, LevelSection
 from kvstore.client.operations import OperationClass, ReadSection, ScanSection, WriteSection
 from kvstore.client.outbox import Outbox, PartitionQueue
 from kvstore.client.retry import backoff_s
 from kvstore.client.routing import Routes
+from kvstore.client.spread import Spread
 from kvstore.client.write_queue import WriteQueue
 from kvstore.codec.limits import Limits
 from kvstore.errors import InvariantViolation
@@ -47,6 +49,8 @@ class Switchboard:
         self._make_lane = make_lane
         self._lanes: dict[tuple[ReplicaId, OperationClass], Lane] = {}
         self._retiring: dict[Lane, asyncio.Task[None]] = {}
+        self.spread = Spread(random, self._loop.time)
+        """Of the reads that any replica may serve."""
         self.routes: Routes | None = None
         """None until a first map is known."""
         self.limits = Limits()
@@ -65,6 +69,21 @@ class Switchboard:
             *self.scans.queues,
         ]
         """Of all classes."""
+        self._levels: dict[OperationClass, Outbox[LevelSection]] = {}
+        self._led: list[Outbox[Any]] = [self.writes, self.reads, self.scans]
+        self.floors = [0] * partitions
+        """By partition: the greatest index that an answer has named, which is what sessions know.
+        """
+
+    def level_outbox(self, kind: OperationClass) -> Outbox[LevelSection]:
+        """That of a class in SECTIONS; there is none before it is first asked for."""
+        outbox = self._levels.get(kind)
+        if outbox is None:
+            outbox = self._levels[kind] = Outbox(SECTIONS[kind], self.partitions)
+            self.queues.extend(outbox.queues)
+            if kind not in ANYWHERE:
+                self._led.append(outbox)
+        return outbox
 
     @property
     def known_routes(self) -> Routes:
@@ -126,7 +145,7 @@ class Switchboard:
             if routes.map.replica(leader) is None or not self._is_down(leader)
         }
         for partition in routes.learn(up):
-            for outbox in (self.writes, self.reads, self.scans):
+            for outbox in self._led:
                 self._move(outbox.queues[partition])
 
     def resubmit(self, queue: Queue) -> None:
@@ -136,14 +155,26 @@ class Switchboard:
         else:
             self._move(queue)
 
+    def go_elsewhere(self, queue: Queue) -> None:
+        """What was given back, and any replica may serve, goes to one that may; else it waits."""
+        route = self.known_routes.route(queue.partition)
+        if self.spread.has_others(route, self._is_down):
+            self.resubmit(queue)
+        else:
+            self.park(queue)
+
     def target_of(self, partition: PartitionId) -> NodeInfo:
         """The node to ask for `partition` now: who leads it, as far as that is known."""
         routes = self.known_routes
         return routes.node(routes.route(partition).target(self._is_down))
 
     def _lane_for(self, queue: Queue) -> Lane:
-        node = self.target_of(queue.partition)
         kind = queue.outbox.section_type.kind
+        if kind in ANYWHERE:
+            routes = self.known_routes
+            node = routes.node(self.spread.target(routes.route(queue.partition), self._is_down))
+        else:
+            node = self.target_of(queue.partition)
         lane = self._lanes.get((node.replica, kind))
         if lane is None:
             lane = self._make_lane(kind, node)

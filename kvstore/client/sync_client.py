@@ -11,6 +11,8 @@ from typing import NoReturn, Self
 from cluster.partition.map import ClusterMap
 from kvstore.client.async_client import ENDPOINTS_DEFAULT, TIMEOUT_S_DEFAULT, AsyncClient
 from kvstore.client.background import Background
+from kvstore.client.levels import Consistency, Level
+from kvstore.client.receipts import Answer
 from kvstore.client.scrub import GroupScrub, ScrubProgress
 from kvstore.client.status import ClusterStatus, Location
 from kvstore.client.sync_operations import SyncOperations
@@ -67,13 +69,52 @@ class Client(SyncOperations):
         """
         self._finalizer()
 
-    def get(self, key: bytes | str, *, timeout_s: float | None = None) -> bytes | None:
+    def get(
+        self,
+        key: bytes | str,
+        *,
+        consistency: Level = Consistency.LINEARIZABLE,
+        timeout_s: float | None = None,
+    ) -> bytes | None:
         """See AsyncClient.get."""
-        return self._background.run(self._client.get(key, timeout_s=timeout_s))
+        return self._background.run(
+            self._client.get(key, consistency=consistency, timeout_s=timeout_s)
+        )
 
-    def get_record(self, key: bytes | str, *, timeout_s: float | None = None) -> Record | None:
+    def get_record(
+        self,
+        key: bytes | str,
+        *,
+        consistency: Level = Consistency.LINEARIZABLE,
+        timeout_s: float | None = None,
+    ) -> Record | None:
         """See AsyncClient.get_record."""
-        return self._background.run(self._client.get_record(key, timeout_s=timeout_s))
+        return self._background.run(
+            self._client.get_record(key, consistency=consistency, timeout_s=timeout_s)
+        )
+
+    def read(
+        self,
+        key: bytes | str,
+        *,
+        consistency: Level = Consistency.LINEARIZABLE,
+        min_index: int | None = None,
+        timeout_s: float | None = None,
+    ) -> Answer:
+        """See AsyncClient.read."""
+        return self._background.run(
+            self._client.read(
+                key, consistency=consistency, min_index=min_index, timeout_s=timeout_s
+            )
+        )
+
+    def token(self) -> str:
+        """See AsyncClient.token."""
+        return self._client.token()
+
+    def merge_token(self, token: str, *, timeout_s: float | None = None) -> None:
+        """See AsyncClient.merge_token."""
+        self._background.run(self._client.merge_token(token, timeout_s=timeout_s))
 
     def scan(
         self,

@@ -14,6 +14,7 @@ from kvstore.errors import InvalidArgument, KVStoreError, ResourceExhausted
 from kvstore.generated.kvstore.v1 import kv_pb2 as pb
 from kvstore.rpc.errors import refuse_with
 from kvstore.rpc.plain import Context, fence_of, record_to_wire, time_left_s, ttl_of
+from kvstore.rpc.read_levels import level_of, receipt_to_wire
 from kvstore.rpc.router import Router
 from kvstore.rpc.transaction_messages import compares_of, operations_of, results_to_wire
 
@@ -54,9 +55,15 @@ class KeyCalls:
         }
 
     async def get(self, request: pb.GetRequest, timeout_s: float) -> pb.GetResponse:
-        """One key, linearizable."""
-        record = await self._router.get_record(request.key, timeout_s=timeout_s)
-        return pb.GetResponse(record=_optional(request.key, record))
+        """One key, linearizable unless something else is asked for."""
+        level, min_index = level_of(request)
+        answer = await self._router.read(
+            request.key, consistency=level, min_index=min_index, timeout_s=timeout_s
+        )
+        return pb.GetResponse(
+            record=_optional(request.key, answer.record),
+            receipt=receipt_to_wire(answer.receipt),
+        )
 
     async def put(self, request: pb.PutRequest, timeout_s: float) -> pb.PutResponse:
         """One key, durable when it returns."""
@@ -70,10 +77,11 @@ class KeyCalls:
             timeout_s=timeout_s,
             **_conditions(request),
         )
+        index = self._router.index_of(request.key)
         if not isinstance(result, PutResult):
-            return pb.PutResponse(revision=result)
+            return pb.PutResponse(revision=result, index=index)
         previous = _optional(request.key, result.previous)
-        return pb.PutResponse(revision=result.revision, previous=previous)
+        return pb.PutResponse(revision=result.revision, previous=previous, index=index)
 
     async def delete(self, request: pb.DeleteRequest, timeout_s: float) -> pb.DeleteResponse:
         """One key, durable when it returns."""
@@ -84,10 +92,11 @@ class KeyCalls:
             timeout_s=timeout_s,
             **_conditions(request),
         )
+        index = self._router.index_of(request.key)
         if not isinstance(result, DeleteResult):
-            return pb.DeleteResponse(deleted=result)
+            return pb.DeleteResponse(deleted=result, index=index)
         previous = _optional(request.key, result.previous)
-        return pb.DeleteResponse(deleted=result.deleted, previous=previous)
+        return pb.DeleteResponse(deleted=result.deleted, previous=previous, index=index)
 
     async def increment(
         self, request: pb.IncrementRequest, timeout_s: float

@@ -6,6 +6,8 @@ from collections.abc import AsyncGenerator, Iterable, Sequence
 from typing import Protocol
 
 from kvstore.client.changes import DeleteResult, PutResult, Ttl
+from kvstore.client.levels import Level
+from kvstore.client.receipts import Answer
 from kvstore.client.transactions import Compare, Operation, TransactionResult
 from kvstore.codec.change import Fence
 from kvstore.codec.record import Record
@@ -30,8 +32,19 @@ class Router(Protocol):
         """The write's revision."""
         ...
 
-    async def get_record(self, key: bytes, *, timeout_s: float | None = None) -> Record | None:
-        """None where there is no such key."""
+    async def read(
+        self,
+        key: bytes,
+        *,
+        consistency: Level,
+        min_index: int | None = None,
+        timeout_s: float | None = None,
+    ) -> Answer:
+        """The record, or None where there is no such key, and a receipt."""
+        ...
+
+    def index_of(self, key: bytes) -> int:
+        """Of the partition of `key`, the greatest index that was answered."""
         ...
 
     async def get_many_records(

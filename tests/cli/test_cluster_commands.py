@@ -53,6 +53,34 @@ def test_a_key_may_begin_with_a_dash(at_cluster: Command) -> None:
     assert at_cluster("get", "--", "-dash").out == b"-1"
 
 
+def test_get_takes_a_level_and_gives_a_receipt(at_cluster: Command) -> None:
+    assert at_cluster("put", "bytes/level", "1").code == 0
+    plain = at_cluster("get", "bytes/level", "--receipt")
+    assert (plain.code, plain.out) == (0, b"1")
+    assert "receipt: node n" in plain.err
+    assert "level linearizable" in plain.err
+    (first,) = objects(at_cluster("get", "bytes/level", "--receipt", "--output", "json"))
+    token = first["receipt"]["token"]
+    (then,) = objects(
+        at_cluster("get", "bytes/level", "--token", token, "--receipt", "--output", "json")
+    )
+    assert then["receipt"]["level"] == "session"
+    assert then["receipt"]["index"] >= first["receipt"]["index"]
+    (stale,) = objects(
+        at_cluster("get", "bytes/level", "--max-staleness", "5", "--receipt", "--output", "json")
+    )
+    assert 0 <= stale["receipt"]["age_s"] <= 5
+    for arguments, sentence in (
+        (("--consistency", "stale"), "needs --max-staleness"),
+        (("--consistency", "session", "--max-staleness", "5"), "for --consistency stale only"),
+        (("--consistency", "some"), "consistency is 'some'"),
+        (("--token", "nonsense"), "token cannot be used"),
+    ):
+        refused = at_cluster("get", "bytes/level", *arguments)
+        assert refused.code == 5
+        assert sentence in one_sentence(refused)
+
+
 def test_json_has_the_same_shape_for_every_key(at_cluster: Command) -> None:
     raw = b"json/\xff".decode(errors="surrogateescape")
     (put,) = objects(at_cluster("--output", "json", "put", raw, "1"))

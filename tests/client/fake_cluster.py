@@ -21,6 +21,7 @@ from kvstore.codec.backup import checksum, encode_rows
 from kvstore.codec.byteslist import decode_list, encode_optional_list
 from kvstore.codec.command import decode_command
 from kvstore.codec.limits import Limits
+from kvstore.codec.read_level import decode_level_read, encode_stale_result
 from kvstore.codec.record import decode_record
 from kvstore.codec.routing import key_hash
 from kvstore.codec.scan import Page, decode_scan, encode_page
@@ -124,6 +125,9 @@ class FakeNode:
         """What it does with Backup calls."""
         self.backups: list[int] = []
         """The partitions that were asked for."""
+        self.is_behind = False
+        """Whether it serves no reads but as a leader."""
+        self.stale_age_ms = 7
         self.release = asyncio.Event()
         """Ends what hangs."""
         self.server: grpc.aio.Server | None = None
@@ -192,6 +196,12 @@ class FakeNode:
             response.results.append(result)
             response.details.append(detail)
             response.leaders.append(leader)
+            index = 0
+            if status == kv_pb2.SECTION_STATUS_OK:
+                index = self.cluster.partitions[partition].revision + 1
+            response.indexes.append(index)
+            response.terms.append(7 if index else 0)
+            response.revisions.append(max(0, index - 1))
         if all(status == kv_pb2.SECTION_STATUS_OK for status in response.statuses):
             del response.details[:], response.leaders[:]
         if self.cluster.epoch > request.map_epoch:
@@ -200,6 +210,8 @@ class FakeNode:
 
     def _section(self, number: int, kind: int, body: bytes) -> tuple[int, bytes, str, int]:
         partition = self.cluster.partitions[number]
+        if kind in (kv_pb2.SECTION_KIND_READ_SESSION, kv_pb2.SECTION_KIND_READ_STALE):
+            return self._level_section(partition, kind, body)
         if partition.leader != self.replica:
             return kv_pb2.SECTION_STATUS_NOT_LEADER, b"", "not the leader", partition.leader
         if kind == kv_pb2.SECTION_KIND_WRITE:
@@ -208,6 +220,20 @@ class FakeNode:
             result = partition.read(body)
         else:
             result = partition.scan(body, self.cluster.page_keys_max)
+        return kv_pb2.SECTION_STATUS_OK, result, "", 0
+
+    def _level_section(
+        self, partition: FakePartition, kind: int, body: bytes
+    ) -> tuple[int, bytes, str, int]:
+        bound, keys = decode_level_read(body)
+        records = [partition.data.get(key) for key in keys]
+        if kind == kv_pb2.SECTION_KIND_READ_SESSION:
+            behind, result = bound > partition.revision + 1, encode_optional_list(records)
+        else:
+            behind = bound < self.stale_age_ms
+            result = encode_stale_result(self.stale_age_ms, records)
+        if (self.is_behind or behind) and partition.leader != self.replica:
+            return kv_pb2.SECTION_STATUS_BEHIND, b"", "as told", 0
         return kv_pb2.SECTION_STATUS_OK, result, "", 0
 
     async def _backup(self, request: admin_pb2.BackupRequest, context: Context) -> None:

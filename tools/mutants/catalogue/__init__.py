@@ -13,6 +13,7 @@ from tools.mutants.catalogue.flow import FLOW
 from tools.mutants.catalogue.host import HOST
 from tools.mutants.catalogue.joint import JOINT
 from tools.mutants.catalogue.leases import LEASES
+from tools.mutants.catalogue.levels import LEVELS
 from tools.mutants.catalogue.lives import LIVES
 from tools.mutants.catalogue.log_store import LOG_STORE
 from tools.mutants.catalogue.membership import MEMBERSHIP
@@ -34,6 +35,7 @@ CATALOGUE: Final[tuple[Mutation, ...]] = (
     *FLOW,
     *READS,
     *LEASES,
+    *LEVELS,
     *MEMBERSHIP,
     *JOINT,
     *SNAPSHOTS,

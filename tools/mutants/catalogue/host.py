@@ -21,11 +21,11 @@ HOST: Final = (
         path=_REPLICA,
         old="""\
         if term == entry.term:
-            request.settle(Answer(Status.OK, result))
+            revision = 0 if self.state is None else self.state.revision
 """,
         new="""\
         if term <= entry.term:
-            request.settle(Answer(Status.OK, result))
+            revision = 0 if self.state is None else self.state.revision
 """,
     ),
     Mutation(
