@@ -24,15 +24,14 @@ from kvstore.client.channel import GrpcChannel, OpenChannel
 from kvstore.client.connection import Suspects, suspects_nobody
 from kvstore.client.dispatch import Dispatcher
 from kvstore.client.group_operations import GroupOperations
-from kvstore.client.levels import Consistency, Level, Stale, checked_level
-from kvstore.client.operations import OperationClass
+from kvstore.client.level_sections import class_of
+from kvstore.client.levels import Consistency, Level
 from kvstore.client.receipts import Answer, Receipt
 from kvstore.client.records import record_of, value_of
 from kvstore.client.scan import Range, range_of, scan_records
 from kvstore.client.scrub import GroupScrub, ScrubProgress, ScrubRun
 from kvstore.client.sessions import merge_token, token_of
 from kvstore.client.status import ClusterStatus, Location, ask_status
-from kvstore.codec.read_level import U64_MAX
 from kvstore.codec.record import Record
 from kvstore.codec.routing import key_hash
 from kvstore.errors import ClientClosed, InvalidArgument
@@ -132,7 +131,8 @@ class AsyncClient(GroupOperations):
         Sees every write acknowledged before the call, unless `consistency` asks for less.
         """
         if consistency is not _LINEARIZABLE:
-            return (await self.read(key, consistency=consistency, timeout_s=timeout_s)).value
+            found, _ = await self._read_at(key, consistency, None, timeout_s)
+            return None if found is None else value_of(key, found)
         record = await self._read(key, timeout_s)
         return None if record is None else value_of(key, record)
 
@@ -145,7 +145,8 @@ class AsyncClient(GroupOperations):
     ) -> Record | None:
         """The value under `key` with its version, revisions and expiry, or None."""
         if consistency is not _LINEARIZABLE:
-            return (await self.read(key, consistency=consistency, timeout_s=timeout_s)).record
+            found, _ = await self._read_at(key, consistency, None, timeout_s)
+            return None if found is None else record_of(key, found)
         record = await self._read(key, timeout_s)
         return None if record is None else record_of(key, record)
 
@@ -164,27 +165,22 @@ class AsyncClient(GroupOperations):
         stand for that it was given; for those who keep account by themselves, `min_index` takes its
         place: the index that the partition's replica must have applied.
         """
-        key = as_bytes("key", key)
-        level = checked_level(consistency)
-        kind, bound = OperationClass.RECEIPT_READ, 0 if min_index is None else min_index
-        if not 0 <= bound <= U64_MAX or (min_index and level is not Consistency.SESSION):
-            raise InvalidArgument(
-                f"min_index is {min_index}; it must be 0 to {U64_MAX}, and is for sessions only"
-            )
-        if isinstance(level, Stale):
-            kind, bound = OperationClass.STALE_READ, int(level.max_staleness_s * 1000)
-        elif level is Consistency.SESSION:
-            kind = OperationClass.SESSION_READ
+        record, receipt = await self._read_at(key, consistency, min_index, timeout_s)
+        return Answer(None if record is None else record_of(key, record), receipt)
+
+    async def _read_at(
+        self, key: bytes | str, consistency: Level, min_index: int | None, timeout_s: float | None
+    ) -> tuple[bytes | None, Receipt]:
+        if type(key) is not bytes:
+            key = as_bytes("key", key)
+        kind, bound = class_of(consistency, min_index)
         loop = get_running_loop()
         deadline_s = loop.time() + self._timeout(timeout_s)
-        dispatcher = await self._start(loop, deadline_s)
+        dispatcher = self._dispatcher
+        if dispatcher is None or dispatcher.loop is not loop or not dispatcher.is_started:
+            dispatcher = await self._start(loop, deadline_s)
         dispatcher.board.limits.check_key(key)
-        of_client = kind is OperationClass.SESSION_READ and min_index is None
-        found: tuple[bytes | None, Receipt] = await dispatcher.read_at(
-            kind, key, None if of_client else bound, deadline_s
-        )
-        record, receipt = found
-        return Answer(None if record is None else record_of(key, record), receipt)
+        return await dispatcher.read_at(kind, key, bound, deadline_s)
 
     def token(self) -> str:
         """What this client has seen, for another client to go on from; opaque, and no secret.

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from kvstore.client.levels import Consistency
+from kvstore.client.levels import Consistency, Level, Stale, checked_level
 from kvstore.client.operations import OperationClass, ReadSection, settle
 from kvstore.client.receipts import Place, Receipt
 from kvstore.codec.byteslist import CodecError, decode_optional_list
-from kvstore.codec.read_level import decode_stale_result, encode_level_read
+from kvstore.codec.read_level import U64_MAX, decode_stale_result, encode_level_read
+from kvstore.errors import InvalidArgument
 
 ANYWHERE: Final = frozenset({OperationClass.SESSION_READ, OperationClass.STALE_READ})
 """Classes that any replica may serve."""
@@ -102,3 +103,21 @@ class StaleSection(LevelSection):
 SECTIONS: Final[dict[OperationClass, type[LevelSection]]] = {
     section.kind: section for section in (ReceiptSection, SessionSection, StaleSection)
 }
+
+
+def class_of(consistency: Level, min_index: int | None) -> tuple[OperationClass, int | None]:
+    """The class of reads of that level, and its bound; None: the index that the client has seen.
+
+    Raises InvalidArgument where the two do not say what is wanted.
+    """
+    level = checked_level(consistency)
+    if min_index is not None:
+        if level is not Consistency.SESSION:
+            raise InvalidArgument(f"min_index is {min_index}; it is for session reads only")
+        if not isinstance(min_index, int) or not 0 <= min_index <= U64_MAX:
+            raise InvalidArgument(f"min_index is {min_index!r}; it must be 0 to {U64_MAX}")
+    if level is Consistency.SESSION:
+        return OperationClass.SESSION_READ, min_index
+    if isinstance(level, Stale):
+        return OperationClass.STALE_READ, int(level.max_staleness_s * 1000)
+    return OperationClass.RECEIPT_READ, 0

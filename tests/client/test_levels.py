@@ -116,6 +116,17 @@ async def test_a_node_that_is_gone_costs_a_read_no_more_than_a_try_elsewhere(
         assert await kv.get("key", consistency=level) == b"value"
 
 
+async def test_a_node_that_hangs_is_passed_over_after_one_call(
+    kv: AsyncClient, cluster: FakeCluster
+) -> None:
+    await kv.put("key", "value")
+    hung = next(node for node in cluster.nodes.values() if node is not cluster.leader_of(b"key"))
+    hung.always = fake.hang
+    for _ in range(12):
+        assert await kv.get("key", consistency="session") == b"value"
+    assert hung.sections(SESSION) == 1
+
+
 async def test_reads_go_on_through_followers_while_nobody_leads(
     kv: AsyncClient, cluster: FakeCluster
 ) -> None:
@@ -224,8 +235,10 @@ async def test_who_keeps_account_alone_names_the_index(
     await kv.put("key", "1")
     await kv.read("key", consistency="session", min_index=1)
     assert bounds(cluster, SESSION) == [1]
-    with pytest.raises(InvalidArgument, match="min_index is 1; it must be"):
+    with pytest.raises(InvalidArgument, match="min_index is 1; it is for session reads only"):
         await kv.read("key", min_index=1)
+    with pytest.raises(InvalidArgument, match="min_index is -1; it must be 0 to"):
+        await kv.read("key", consistency="session", min_index=-1)
 
 
 # --- arguments
