@@ -159,18 +159,18 @@ class FollowerReads:
         """Time passes: what has waited long enough is refused."""
         self._ticks += 1
         for group, known in self._groups.items():
-            if known.reads:
-                replica = self._replicas[group]
+            replica = self._replicas.get(group) if known.reads else None
+            if replica is not None:
                 self._expire(replica, known)
                 self._ask_for_waiting(replica, known)
+            elif known.reads:
+                _refuse_all(known, _NO_REPLICA)
 
     def close(self) -> None:
         """Refuses everything from now on."""
         self._closed = True
         for known in self._groups.values():
-            reads, known.reads = known.reads, []
-            for _, request in reads:
-                request.settle(STOPPED)
+            _refuse_all(known, STOPPED)
 
     def _on_answer(self, group: GroupId, answer: PointAnswer) -> None:
         known = self._groups.get(group)
@@ -230,6 +230,12 @@ class FollowerReads:
         where = state.applied_index, state.term, state.revision
         request.settle(Answer(Status.OK, result, "", None, *where))
         return True
+
+
+def _refuse_all(known: _Waiting, answer: Answer) -> None:
+    reads, known.reads = known.reads, []
+    for _, request in reads:
+        request.settle(answer)
 
 
 def _needs_later(request: LevelRead, answered_s: float) -> bool:

@@ -8,13 +8,15 @@ from typing import cast
 import pytest
 
 from cluster.ids import NodeId, PartitionId, ReplicaId
+from kvstore.codec.byteslist import encode_list
 from kvstore.codec.command import OperationKind, encode_command
+from kvstore.codec.read_level import encode_level_read
 from kvstore.generated.kvstore.v1 import kv_pb2 as pb
 from kvstore.loop_lag import LoopLag
 from kvstore.replica.admission import AdmissionLimits
 from kvstore.replica.requests import Status
-from kvstore.rpc.batch import BatchReply, Sections
-from kvstore.rpc.kv_service import KVService
+from kvstore.rpc.batch import BatchReply, Sections, response_of
+from kvstore.rpc.kv_service import Context, KVService, Router
 from kvstore.rpc.node_view import NodeView
 from kvstore.rpc.plain import Context
 from kvstore.rpc.router import Router
@@ -71,6 +73,57 @@ async def test_a_key_is_taken_only_by_its_own_partition(world: World) -> None:
         assert answer is not None
         own = partition == world.partition_of(KEY)
         assert answer.status is (Status.OK if own else Status.INVALID)
+
+
+async def answer_of(world: World, partition: int, kind: int, body: bytes) -> pb.BatchResponse:
+    """What one section is answered with."""
+    request = pb.BatchRequest(partition_ids=[partition], bodies=[body])
+    request.kinds.append(kind)  # type: ignore[arg-type]  # its number
+    reply = BatchReply(asyncio.get_running_loop().create_future(), 1)
+    Sections(view_of(world)).enter(request, reply, LONG_TICKS)
+    world.run()
+    return response_of(reply)
+
+
+async def test_every_answer_says_where_it_stands_and_a_refusal_says_nothing(world: World) -> None:
+    partition = world.partition_of(KEY)
+    command = encode_command(bytes((OperationKind.PUT,)), [KEY], [b"value"])
+    written = await answer_of(world, partition, pb.SECTION_KIND_WRITE, command)
+    (index,) = written.indexes
+    assert index > 0
+    assert list(written.revisions) == [1]
+    for kind, body in (
+        (pb.SECTION_KIND_READ, encode_list([KEY])),
+        (pb.SECTION_KIND_READ_SESSION, encode_level_read(index, [KEY])),
+        (pb.SECTION_KIND_READ_STALE, encode_level_read(0, [KEY])),
+    ):
+        read = await answer_of(world, partition, kind, body)
+        assert list(read.statuses) == [pb.SECTION_STATUS_OK]
+        where = (*read.indexes, *read.terms, *read.revisions)
+        assert where == (*written.indexes, *written.terms, 1)
+    refused = await answer_of(world, partition, pb.SECTION_KIND_READ_SESSION, b"")
+    assert list(refused.statuses) == [pb.SECTION_STATUS_INVALID]
+    assert (*refused.indexes, *refused.terms, *refused.revisions) == (0, 0, 0)
+
+
+async def test_keys_of_level_reads_keep_the_limits(world: World) -> None:
+    for kind in (pb.SECTION_KIND_READ_SESSION, pb.SECTION_KIND_READ_STALE):
+        for body in (encode_level_read(0, [b""]), encode_level_read(0, [])):
+            response = await answer_of(world, 0, kind, body)
+            assert list(response.statuses) == [pb.SECTION_STATUS_INVALID]
+
+
+async def test_a_level_read_that_waits_ends_with_its_call(world: World) -> None:
+    service = KVService(view_of(world), cast("Router", None), tick_ms=50)
+    body = encode_level_read(1000, [KEY])
+    kinds = [pb.SECTION_KIND_READ_SESSION]
+    request = pb.BatchRequest(partition_ids=[world.partition_of(KEY)], kinds=kinds, bodies=[body])
+    call = asyncio.create_task(service.batch(request, cast("Context", Call())))
+    await asyncio.sleep(0)
+    world.tick(10)
+    response = await call
+    assert list(response.statuses) == [pb.SECTION_STATUS_BEHIND]
+    assert "1000 is asked for" in response.details[0]
 
 
 async def test_a_call_whose_caller_is_gone_does_not_stay_counted(world: World) -> None:
