@@ -16,7 +16,7 @@ from kvstore.loop_lag import LoopLag
 from kvstore.replica.admission import AdmissionLimits
 from kvstore.replica.requests import Status
 from kvstore.rpc.batch import BatchReply, Sections, response_of
-from kvstore.rpc.kv_service import Context, KVService, Router
+from kvstore.rpc.kv_service import KVService
 from kvstore.rpc.node_view import NodeView
 from kvstore.rpc.plain import Context
 from kvstore.rpc.router import Router
