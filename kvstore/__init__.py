@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         Answer,
         Append,
         AsyncClient,
+        AsyncScan,
         Client,
         ClusterStatus,
         Compare,
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
         ScrubVerdict,
         Stale,
         SyncLock,
+        SyncScan,
         Touch,
         TransactionResult,
     )
@@ -59,6 +61,7 @@ if TYPE_CHECKING:
         Outcome,
         OutcomeUnknown,
         ResourceExhausted,
+        ScanExpired,
         SessionExpired,
         Unavailable,
     )
@@ -68,6 +71,7 @@ __all__ = [
     "Answer",
     "Append",
     "AsyncClient",
+    "AsyncScan",
     "BatchFailed",
     "Client",
     "ClientClosed",
@@ -103,10 +107,12 @@ __all__ = [
     "Record",
     "ReplicaScrub",
     "ResourceExhausted",
+    "ScanExpired",
     "ScrubVerdict",
     "SessionExpired",
     "Stale",
     "SyncLock",
+    "SyncScan",
     "Touch",
     "TransactionResult",
     "Unavailable",
@@ -116,6 +122,7 @@ _OF_CLIENT: Final = frozenset(
     {
         "Append",
         "AsyncClient",
+        "AsyncScan",
         "Client",
         "ClusterStatus",
         "Compare",
@@ -140,6 +147,7 @@ _OF_CLIENT: Final = frozenset(
         "TransactionResult",
         "Receipt",
         "Stale",
+        "SyncScan",
     }
 )
 _HOMES: Final = {

@@ -15,6 +15,7 @@ KVStoreError
 ├── BatchFailed            some keys of many were not written           exit 4 or 3
 ├── LockTimeout            another held the lock all the time
 ├── LockLost               the lock is held no more
+├── ScanExpired            a consistent scan lost the view it read from  exit 3
 ├── ClientClosed           the client was closed
 ├── ConfigurationError     the node cannot start as it was asked to     exit 2
 ├── LifeOver               the cluster knows the node by other data     exit 70
@@ -50,6 +51,7 @@ __all__ = [
     "Outcome",
     "OutcomeUnknown",
     "ResourceExhausted",
+    "ScanExpired",
     "SessionExpired",
     "Unavailable",
 ]
@@ -154,6 +156,11 @@ class LockTimeout(KVStoreError):
 
 class LockLost(KVStoreError):
     """The lock is held no more: it could not be kept alive in time, or its key was changed."""
+
+
+class ScanExpired(KVStoreError):
+    """A consistent scan cannot go on as of the moment at which it began: a node let go of what it
+    read from, or another one leads. What it gave so far holds; begin it anew for the rest."""
 
 
 class ClientClosed(KVStoreError):

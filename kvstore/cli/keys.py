@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import aclosing
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
@@ -9,7 +11,8 @@ import typer
 from kvstore.cli.changes import Conditions, delete_if, put_if
 from kvstore.cli.operations import delete_key, get_key, get_keys, put_key
 from kvstore.cli.options import with_options
-from kvstore.cli.printing import write, write_json, write_table
+from kvstore.cli.printing import say, write, write_json, write_table
+from kvstore.cli.ranges import EndOption, PrefixOption, StartOption
 from kvstore.cli.reading import ReadOptions, read_key
 from kvstore.cli.session import Options, Output
 from kvstore.cli.text import from_argument
@@ -151,40 +154,63 @@ def delete(
 def scan(
     options: Options,
     *,
-    prefix: Annotated[
-        str | None, typer.Option(metavar="P", help="Only keys that begin with P.")
-    ] = None,
-    start: Annotated[str | None, typer.Option(metavar="K", help="From K on, K included.")] = None,
-    end: Annotated[str | None, typer.Option(metavar="K", help="Up to K, K excluded.")] = None,
+    prefix: PrefixOption = None,
+    start: StartOption = None,
+    end: EndOption = None,
     limit: Annotated[
         int | None, typer.Option(metavar="N", min=0, help="At most N keys. [default: all]")
     ] = None,
     keys_only: Annotated[bool, typer.Option("--keys-only", help="Print no values.")] = False,
+    reverse: Annotated[bool, typer.Option("--reverse", help="From the last key down.")] = False,
+    consistent: Annotated[
+        bool, typer.Option("--consistent", help="Each partition as it is at one moment.")
+    ] = False,
+    cursor: Annotated[
+        str | None, typer.Option(metavar="C", help="Go on behind a scan that ended at C.")
+    ] = None,
+    print_cursor: Annotated[
+        bool, typer.Option("--print-cursor", help="Say at the end where it stands.")
+    ] = False,
 ) -> None:
     """Print keys and values in order.
 
     The order is that of the keys' bytes. One line for each key: key, tab, value. Where keys or
     values may hold tabs or ends of line, use --output json. Each page is read linearizably, but the
-    scan as a whole is no snapshot: a key that changes meanwhile is seen before or after.
+    scan as a whole is no snapshot: a key that changes meanwhile is seen before or after. With
+    --consistent each partition is shown as it was at one moment.
+
+    --print-cursor says on standard error where the scan ended, also where it failed; --cursor goes
+    on there, with the same range and direction.
 
     \b
     examples:
       kvstore scan --prefix user/ --keys-only
       kvstore scan --start a --end b --limit 10
       kvstore scan --prefix user/ --output json | jq .value
+      kvstore scan --prefix log/ --reverse --limit 20 --print-cursor
     """
     first, begin, stop = (None if b is None else from_argument(b) for b in (prefix, start, end))
     printer = _ScanPrinter(options.output or Output.SIMPLE, keys_only)
 
     async def work(client: AsyncClient) -> None:
-        if keys_only:
-            keys = client.scan_keys(prefix=first, start=begin, end=stop, limit=limit)
-            async for key in keys:
-                printer.add(key, b"")
-        else:
-            found = client.scan(prefix=first, start=begin, end=stop, limit=limit)
-            async for key, value in found:
-                printer.add(key, value)
+        wanted = partial(
+            client.scan_keys if keys_only else client.scan,
+            prefix=first,
+            start=begin,
+            end=stop,
+            limit=limit,
+            reverse=reverse,
+            consistent=consistent,
+            cursor=cursor,
+        )
+        async with aclosing(wanted()) as found:
+            try:
+                async for entry in found:
+                    printer.add(*((entry, b"") if isinstance(entry, bytes) else entry))
+            finally:
+                if print_cursor:
+                    printer.finish()
+                    say(f"cursor {found.cursor}")
 
     try:
         options.run(work)

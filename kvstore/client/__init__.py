@@ -11,10 +11,12 @@ from kvstore.client.changes import DeleteResult, PutResult
 from kvstore.client.levels import Consistency, Stale
 from kvstore.client.lock import Lock
 from kvstore.client.receipts import Answer, Receipt
+from kvstore.client.scanning import AsyncScan
 from kvstore.client.scrub import Finding, GroupScrub, ReplicaScrub, ScrubVerdict
 from kvstore.client.status import ClusterStatus, GroupStatus, Location, NodeStatus
 from kvstore.client.sync_client import Client
 from kvstore.client.sync_lock import SyncLock
+from kvstore.client.sync_scan import SyncScan
 from kvstore.client.transactions import (
     Append,
     Compare,
@@ -30,6 +32,7 @@ __all__ = [
     "Answer",
     "Append",
     "AsyncClient",
+    "AsyncScan",
     "Client",
     "ClusterStatus",
     "Compare",
@@ -51,6 +54,7 @@ __all__ = [
     "ScrubVerdict",
     "Stale",
     "SyncLock",
+    "SyncScan",
     "Touch",
     "TransactionResult",
 ]

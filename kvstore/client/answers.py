@@ -39,6 +39,7 @@ from kvstore.errors import (
     InvariantViolation,
     KVStoreError,
     OutcomeUnknown,
+    ScanExpired,
     SessionExpired,
     Unavailable,
 )
@@ -52,6 +53,7 @@ _VERDICTS: Final[dict[int, Verdict]] = {
     kv_pb2.SECTION_STATUS_OVERLOADED: Verdict.OVERLOADED,
     kv_pb2.SECTION_STATUS_INVALID: Verdict.INVALID,
     kv_pb2.SECTION_STATUS_UNKNOWN: Verdict.UNKNOWN,
+    kv_pb2.SECTION_STATUS_EXPIRED: Verdict.EXPIRED,
 }
 """What a section's status means; UNKNOWN where a newer node says what is not listed."""
 
@@ -257,6 +259,8 @@ class Answers:
             return
         if verdict is Verdict.INVALID:
             self._end(queue, section, partial(InvalidArgument, detail))
+        elif verdict is Verdict.EXPIRED:
+            self._end(queue, section, partial(ScanExpired, detail))
         elif verdict is Verdict.REFUSED:
             self._end(queue, section, partial(Unavailable, f"{detail}; nothing was applied"))
         else:

@@ -4,37 +4,43 @@ from __future__ import annotations
 
 import contextlib
 from asyncio import AbstractEventLoop, get_running_loop
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
+from functools import partial
 from random import Random, SystemRandom
 from types import TracebackType
-from typing import Final, NoReturn, Self
+from typing import Final, NoReturn, Self, TypeVar
 
 from cluster.ids import META_GROUP, GroupId, PartitionId, group_of
 from cluster.partition.map import ClusterMap
 from cluster.partition.ranges import partition_of_hash
-from kvstore.client.arguments import (
-    as_bytes,
-    checked_limit,
-    checked_timeout_s,
-    optional_bytes,
-    parsed_endpoints,
-)
+from kvstore.client.arguments import as_bytes, checked_timeout_s, parsed_endpoints
 from kvstore.client.backup import BackupEvent, partition_events
 from kvstore.client.channel import GrpcChannel, OpenChannel
 from kvstore.client.connection import Suspects, suspects_nobody
+from kvstore.client.counting import count_keys
 from kvstore.client.dispatch import Dispatcher
 from kvstore.client.group_operations import GroupOperations
 from kvstore.client.level_sections import class_of
 from kvstore.client.levels import Consistency, Level
+from kvstore.client.range_delete import DeleteProgress, check_bounded, delete_keys
+from kvstore.client.ranges import Range, asked_range, asked_scan
 from kvstore.client.receipts import Answer, Receipt
 from kvstore.client.records import record_of, value_of
-from kvstore.client.scan import Range, range_of, scan_records
+from kvstore.client.scanning import (
+    AsyncScan,
+    key_and_record,
+    key_and_value,
+    only_key,
+)
 from kvstore.client.scrub import GroupScrub, ScrubProgress, ScrubRun
 from kvstore.client.sessions import merge_token, token_of
 from kvstore.client.status import ClusterStatus, Location, ask_status
+from kvstore.codec.cursor import Cursor
 from kvstore.codec.record import Record
 from kvstore.codec.routing import key_hash
 from kvstore.errors import ClientClosed, InvalidArgument
+
+T = TypeVar("T")
 
 ENDPOINTS_DEFAULT: Final = "127.0.0.1:7001"
 TIMEOUT_S_DEFAULT: Final = 5.0
@@ -220,16 +226,27 @@ class AsyncClient(GroupOperations):
         start: bytes | str | None = None,
         end: bytes | str | None = None,
         limit: int | None = None,
+        reverse: bool = False,
+        consistent: bool = False,
+        cursor: str | None = None,
         timeout_s: float | None = None,
-    ) -> AsyncGenerator[tuple[bytes, bytes], None]:
+    ) -> AsyncScan[tuple[bytes, bytes]]:
         """Keys and values in byte order: start ≤ key < end, and beginning with `prefix`.
 
-        At most `limit` of them. `timeout_s` is for each page that is fetched, not for the whole.
-        Each page is linearizable; the whole is not one moment's picture. Who leaves the loop early
-        may close the generator (`contextlib.aclosing`) to let go of pages fetched ahead.
+        At most `limit` of them; with `reverse` from the last one down. `timeout_s` is for each page
+        that is fetched, not for the whole. Each page is linearizable; the whole is not one moment's
+        picture, unless `consistent`: then each partition is as it was at one moment after the call,
+        at the revision that the scan's `revisions` say, and ScanExpired is raised where that cannot
+        be kept up: when the leadership of a partition moves, or nothing was read for 30 s.
+
+        The scan's `cursor` says where it stands; `cursor` goes on there, in this client or in any
+        other of the cluster. Who leaves the loop early may close the scan (`contextlib.aclosing`)
+        to let go of pages fetched ahead.
         """
-        wanted = _range(prefix, start, end, limit, keys_only=False)
-        return self._entries(wanted, self._timeout(timeout_s))
+        wanted, since = asked_scan(
+            prefix, start, end, limit, cursor, keys_only=False, reverse=reverse
+        )
+        return self._scan(wanted, since, timeout_s, key_and_value, consistent=consistent)
 
     def scan_keys(
         self,
@@ -238,11 +255,16 @@ class AsyncClient(GroupOperations):
         start: bytes | str | None = None,
         end: bytes | str | None = None,
         limit: int | None = None,
+        reverse: bool = False,
+        consistent: bool = False,
+        cursor: str | None = None,
         timeout_s: float | None = None,
-    ) -> AsyncGenerator[bytes, None]:
+    ) -> AsyncScan[bytes]:
         """Like `scan`, without fetching the values."""
-        wanted = _range(prefix, start, end, limit, keys_only=True)
-        return self._keys(wanted, self._timeout(timeout_s))
+        wanted, since = asked_scan(
+            prefix, start, end, limit, cursor, keys_only=True, reverse=reverse
+        )
+        return self._scan(wanted, since, timeout_s, only_key, consistent=consistent)
 
     def scan_records(
         self,
@@ -251,37 +273,73 @@ class AsyncClient(GroupOperations):
         start: bytes | str | None = None,
         end: bytes | str | None = None,
         limit: int | None = None,
+        reverse: bool = False,
+        consistent: bool = False,
+        cursor: str | None = None,
         timeout_s: float | None = None,
-    ) -> AsyncGenerator[tuple[bytes, Record], None]:
+    ) -> AsyncScan[tuple[bytes, Record]]:
         """Like `scan`, with each value's version and revisions."""
-        wanted = _range(prefix, start, end, limit, keys_only=False)
-        return self._whole_records(wanted, self._timeout(timeout_s))
+        wanted, since = asked_scan(
+            prefix, start, end, limit, cursor, keys_only=False, reverse=reverse
+        )
+        return self._scan(wanted, since, timeout_s, key_and_record, consistent=consistent)
 
-    async def _whole_records(
-        self, wanted: Range, timeout_s: float
-    ) -> AsyncGenerator[tuple[bytes, Record], None]:
-        async with contextlib.aclosing(await self._records(wanted, timeout_s)) as records:
-            async for key, record in records:
-                yield key, record_of(key, record)
+    def _scan(
+        self,
+        wanted: Range,
+        since: Cursor | None,
+        timeout_s: float | None,
+        convert: Callable[[bytes, bytes], T],
+        *,
+        consistent: bool = False,
+    ) -> AsyncScan[T]:
+        wait_s = self._timeout(timeout_s)
+        views = self._random if consistent else None
+        return AsyncScan(partial(self._begun, wait_s), wanted, since, wait_s, convert, views=views)
 
-    async def _entries(
-        self, wanted: Range, timeout_s: float
-    ) -> AsyncGenerator[tuple[bytes, bytes], None]:
-        async with contextlib.aclosing(await self._records(wanted, timeout_s)) as records:
-            async for key, record in records:
-                yield key, value_of(key, record)
-
-    async def _keys(self, wanted: Range, timeout_s: float) -> AsyncGenerator[bytes, None]:
-        async with contextlib.aclosing(await self._records(wanted, timeout_s)) as records:
-            async for key, _ in records:
-                yield key
-
-    async def _records(
-        self, wanted: Range, timeout_s: float
-    ) -> AsyncGenerator[tuple[bytes, bytes], None]:
+    async def _begun(self, timeout_s: float) -> Dispatcher:
         loop = get_running_loop()
-        dispatcher = await self._start(loop, loop.time() + timeout_s)
-        return scan_records(dispatcher, wanted, timeout_s)
+        return await self._start(loop, loop.time() + timeout_s)
+
+    async def count(
+        self,
+        *,
+        prefix: bytes | str | None = None,
+        start: bytes | str | None = None,
+        end: bytes | str | None = None,
+        timeout_s: float | None = None,
+    ) -> int:
+        """How many keys there are with start ≤ key < end that begin with `prefix`.
+
+        Counted on the nodes, in pages, each of which is linearizable; the whole is not one moment's
+        picture. `timeout_s` is for each page.
+        """
+        wanted = asked_range(prefix, start, end)
+        wait_s = self._timeout(timeout_s)
+        return await count_keys(await self._begun(wait_s), wanted, wait_s)
+
+    async def delete_range(
+        self,
+        *,
+        prefix: bytes | str | None = None,
+        start: bytes | str | None = None,
+        end: bytes | str | None = None,
+        timeout_s: float | None = None,
+        progress: DeleteProgress = lambda _deleted: None,
+    ) -> int:
+        """Deletes the keys with start ≤ key < end that begin with `prefix`; says how many.
+
+        At least one of them has to be given. Not atomic: keys go page by page, in order, and
+        `progress` is told after each page how many are gone. Where it fails, those stay gone, and
+        it can be called again. A key that is put meanwhile may be deleted or stay. `timeout_s` is
+        for each page.
+        """
+        check_bounded(prefix, start, end)
+        wanted = asked_range(prefix, start, end)
+        wait_s = self._timeout(timeout_s)
+        dispatcher = await self._begun(wait_s)
+        async with contextlib.aclosing(self._scan(wanted, None, wait_s, only_key)) as keys:
+            return await delete_keys(dispatcher, keys, wait_s, progress)
 
     async def backup(
         self, partition: int, *, timeout_s: float | None = None
@@ -388,20 +446,3 @@ def _groups(partitions: Sequence[int] | None, count: int) -> list[GroupId]:
         if not 0 <= number < count:
             raise InvalidArgument(f"partition is {number}; it must be 0 to {count - 1}")
     return [group_of(PartitionId(number)) for number in dict.fromkeys(partitions)]
-
-
-def _range(
-    prefix: bytes | str | None,
-    start: bytes | str | None,
-    end: bytes | str | None,
-    limit: int | None,
-    *,
-    keys_only: bool,
-) -> Range:
-    return range_of(
-        optional_bytes("prefix", prefix),
-        optional_bytes("start", start),
-        optional_bytes("end", end),
-        checked_limit(limit),
-        keys_only,
-    )

@@ -6,9 +6,10 @@ import asyncio
 import concurrent.futures
 import contextlib
 import threading
-from collections.abc import AsyncGenerator, Coroutine, Iterator
+from collections.abc import Coroutine, Generator
 from typing import Any, Final, TypeVar
 
+from kvstore.client.scanning import AsyncScan
 from kvstore.errors import ClientClosed
 
 T = TypeVar("T")
@@ -43,7 +44,7 @@ class Background:
             future.cancel()
             raise
 
-    def iterate(self, source: AsyncGenerator[T, None]) -> Iterator[T]:
+    def iterate(self, source: AsyncScan[T]) -> Generator[T, None, None]:
         """The items of `source`, fetched in steps; closes it in the end."""
         try:
             more = True
@@ -97,7 +98,7 @@ class Background:
         await self._stop.wait()
 
 
-async def _next_of(source: AsyncGenerator[T, None]) -> list[T]:
+async def _next_of(source: AsyncScan[T]) -> list[T]:
     step: list[T] = []
     async for item in source:
         step.append(item)
@@ -106,7 +107,7 @@ async def _next_of(source: AsyncGenerator[T, None]) -> list[T]:
     return step
 
 
-async def _close(source: AsyncGenerator[T, None]) -> None:
+async def _close(source: AsyncScan[T]) -> None:
     await source.aclose()
 
 

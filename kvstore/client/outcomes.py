@@ -26,6 +26,8 @@ class Verdict(Enum):
     """Nothing was applied; a queue was full."""
     INVALID = auto()
     """Nothing was applied; the request breaks a rule."""
+    EXPIRED = auto()
+    """What a consistent scan reads from is gone."""
     REFUSED = auto()
     """Nothing was applied, and trying again would not help."""
 

@@ -3,146 +3,154 @@
 Keys are spread over partitions by hash, so every partition has its share of any range. One page of
 each is asked for at first and one more as soon as a page begins to be used: what is held is bounded
 by two pages for each partition, and pages are smaller where there are many.
+
+A consistent scan has each partition's leader open a view, and reads all pages from it. Where a view
+is gone the scan ends with ScanExpired: it never goes on with what there is now.
 """
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import math
 from asyncio import Future
 from collections.abc import AsyncGenerator, Callable
-from dataclasses import dataclass
 from functools import partial
 from heapq import heapify, heappop, heapreplace
-from typing import Final
+from random import Random
+from typing import Any, Final
 
 from cluster.ids import PartitionId
 from kvstore.client.dispatch import Dispatcher
 from kvstore.client.operations import PAGE_BYTES_MAX
-from kvstore.codec.scan import Page, Scan, encode_scan
+from kvstore.client.ranges import Range
+from kvstore.client.scan_part import Part, PartView, let_go
+from kvstore.codec.scan import Page, Scan, ViewAction, encode_scan
+from kvstore.errors import ResourceExhausted
 
-HELD_BYTES_AIM: Final = 16 << 20
+HELD_BYTES_AIM: Final = 8 << 20
 """By one scan: two pages for each partition, together."""
 PAGE_BYTES_MIN: Final = 32 << 10
-
-Ask = Callable[[bytes], Future[Page]]
-"""Asks one partition for the page that begins at a key."""
-
-
-@dataclass(frozen=True, slots=True)
-class Range:
-    """The keys start ≤ key < end, in byte order; at most `limit` of them."""
-
-    start: bytes
-    end: bytes | None
-    """None: to the last key."""
-    limit: int | None
-    keys_only: bool = False
-
-    @property
-    def is_empty(self) -> bool:
-        """No key can be in it."""
-        return self.limit == 0 or (self.end is not None and self.end <= self.start)
+KEEP_AFTER_S: Final = 5.0
+"""A view of which nothing was asked for so long is kept alive by a word, as long as the scan goes
+on: keys need not come from all partitions in turn."""
+_CLOSE_TIMEOUT_S: Final = 1.0
 
 
-def range_of(
-    prefix: bytes | None, start: bytes | None, end: bytes | None, limit: int | None, keys_only: bool
-) -> Range:
-    """The range of keys that begin with `prefix` and are in start ≤ key < end, where given."""
-    lowest = start or b""
-    if prefix:
-        lowest = max(lowest, prefix)
-        after = after_prefix(prefix)
-        if after is not None:
-            end = after if end is None else min(end, after)
-    return Range(lowest, end, limit, keys_only)
+class _Last:
+    """A key that comes first where it is greater: for scans in reverse."""
+
+    __slots__ = ("key",)
+
+    def __init__(self, key: bytes) -> None:
+        self.key = key
+
+    def __lt__(self, other: _Last) -> bool:
+        return self.key > other.key
 
 
-def after_prefix(prefix: bytes) -> bytes | None:
-    """The first key after all that begin with `prefix`; None when there is none."""
-    stripped = prefix.rstrip(b"\xff")
-    return stripped[:-1] + bytes((stripped[-1] + 1,)) if stripped else None
+class Merge:
+    """The parts of all partitions, as one."""
+
+    def __init__(
+        self, dispatcher: Dispatcher, wanted: Range, timeout_s: float, view: int | None
+    ) -> None:
+        """`timeout_s` is for each page; `view` is the number of a consistent scan."""
+        self._dispatcher = dispatcher
+        self._wanted = wanted
+        self._timeout_s = timeout_s
+        question = self._question()
+        self.revisions: dict[int, int] = {}
+        """As of which the views are, by partition; known from the first entry on."""
+        self._keep_alive_s = math.inf if view is None else dispatcher.loop.time()
+        self._parts: list[Part] = []
+        if not wanted.is_empty:
+            now_s = dispatcher.loop.time
+            for number in range(dispatcher.board.partitions):
+                ask = partial(self._ask, PartitionId(number))
+                seen = None if view is None else PartView(view, now_s)
+                self._parts.append(Part(ask, wanted, question, seen))
+
+    async def records(self) -> AsyncGenerator[tuple[bytes, bytes], None]:
+        """Keys and stored records, in order."""
+        parts, limit = self._parts, self._wanted.limit
+        order: Callable[[bytes], Any] = _Last if self._wanted.reverse else bytes
+        given = 0
+        try:
+            # Keys of different partitions differ: the numbers in the heap are never compared.
+            heap = [
+                (order(each.key), number) for number, each in enumerate(parts) if await each.load()
+            ]
+            heapify(heap)
+            self.revisions = {
+                number: part.view.revision
+                for number, part in enumerate(parts)
+                if part.view is not None and part.view.revision is not None
+            }
+            while heap and given != limit:
+                number = heap[0][1]
+                part = parts[number]
+                yield part.key, part.record
+                given += 1
+                if self._keep_alive_s <= self._dispatcher.loop.time():
+                    self._keep_alive()
+                if part.step() or (given != limit and await part.load()):
+                    heapreplace(heap, (order(part.key), number))
+                else:
+                    heappop(heap)
+        except asyncio.CancelledError:
+            self._close()
+            raise
+        finally:
+            await self._closed()
+
+    def _keep_alive(self) -> None:
+        self._keep_alive_s = self._dispatcher.loop.time() + KEEP_AFTER_S
+        for number, part in enumerate(self._parts):
+            view = part.view
+            if view is not None and view.is_open and view.idle_s >= KEEP_AFTER_S:
+                self._say(number, view.about(ViewAction.KEEP))
+
+    async def _closed(self) -> None:
+        """Returns when the nodes have let go of views; where that takes long, they do it alone."""
+        closing = self._close()
+        if closing:
+            await asyncio.wait(closing, timeout=_CLOSE_TIMEOUT_S)
+
+    def _close(self) -> list[Future[Page]]:
+        parts, self._parts = self._parts, []
+        said: list[Future[Page]] = []
+        for number, part in enumerate(parts):
+            part.close()
+            if part.view is not None and not self._dispatcher.closed:
+                with contextlib.suppress(ResourceExhausted):  # this is no time to complain
+                    said.append(self._say(number, part.view.about(ViewAction.CLOSE)))
+        return said
+
+    def _say(self, partition: int, question: Scan) -> Future[Page]:
+        """Asks without need of an answer. Where it does not arrive, the node lets go of the view by
+        itself, and a scan that goes on learns of it."""
+        body = encode_scan(question)
+        deadline_s = self._dispatcher.loop.time() + _CLOSE_TIMEOUT_S
+        asked = self._dispatcher.scan(PartitionId(partition), body, deadline_s)
+        asked.add_done_callback(let_go)
+        return asked
+
+    def _ask(self, partition: PartitionId, question: Scan) -> Future[Page]:
+        deadline_s = self._dispatcher.loop.time() + self._timeout_s
+        return self._dispatcher.scan(partition, encode_scan(question), deadline_s)
+
+    def _question(self) -> Scan:
+        """For each partition, but for its bounds."""
+        wanted, partitions = self._wanted, self._dispatcher.board.partitions
+        bytes_max = min(PAGE_BYTES_MAX, max(PAGE_BYTES_MIN, HELD_BYTES_AIM // (2 * partitions)))
+        limit = 0
+        if wanted.limit is not None:
+            # Twice the fair share: enough for nearly every partition, without asking for all.
+            limit = min(wanted.limit, 2 * -(-wanted.limit // partitions) + 16)
+        return Scan(b"", None, limit, bytes_max, wanted.keys_only, wanted.reverse)
 
 
-class _Cursor:
-    """One partition's part of a scan: the page in use and the one that is fetched ahead."""
-
-    __slots__ = ("_ask", "_end", "_next", "_page", "_position")
-
-    def __init__(self, ask: Ask, start: bytes) -> None:
-        self._ask = ask
-        self._page = Page((), (), True)
-        self._position = 0
-        self._next: Future[Page] | None = ask(start)
-
-    @property
-    def key(self) -> bytes:
-        """The next key."""
-        return self._page.keys[self._position]
-
-    @property
-    def record(self) -> bytes:
-        """What is stored under it; empty when only keys were asked for."""
-        return self._page.records[self._position] if self._page.records else b""
-
-    def step(self) -> bool:
-        """Goes to the next key; False when that takes `load` first."""
-        self._position += 1
-        return self._position < len(self._page.keys)
-
-    async def load(self) -> bool:
-        """Goes to the first key of the next page; False when there are no more keys."""
-        while self._next is not None:
-            page = await self._next
-            self._next = None
-            self._page, self._position = page, 0
-            if page.more and page.keys:
-                self._next = self._ask(page.keys[-1] + b"\0")
-            if page.keys:
-                return True
-        return False
-
-    def close(self) -> None:
-        """Lets go of the page that is fetched ahead."""
-        if self._next is not None and not self._next.cancel() and not self._next.cancelled():
-            self._next.exception()  # looked at, so that nobody reports it as overlooked
-
-
-async def scan_records(
-    dispatcher: Dispatcher, wanted: Range, timeout_s: float
-) -> AsyncGenerator[tuple[bytes, bytes], None]:
-    """Keys and stored records in byte order; `timeout_s` is for each page."""
-    if wanted.is_empty:
-        return
-    askers = _askers(dispatcher, wanted, timeout_s)
-    cursors = [_Cursor(ask, wanted.start) for ask in askers]
-    given = 0
-    try:
-        # Keys of different partitions differ, so the numbers in the heap are never compared.
-        heap = [(each.key, number) for number, each in enumerate(cursors) if await each.load()]
-        heapify(heap)
-        while heap and given != wanted.limit:
-            key, number = heap[0]
-            cursor = cursors[number]
-            yield key, cursor.record
-            given += 1
-            if cursor.step() or (given != wanted.limit and await cursor.load()):
-                heapreplace(heap, (cursor.key, number))
-            else:
-                heappop(heap)
-    finally:
-        for cursor in cursors:
-            cursor.close()
-
-
-def _askers(dispatcher: Dispatcher, wanted: Range, timeout_s: float) -> list[Ask]:
-    partitions = len(dispatcher.board.known_routes.map.partitions)
-    bytes_max = min(PAGE_BYTES_MAX, max(PAGE_BYTES_MIN, HELD_BYTES_AIM // (2 * partitions)))
-    limit = 0
-    if wanted.limit is not None:
-        # Twice the fair share: enough for nearly every partition, without asking each for all.
-        limit = min(wanted.limit, 2 * -(-wanted.limit // partitions) + 16)
-
-    def ask(partition: PartitionId, start: bytes) -> Future[Page]:
-        question = Scan(start, wanted.end, limit, bytes_max, wanted.keys_only)
-        return dispatcher.scan(partition, encode_scan(question), dispatcher.loop.time() + timeout_s)
-
-    return [partial(ask, PartitionId(partition)) for partition in range(partitions)]
+def view_number(random: Random) -> int:
+    """Of a consistent scan; no other scan has it."""
+    return random.getrandbits(63) + 1

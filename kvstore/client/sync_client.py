@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from random import Random
 from types import TracebackType
 from typing import NoReturn, Self
@@ -12,10 +12,12 @@ from cluster.partition.map import ClusterMap
 from kvstore.client.async_client import ENDPOINTS_DEFAULT, TIMEOUT_S_DEFAULT, AsyncClient
 from kvstore.client.background import Background
 from kvstore.client.levels import Consistency, Level
+from kvstore.client.range_delete import DeleteProgress
 from kvstore.client.receipts import Answer
 from kvstore.client.scrub import GroupScrub, ScrubProgress
 from kvstore.client.status import ClusterStatus, Location
 from kvstore.client.sync_operations import SyncOperations
+from kvstore.client.sync_scan import SyncScan
 from kvstore.codec.record import Record
 
 
@@ -123,13 +125,23 @@ class Client(SyncOperations):
         start: bytes | str | None = None,
         end: bytes | str | None = None,
         limit: int | None = None,
+        reverse: bool = False,
+        consistent: bool = False,
+        cursor: str | None = None,
         timeout_s: float | None = None,
-    ) -> Iterator[tuple[bytes, bytes]]:
+    ) -> SyncScan[tuple[bytes, bytes]]:
         """See AsyncClient.scan."""
         entries = self._client.scan(
-            prefix=prefix, start=start, end=end, limit=limit, timeout_s=timeout_s
+            prefix=prefix,
+            start=start,
+            end=end,
+            limit=limit,
+            reverse=reverse,
+            consistent=consistent,
+            cursor=cursor,
+            timeout_s=timeout_s,
         )
-        return self._background.iterate(entries)
+        return SyncScan(entries, self._background.iterate)
 
     def scan_keys(
         self,
@@ -138,13 +150,52 @@ class Client(SyncOperations):
         start: bytes | str | None = None,
         end: bytes | str | None = None,
         limit: int | None = None,
+        reverse: bool = False,
+        consistent: bool = False,
+        cursor: str | None = None,
         timeout_s: float | None = None,
-    ) -> Iterator[bytes]:
+    ) -> SyncScan[bytes]:
         """See AsyncClient.scan_keys."""
         keys = self._client.scan_keys(
-            prefix=prefix, start=start, end=end, limit=limit, timeout_s=timeout_s
+            prefix=prefix,
+            start=start,
+            end=end,
+            limit=limit,
+            reverse=reverse,
+            consistent=consistent,
+            cursor=cursor,
+            timeout_s=timeout_s,
         )
-        return self._background.iterate(keys)
+        return SyncScan(keys, self._background.iterate)
+
+    def count(
+        self,
+        *,
+        prefix: bytes | str | None = None,
+        start: bytes | str | None = None,
+        end: bytes | str | None = None,
+        timeout_s: float | None = None,
+    ) -> int:
+        """See AsyncClient.count."""
+        return self._background.run(
+            self._client.count(prefix=prefix, start=start, end=end, timeout_s=timeout_s)
+        )
+
+    def delete_range(
+        self,
+        *,
+        prefix: bytes | str | None = None,
+        start: bytes | str | None = None,
+        end: bytes | str | None = None,
+        timeout_s: float | None = None,
+        progress: DeleteProgress = lambda _deleted: None,
+    ) -> int:
+        """See AsyncClient.delete_range; `progress` is called in another thread."""
+        return self._background.run(
+            self._client.delete_range(
+                prefix=prefix, start=start, end=end, timeout_s=timeout_s, progress=progress
+            )
+        )
 
     def locate(self, key: bytes | str, *, timeout_s: float | None = None) -> Location:
         """See AsyncClient.locate."""

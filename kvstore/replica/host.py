@@ -42,9 +42,11 @@ from kvstore.replica.lifetimes import Lifetimes
 from kvstore.replica.log_pipeline import LogPipeline
 from kvstore.replica.outbox import Outbox, has_payload
 from kvstore.replica.participation import Guard, Participation
+from kvstore.replica.read_server import ReadServer
 from kvstore.replica.replica import Replica
 from kvstore.replica.requests import ReadRequest, WriteRequest
 from kvstore.replica.rounds import Rounds
+from kvstore.replica.scan_views import GONE, ScanViews
 from kvstore.replica.scrubber import Scrubber, ScrubPolicy
 from kvstore.replica.space import Space, SpaceWatch
 from kvstore.replica.state_transfers import StateTransfers
@@ -140,7 +142,15 @@ class Host:
             on_replaced=self.follower_reads.on_applied,
             on_map=hooks.on_map,
         )
-        self._rounds = Rounds(self._agenda, self._awake, self._intake, self._bundles, self._outbox)
+        self.scan_views: Final = ScanViews()
+        self._rounds = Rounds(
+            agenda=self._agenda,
+            awake=self._awake,
+            intake=self._intake,
+            bundles=self._bundles,
+            outbox=self._outbox,
+            reads=ReadServer(self.scan_views, self.replicas),
+        )
 
     @property
     def guard(self) -> Guard:
@@ -224,7 +234,23 @@ class Host:
 
     def read(self, group: GroupId, request: ReadRequest, expires_in_ticks: int) -> None:
         """Takes a linearizable read; answers it at the latest when it expires."""
-        self._intake.read(group, request, expires_in_ticks)
+        if request.goes_on:
+            self._go_on(group, request)
+        else:
+            self._intake.read(group, request, expires_in_ticks)
+
+    def _go_on(self, group: GroupId, request: ReadRequest) -> None:
+        """Answers from a view. Who has none and does not lead sends the caller to who does: a call
+        that failed may have led it here, away from its view."""
+        if not self.is_stopped and request.scan is not None:
+            with self.guard:
+                answer = self.scan_views.answer(group, request.scan)
+                replica = self.replicas.get(group)
+                if answer is GONE and (replica is None or not replica.is_leader):
+                    answer = self.admission.refusal(replica)
+                request.settle(answer)
+        if not request.is_settled:
+            request.settle(STOPPED)
 
     def read_anywhere(self, group: GroupId, request: LevelRead, expires_in_ticks: int) -> None:
         """Takes a read that needs no leader; answers it within a few ticks."""
@@ -258,6 +284,7 @@ class Host:
                 may_propose=self._bundles.are_keeping_up and self.space.space is Space.ENOUGH
             )
             self.follower_reads.tick()
+            self.scan_views.tick()
 
     # What others want of the groups
 
@@ -326,6 +353,7 @@ class Host:
         self.states.close()
         self.scrubber.close()
         self.follower_reads.close()
+        self.scan_views.close()
 
     def _on_applied(self, replica: Replica, last: Entry) -> None:
         self.scrubber.on_applied(replica, last)

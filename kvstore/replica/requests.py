@@ -7,7 +7,7 @@ from enum import IntEnum, unique
 from typing import Protocol
 
 from cluster.ids import ReplicaId
-from kvstore.codec.scan import Scan
+from kvstore.codec.scan import Scan, ViewAction
 
 
 @unique
@@ -27,6 +27,8 @@ class Status(IntEnum):
     """A write that was proposed and not settled in time: it may have been applied."""
     BEHIND = 8
     """Definite: a read that any replica may serve, and this one not soon enough."""
+    EXPIRED = 7
+    """Definite: the view that a scan reads from is not there any more."""
 
 
 @dataclass(slots=True, unsafe_hash=True)  # a value; frozen ones take long to make
@@ -108,6 +110,11 @@ class ReadRequest(Request):
         super().__init__(reply, slot)
         self.keys: list[bytes] = question if isinstance(question, list) else []
         self.scan: Scan | None = question if isinstance(question, Scan) else None
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether it is about a view that was opened before: no matter who leads now."""
+        return self.scan is not None and self.scan.view_action > ViewAction.OPEN
 
     def _release(self) -> None:
         self.keys = []

@@ -6,14 +6,12 @@ there is, not with the groups there are.
 
 from __future__ import annotations
 
-from kvstore.codec.byteslist import encode_optional_list
-from kvstore.codec.scan import encode_page
 from kvstore.replica.agenda import Agenda
 from kvstore.replica.bundles import Bundles
 from kvstore.replica.intake import Intake
 from kvstore.replica.outbox import Outbox
+from kvstore.replica.read_server import ReadServer
 from kvstore.replica.replica import Replica
-from kvstore.replica.requests import Answer, Status
 from kvstore.replica.wake_groups import WakeGroups
 
 
@@ -26,22 +24,26 @@ class Rounds:
         "_bundles",
         "_intake",
         "_outbox",
+        "_reads",
         "count",
     )
 
     def __init__(
         self,
+        *,
         agenda: Agenda,
         awake: WakeGroups,
         intake: Intake,
         bundles: Bundles,
         outbox: Outbox,
+        reads: ReadServer,
     ) -> None:
         self._agenda = agenda
         self._awake = awake
         self._intake = intake
         self._bundles = bundles
         self._outbox = outbox
+        self._reads = reads
         self.count = 0
 
     def run(self) -> None:
@@ -57,7 +59,7 @@ class Rounds:
         self._bundles.applies.run()
         for replica in dirty.values():
             if replica.has_readable:
-                _serve(replica)
+                self._reads.serve(replica)
 
     def _collect(self, replica: Replica) -> None:
         self._intake.ask(replica)
@@ -69,23 +71,3 @@ class Rounds:
             if core.has_ready:
                 self._agenda.touch(replica)
         self._awake.note(replica)
-
-
-def _serve(replica: Replica) -> None:
-    """Answers the reads that may be served, with one multi-get."""
-    state = replica.state
-    if state is None:
-        return
-    requests = list(replica.readable())
-    keys = [key for request in requests for key in request.keys]
-    records = state.get_many(keys) if keys else []
-    position = 0
-    where = state.applied_index, state.term, state.revision
-    for request in requests:
-        if request.scan is not None:
-            result = encode_page(state.scan(request.scan))
-        else:
-            end = position + len(request.keys)
-            result = encode_optional_list(records[position:end])
-            position = end
-        request.settle(Answer(Status.OK, result, "", None, *where))

@@ -18,6 +18,7 @@ from kvstore.errors import (
     Outcome,
     OutcomeUnknown,
     ResourceExhausted,
+    ScanExpired,
     Unavailable,
 )
 
@@ -38,6 +39,7 @@ _STATUS: Final[tuple[tuple[type[KVStoreError], grpc.StatusCode], ...]] = (
     (Fenced, grpc.StatusCode.FAILED_PRECONDITION),
     (NotANumber, grpc.StatusCode.FAILED_PRECONDITION),
     (CounterOverflow, grpc.StatusCode.OUT_OF_RANGE),
+    (ScanExpired, grpc.StatusCode.ABORTED),
 )
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator
-from typing import Any, Final, TypedDict
+from collections.abc import Callable
+from typing import Any, Final, TypedDict, TypeVar
 
 import grpc
 
-from kvstore.errors import KVStoreError
+from kvstore.errors import DeadlineExceeded, KVStoreError
 from kvstore.generated.kvstore.v1 import kv_pb2 as pb
 from kvstore.replica.requests import Request
 from kvstore.rpc.batch import SECTIONS_MAX, BatchReply, Sections, response_of
@@ -17,10 +17,12 @@ from kvstore.rpc.errors import refuse, refuse_with
 from kvstore.rpc.key_calls import KeyCalls
 from kvstore.rpc.node_view import NodeView
 from kvstore.rpc.plain import Context, record_to_wire, time_left_s
-from kvstore.rpc.router import Router
+from kvstore.rpc.router import Found, Router
 
 _PAGE_KEYS_MAX: Final = 10_000
 _PAGE_BYTES_MAX: Final = 1 << 20
+
+T = TypeVar("T")
 
 
 class _Range(TypedDict):
@@ -30,6 +32,8 @@ class _Range(TypedDict):
     start: bytes | None
     end: bytes | None
     limit: int
+    reverse: bool
+    cursor: str | None
     timeout_s: float
 
 
@@ -56,6 +60,9 @@ class KVService:
                     self.scan, pb.ScanRequest.FromString, pb.ScanResponse.SerializeToString
                 ),
                 **self._keys.handlers(),
+                "Count": unary(
+                    self.count, pb.CountRequest.FromString, pb.CountResponse.SerializeToString
+                ),
             },
         )
 
@@ -109,36 +116,58 @@ class KVService:
 
     async def scan(self, request: pb.ScanRequest, context: Context) -> pb.ScanResponse:
         """A page of keys in order over all partitions."""
-        response = pb.ScanResponse()
         limit = min(request.limit or _PAGE_KEYS_MAX, _PAGE_KEYS_MAX)
-        size = 0
-        try:
-            async with contextlib.aclosing(self._found(request, limit, context)) as found:
-                async for record in found:
-                    response.records.append(record)
-                    size += len(record.key) + len(record.value)
-                    if size >= _PAGE_BYTES_MAX or len(response.records) >= limit:
-                        response.next_start = record.key + b"\0"
-                        break
-        except KVStoreError as problem:
-            await refuse_with(context, problem)
-        return response
-
-    async def _found(
-        self, request: pb.ScanRequest, limit: int, context: Context
-    ) -> AsyncGenerator[pb.Record, None]:
         wanted: _Range = {
             "prefix": request.prefix or None,
             "start": request.start or None,
             "end": request.end or None,
             "limit": limit,
+            "reverse": request.reverse,
+            "cursor": request.cursor or None,
             "timeout_s": time_left_s(context),
         }
-        if request.keys_only:
-            async with contextlib.aclosing(self._router.scan_keys(**wanted)) as keys:
-                async for key in keys:
-                    yield pb.Record(key=key)
-        else:
-            async with contextlib.aclosing(self._router.scan_records(**wanted)) as records:
-                async for key, record in records:
-                    yield record_to_wire(key, record)
+        try:
+            if request.keys_only:
+                keys = self._router.scan_keys(**wanted)
+                page = await _page(keys, lambda key: pb.Record(key=key), limit)
+            else:
+                records = self._router.scan_records(**wanted)
+                page = await _page(records, lambda pair: record_to_wire(*pair), limit)
+        except KVStoreError as problem:
+            await refuse_with(context, problem)
+        if page.next_cursor and not (request.reverse or request.cursor):
+            page.next_start = page.records[-1].key + b"\0"
+        return page
+
+    async def count(self, request: pb.CountRequest, context: Context) -> pb.CountResponse:
+        """How many keys there are."""
+        left_s = time_left_s(context)
+        try:
+            async with asyncio.timeout(left_s):
+                count = await self._router.count(
+                    prefix=request.prefix or None,
+                    start=request.start or None,
+                    end=request.end or None,
+                    timeout_s=left_s,
+                )
+        except TimeoutError:
+            sentence = f"the keys were not counted within {left_s:.1f} s: give the call more time"
+            await refuse_with(context, DeadlineExceeded(sentence))
+        except KVStoreError as problem:
+            await refuse_with(context, problem)
+        return pb.CountResponse(count=count)
+
+
+async def _page(found: Found[T], convert: Callable[[T], pb.Record], limit: int) -> pb.ScanResponse:
+    """The entries of `found` as far as a page goes, and where the next one begins."""
+    response = pb.ScanResponse()
+    size = 0
+    async with contextlib.aclosing(found):
+        async for entry in found:
+            record = convert(entry)
+            response.records.append(record)
+            size += len(record.key) + len(record.value)
+            if size >= _PAGE_BYTES_MAX or len(response.records) >= limit:
+                response.next_cursor = found.cursor
+                break
+    return response

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Iterable, Sequence
-from typing import Protocol
+from collections.abc import AsyncIterator, Iterable, Sequence
+from typing import Protocol, TypeVar
 
 from kvstore.client.changes import DeleteResult, PutResult, Ttl
 from kvstore.client.levels import Level
@@ -11,6 +11,23 @@ from kvstore.client.receipts import Answer
 from kvstore.client.transactions import Compare, Operation, TransactionResult
 from kvstore.codec.change import Fence
 from kvstore.codec.record import Record
+
+T_co = TypeVar("T_co", covariant=True)
+
+
+class Found(Protocol[T_co]):
+    """The entries of a scan."""
+
+    def __aiter__(self) -> AsyncIterator[T_co]: ...
+
+    @property
+    def cursor(self) -> str:
+        """Where it stands."""
+        ...
+
+    async def aclose(self) -> None:
+        """Ends it."""
+        ...
 
 
 class Router(Protocol):
@@ -123,8 +140,10 @@ class Router(Protocol):
         start: bytes | None = None,
         end: bytes | None = None,
         limit: int | None = None,
+        reverse: bool = False,
+        cursor: str | None = None,
         timeout_s: float | None = None,
-    ) -> AsyncGenerator[tuple[bytes, Record], None]:
+    ) -> Found[tuple[bytes, Record]]:
         """Keys in order over all partitions, with their records."""
         ...
 
@@ -135,7 +154,20 @@ class Router(Protocol):
         start: bytes | None = None,
         end: bytes | None = None,
         limit: int | None = None,
+        reverse: bool = False,
+        cursor: str | None = None,
         timeout_s: float | None = None,
-    ) -> AsyncGenerator[bytes, None]:
+    ) -> Found[bytes]:
         """Keys in order over all partitions."""
+        ...
+
+    async def count(
+        self,
+        *,
+        prefix: bytes | None = None,
+        start: bytes | None = None,
+        end: bytes | None = None,
+        timeout_s: float | None = None,
+    ) -> int:
+        """How many keys there are."""
         ...

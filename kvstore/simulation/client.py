@@ -48,6 +48,7 @@ class SimulatedClient(Machine):
         self._random: Random = cluster.kernel.random(f"client {number}")
         self._keys = [KEY_PREFIX + b"%d" % key for key in range(self._load.keys)]
         self._written = 0
+        self._scans = 0
         self._lives = 0
         self._open: dict[int, None] = {}
         self._library: AsyncClient | None = None
@@ -200,11 +201,16 @@ class SimulatedClient(Machine):
             await channel.close()
 
     async def scan(self) -> None:
-        """All keys, in one scan: a read of each at some moment of it."""
+        """All keys, in one scan: a read of each at some moment of it. Each second scan is in
+        reverse, each third one of one moment in each partition."""
+        self._scans += 1
+        scan = self.library.scan(
+            prefix=_SCAN_PREFIX, reverse=self._scans % 2 == 0, consistent=self._scans % 3 == 0
+        )
         numbers = {key: self._invoke("get", key, None) for key in self._keys}
         found: dict[bytes, bytes] = {}
         try:
-            async with contextlib.aclosing(self.library.scan(prefix=_SCAN_PREFIX)) as entries:
+            async with contextlib.aclosing(scan) as entries:
                 found = {key: value async for key, value in entries}
         except KVStoreError:
             for number in numbers.values():

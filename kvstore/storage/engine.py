@@ -13,19 +13,29 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True)
 class EnginePage:
-    """Part of a range, in key order; `values` is parallel to `keys`, or empty when keys only."""
+    """Part of a range, in key order, or from the last key down when asked for in reverse; `values`
+    is parallel to `keys`, or empty when keys only."""
 
     keys: list[bytes]
     values: list[bytes]
     more: bool
-    """Whether the range has keys after these; exact."""
+    """Whether the range has keys beyond these, in the direction asked for; exact."""
 
 
 class EngineView(Protocol):
     """What a range of an engine held at one moment. Failures are those of Engine."""
 
-    def scan(self, start: bytes, *, limit: int, bytes_max: int) -> EnginePage:
-        """As `Engine.scan`, from `start` to the end of the range."""
+    def scan(
+        self,
+        start: bytes,
+        end: bytes | None = None,
+        *,
+        limit: int,
+        bytes_max: int,
+        keys_only: bool = False,
+        reverse: bool = False,
+    ) -> EnginePage:
+        """As `Engine.scan`, where both bounds lie in the view's range; `end` None: to its end."""
         ...
 
     def close(self) -> None:
@@ -83,8 +93,10 @@ class Engine(Protocol):
         limit: int,
         bytes_max: int,
         keys_only: bool = False,
+        reverse: bool = False,
     ) -> EnginePage:
-        """The first keys in start ≤ key < end (None: to the last key), and their values.
+        """The first keys in start ≤ key < end (None: to the last key), and their values; in
+        reverse the last ones, from the end down.
 
         At most `limit` of them, and as many as fit in `bytes_max` of keys and values, though at
         least one. `limit` ≥ 1. Empty when start ≥ end.

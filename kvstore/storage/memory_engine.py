@@ -56,12 +56,23 @@ class MemoryView:
             batch.put(key, value)
         self._twin.write(batch)
 
-    def scan(self, start: bytes, *, limit: int, bytes_max: int) -> EnginePage:
+    def scan(
+        self,
+        start: bytes,
+        end: bytes | None = None,
+        *,
+        limit: int,
+        bytes_max: int,
+        keys_only: bool = False,
+        reverse: bool = False,
+    ) -> EnginePage:
         """See EngineView."""
         self._engine.check_open()
         if self._twin is None:
             raise InvariantViolation("a view was used after it was closed")
-        return self._twin.scan(start, None, limit=limit, bytes_max=bytes_max)
+        return self._twin.scan(
+            start, end, limit=limit, bytes_max=bytes_max, keys_only=keys_only, reverse=reverse
+        )
 
     def close(self) -> None:
         """See EngineView."""
@@ -122,18 +133,20 @@ class MemoryEngine:
         limit: int,
         bytes_max: int,
         keys_only: bool = False,
+        reverse: bool = False,
     ) -> EnginePage:
         """See Engine."""
         self.check_open()
         low = bisect_left(self._keys, start)
         high = len(self._keys) if end is None else bisect_left(self._keys, end)
+        places = range(high - 1, low - 1, -1) if reverse else range(low, high)
         if self._rotten:
-            self._check_sound(self._keys[low : min(high, low + limit)])
+            self._check_sound(self._keys[place] for place in places[:limit])
         keys: list[bytes] = []
         values: list[bytes] = []
         size = 0
-        for position in range(low, high):
-            key = self._keys[position]
+        for place in places:
+            key = self._keys[place]
             value = b"" if keys_only else self._values[key]
             size += len(key) + len(value)
             if keys and (len(keys) == limit or size > bytes_max):

@@ -14,13 +14,14 @@ from kvstore.errors import CorruptionError
 from kvstore.storage.engine import Engine
 from kvstore.storage.expiry import ExpiryIndex
 from kvstore.storage.keys import Section, replica_end, section_end, section_prefix
-from kvstore.storage.partition_view import PartitionView
+from kvstore.storage.partition_view import (
+    PAGE_BYTES_MAX,
+    PAGE_KEYS_MAX,
+    PartitionView,
+    page_of,
+)
 from kvstore.storage.position import load_position
 from kvstore.storage.sessions import SessionTable
-
-PAGE_KEYS_MAX: Final = 10_000
-PAGE_BYTES_MAX: Final = 4 << 20
-"""A page is read in one go on the node's only loop: these bound how long the others wait."""
 
 _LENGTHS: Final = Struct("<QQ")
 _TOKEN: Final = Struct("<Q")
@@ -122,7 +123,7 @@ class PartitionState:
         return self._engine.get_many([prefix + key for key in keys])
 
     def scan(self, scan: Scan) -> Page:
-        """A page of stored records that answers `scan`; `more` is exact.
+        """A page of stored records that answers `scan`, or counts them; `more` is exact.
 
         Ends at PAGE_KEYS_MAX keys or PAGE_BYTES_MAX bytes where `scan` would have more; the bytes
         are counted with some ten per key for the engine's own.
@@ -133,16 +134,19 @@ class PartitionState:
             self._data_end if scan.end is None else prefix + scan.end,
             limit=min(scan.limit or PAGE_KEYS_MAX, PAGE_KEYS_MAX),
             bytes_max=min(scan.bytes_max, PAGE_BYTES_MAX),
-            keys_only=scan.keys_only,
+            keys_only=scan.keys_only or scan.count,
+            reverse=scan.reverse,
         )
-        cut = len(prefix)
-        return Page([key[cut:] for key in page.keys], page.values, page.more)
+        return page_of(page, prefix, count=scan.count)
 
-    def view(self) -> PartitionView:
-        """All that there is now, whatever is applied later; to be closed."""
+    def view(self, start: bytes = b"", end: bytes | None = None) -> PartitionView:
+        """The keys start ≤ key < end (None: to the last key) as they are now, whatever is applied
+        later; to be closed."""
+        prefix = self.data_prefix
+        last = self._data_end if end is None else max(prefix + start, prefix + end)
         return PartitionView(
-            self._engine.view(self.data_prefix, self._data_end),
-            self.data_prefix,
+            self._engine.view(prefix + start, last),
+            prefix,
             self.applied_index,
             self.term,
             self.revision,

@@ -9,7 +9,7 @@ release it; options of a column family are forgotten on reopen unless handed in 
 handed to a single call are built anew each time; an iterator ends at a damaged block as at the end
 of the data, and only `status()` tells the two apart; the iterators of a snapshot do not know of it
 (its point reads do), but any iterator shows what there was when it was made; an iterator does not
-keep the options alive in which its bound stands.
+keep the options alive in which its bound stands; `set_iterate_lower_bound` sets the upper bound.
 
 On a full disk a flush or compaction fails, and from then on every write and flush fails with what
 it has met, until RocksDB finds by itself that there is room for a memtable again: it looks every
@@ -89,18 +89,37 @@ class RocksBatch:
 class RocksView:
     """See EngineView: an iterator, which RocksDB keeps as of the moment in which it was made."""
 
-    def __init__(self, engine: RocksEngine, iterator: RdictIter, options: ReadOptions) -> None:
+    def __init__(
+        self, engine: RocksEngine, iterator: RdictIter, options: ReadOptions, end: bytes
+    ) -> None:
         self._engine = engine
         self._iterator: RdictIter | None = iterator
         self._options = options  # has to live as long as the iterator: it owns the bound
+        self._end = end
 
-    def scan(self, start: bytes, *, limit: int, bytes_max: int) -> EnginePage:
+    def scan(
+        self,
+        start: bytes,
+        end: bytes | None = None,
+        *,
+        limit: int,
+        bytes_max: int,
+        keys_only: bool = False,
+        reverse: bool = False,
+    ) -> EnginePage:
         """See EngineView."""
         if self._engine.is_closed or self._iterator is None:
             raise InvariantViolation("a view was used after it or its engine was closed")
         try:
-            self._iterator.seek(start)
-            return _page(self._iterator, limit=limit, bytes_max=bytes_max)
+            return _page(
+                self._iterator,
+                start,
+                None if end == self._end else end,
+                limit=limit,
+                bytes_max=bytes_max,
+                keys_only=keys_only,
+                reverse=reverse,
+            )
         except Exception as problem:
             raise self._engine.error(problem) from problem
 
@@ -155,26 +174,29 @@ class RocksEngine:
         limit: int,
         bytes_max: int,
         keys_only: bool = False,
+        reverse: bool = False,
     ) -> EnginePage:
         """See Engine."""
         try:
-            return self._scan(start, end, limit, bytes_max, keys_only)
+            options = _range_options(end)  # has to live as long as the iterator: it owns the bound
+            iterator = self._database.iter(options)
+            return _page(
+                iterator,
+                start,
+                end if reverse else None,
+                limit=limit,
+                bytes_max=bytes_max,
+                keys_only=keys_only,
+                reverse=reverse,
+            )
         except Exception as problem:
             raise self.error(problem) from problem
-
-    def _scan(
-        self, start: bytes, end: bytes | None, limit: int, bytes_max: int, keys_only: bool
-    ) -> EnginePage:
-        options = _range_options(end)  # has to live as long as the iterator: it owns the bound
-        iterator = self._database.iter(options)
-        iterator.seek(start)
-        return _page(iterator, limit=limit, bytes_max=bytes_max, keys_only=keys_only)
 
     def view(self, start: bytes, end: bytes) -> RocksView:
         """See Engine."""
         try:
             options = _range_options(end)
-            return RocksView(self, self._database.iter(options), options)
+            return RocksView(self, self._database.iter(options), options, end)
         except Exception as problem:
             raise self.error(problem) from problem
 
@@ -246,14 +268,24 @@ def _range_options(end: bytes | None) -> ReadOptions:
 
 
 def _page(
-    iterator: RdictIter, *, limit: int, bytes_max: int, keys_only: bool = False
+    iterator: RdictIter,
+    start: bytes,
+    end: bytes | None,
+    *,
+    limit: int,
+    bytes_max: int,
+    keys_only: bool,
+    reverse: bool,
 ) -> EnginePage:
-    """What `iterator` has from where it stands."""
-    valid, key_of, value_of, step = iterator.valid, iterator.key, iterator.value, iterator.next
+    """What `iterator` has of the range; without an `end`, up to its own bound."""
+    valid, key_of, value_of = iterator.valid, iterator.key, iterator.value
+    step = iterator.prev if reverse else iterator.next
+    seek = _seek_last if reverse else _seek_first
+    has_any, final = seek(iterator, start, end)
     keys: list[bytes] = []
     values: list[bytes] = []
     size = 0
-    while valid():
+    while has_any and valid():
         if len(keys) == limit:
             return EnginePage(keys, values, more=True)
         key = key_of()
@@ -264,9 +296,45 @@ def _page(
         keys.append(key)
         if not keys_only:
             values.append(value)
+        if key == final:
+            break
         step()
     iterator.status()
     return EnginePage(keys, values, more=False)
+
+
+def _seek_first(iterator: RdictIter, start: bytes, end: bytes | None) -> tuple[bool, bytes | None]:
+    """Goes to the first key of the range. Whether there is one, and the last one; None: it is where
+    the iterator ends by itself."""
+    final = None
+    if end is not None:
+        final = _key_before(iterator, end)
+        if final is None or final < start:
+            return False, None
+    iterator.seek(start)
+    return True, final
+
+
+def _seek_last(iterator: RdictIter, start: bytes, end: bytes | None) -> tuple[bool, bytes | None]:
+    """Goes to the last key of the range. Whether there is one, and the first one: there is no lower
+    bound to be set, and a step below the range may lead through any number of deleted keys."""
+    iterator.seek(start)
+    final = iterator.key() if iterator.valid() else None
+    if final is None or (end is not None and final >= end):
+        return False, None
+    _key_before(iterator, end)
+    return True, final
+
+
+def _key_before(iterator: RdictIter, end: bytes | None) -> bytes | None:
+    """The last key before `end`, to which it goes; None where there is none."""
+    if end is None:
+        iterator.seek_to_last()
+    else:
+        iterator.seek_for_prev(end)
+        if iterator.valid() and iterator.key() == end:
+            iterator.prev()
+    return iterator.key() if iterator.valid() else None
 
 
 def _operating_error(path: str, message: str) -> KVStoreError | OSError:

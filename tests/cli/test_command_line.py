@@ -27,6 +27,7 @@ from kvstore.errors import (
     NotANumber,
     OutcomeUnknown,
     ResourceExhausted,
+    ScanExpired,
     SessionExpired,
     Unavailable,
 )
@@ -37,6 +38,7 @@ NOBODY = "127.0.0.1:1"
 COMMANDS = [
     *("put", "get", "delete", "scan", "import", "export", "status", "locate", "health", "inspect"),
     *("simulate", "backup", "restore", "scrub", "increment", "append", "touch"),
+    *("simulate", "backup", "restore", "scrub", "count", "delete-range"),
     *(f"local {name}" for name in ("up", "status", "kill", "stop", "pause", "resume")),
     *("local start", "local logs", "local down", "bench put", "bench get", "serve"),
 ]
@@ -65,6 +67,9 @@ COMMANDS = [
         (("touch", "a", "--ttl", "5", "--no-ttl"), "a touch needs one of"),
         (("get", "a", "--colour"), "no such option: --colour"),
         (("scan", "--limit", "-1"), "invalid value for '--limit'"),
+        (("delete-range",), "needs --prefix, --start or --end"),
+        (("delete-range", "--start", "a"), "needs --yes where nobody is asked"),
+        (("delete-range", "--prefix", ""), "needs --yes where nobody is asked"),
         (("--output", "yaml", "get", "a"), "invalid value for '--output'"),
         (("--timeout", "0", "get", "a"), "timeout is 0; it must be above 0"),
         (("--endpoints", "nowhere", "get", "a"), "endpoint 'nowhere' is not host:port"),
@@ -97,6 +102,7 @@ def test_wrong_usage_is_one_sentence_and_exit_code_2(
         (Unavailable("no majority"), 3),
         (DeadlineExceeded("time"), 3),
         (ClientClosed("closed"), 3),
+        (ScanExpired("gone"), 3),
         (CorruptionError("damaged"), 2),
         (OutcomeUnknown("sent"), 4),
         (SessionExpired("forgotten"), 4),
@@ -129,7 +135,9 @@ def test_exit_codes_stay_what_scripts_know() -> None:
     ]
 
 
-@pytest.mark.parametrize("verb", [("get", "a"), ("put", "a", "b"), ("status",), ("scan",)])
+@pytest.mark.parametrize(
+    "verb", [("get", "a"), ("put", "a", "b"), ("status",), ("scan",), ("count",)]
+)
 def test_nobody_there_is_exit_code_3(command: Command, verb: tuple[str, ...]) -> None:
     finished = command("--endpoints", NOBODY, "--timeout", "0.2", *verb)
     one_sentence(finished)

@@ -24,7 +24,7 @@ from kvstore.codec.limits import Limits
 from kvstore.codec.read_level import decode_level_read, encode_stale_result
 from kvstore.codec.record import decode_record
 from kvstore.codec.routing import key_hash
-from kvstore.codec.scan import Page, decode_scan, encode_page
+from kvstore.codec.scan import Page, Scan, ViewAction, decode_scan, encode_page
 from kvstore.generated.kvstore.v1 import admin_pb2, kv_pb2, map_pb2
 from tests.client.fake_sessions import FakeSessions
 from tests.client.fake_state import FakeState
@@ -66,6 +66,10 @@ class FakePartition(FakeState):
     leader: int = 0
     index: int = 0
     sessions: FakeSessions = field(default_factory=FakeSessions)
+    scans: list[Scan] = field(default_factory=list)
+    """Asked for so far."""
+    views: dict[int, tuple[dict[bytes, bytes], int]] = field(default_factory=dict)
+    """What was there when they were opened, and at which revision."""
 
     def write(self, body: bytes) -> bytes:
         command = decode_command(body)
@@ -92,20 +96,37 @@ class FakePartition(FakeState):
         chunks[-1].totals.records, chunks[-1].totals.rows_hash = len(keys), digest.intdigest()
         return chunks
 
-    def scan(self, body: bytes, page_keys_max: int) -> bytes:
+    def scan(self, body: bytes, page_keys_max: int) -> bytes | None:
+        """None: the view is gone."""
         scan = decode_scan(body)
+        self.scans.append(scan)
+        data, revision = self.data, 0
+        if scan.view_action is ViewAction.OPEN:
+            self.views.setdefault(scan.view, (self.data.copy(), self.revision))
+        if scan.view_action is not ViewAction.NONE:
+            if scan.view not in self.views:
+                return None
+            data, revision = self.views[scan.view]
+        if scan.view_action is ViewAction.CLOSE:
+            del self.views[scan.view]
+        if scan.view_action > ViewAction.READ:
+            return encode_page(Page((), (), more=False))
         matching = sorted(
-            key for key in self.data if key >= scan.start and (scan.end is None or key < scan.end)
+            (key for key in data if key >= scan.start and (scan.end is None or key < scan.end)),
+            reverse=scan.reverse,
         )
         keys: list[bytes] = []
         size = 0
         for key in matching[: min(scan.limit or page_keys_max, page_keys_max)]:
-            size += len(key) + len(self.data[key])
+            size += len(key) + len(data[key])
             if keys and size > scan.bytes_max:
                 break
             keys.append(key)
-        records = [] if scan.keys_only else [self.data[key] for key in keys]
-        return encode_page(Page(keys, records, len(keys) < len(matching)))
+        more = len(keys) < len(matching)
+        if scan.count:
+            return encode_page(Page(keys[-1:], (), more, revision, len(keys)))
+        records = [] if scan.keys_only else [data[key] for key in keys]
+        return encode_page(Page(keys, records, more, revision))
 
 
 class FakeNode:
@@ -119,6 +140,8 @@ class FakeNode:
         self.calls: list[kv_pb2.BatchRequest] = []
         self.map_calls = 0
         self.faults: deque[Fault] = deque()
+        self.on_write: Fault | None = None
+        """Used up by the next call that carries writes."""
         self.always: Fault | None = None
         self.map_fault: Callable[[Context], Coroutine[Any, Any, None]] | None = None
         self.backup: Backup = honest_backup
@@ -174,12 +197,20 @@ class FakeNode:
             server, self.server = self.server, None
             await server.stop(None)
 
+    @property
+    def has_fault(self) -> bool:
+        """Whether one of those that are used up is left."""
+        return bool(self.faults) or self.on_write is not None
+
     def sections(self, kind: int | None = None) -> int:
         """How many sections it was sent."""
         return sum(sum(kind in (None, each) for each in call.kinds) for call in self.calls)
 
     async def _batch(self, request: kv_pb2.BatchRequest, context: Context) -> kv_pb2.BatchResponse:
         self.calls.append(request)
+        if self.on_write is not None and kv_pb2.SECTION_KIND_WRITE in request.kinds:
+            fault, self.on_write = self.on_write, None
+            return await fault(self, request, context)
         if self.faults:
             return await self.faults.popleft()(self, request, context)
         if self.always is not None:
@@ -219,7 +250,10 @@ class FakeNode:
         elif kind == kv_pb2.SECTION_KIND_READ:
             result = partition.read(body)
         else:
-            result = partition.scan(body, self.cluster.page_keys_max)
+            found = partition.scan(body, self.cluster.page_keys_max)
+            if found is None:
+                return kv_pb2.SECTION_STATUS_EXPIRED, b"", "the view is gone", 0
+            result = found
         return kv_pb2.SECTION_STATUS_OK, result, "", 0
 
     def _level_section(
@@ -316,6 +350,7 @@ class FakeCluster:
         self.partitions = [FakePartition() for _ in range(partitions)]
         self.spread_leaders()
         self.epoch = 1
+        self.cluster_id = CLUSTER_ID
         self.limits = Limits(value_bytes_max=1 << 20)
         self.tell_leaders = True
         """Whether maps say who leads."""
@@ -369,7 +404,7 @@ class FakeCluster:
 
     def map_message(self) -> map_pb2.ClusterMap:
         message = map_pb2.ClusterMap(
-            cluster_id=CLUSTER_ID,
+            cluster_id=self.cluster_id,
             epoch=self.epoch,
             key_bytes_max=self.limits.key_bytes_max,
             value_bytes_max=self.limits.value_bytes_max,
@@ -453,6 +488,27 @@ def drop(*, applied: bool) -> Fault:
         stopping = asyncio.ensure_future(node.stop())
         await asyncio.shield(stopping)
         raise AssertionError("a stopped server still runs its calls")
+
+    return answer
+
+
+async def unanswered(
+    node: FakeNode, request: kv_pb2.BatchRequest, context: Context
+) -> kv_pb2.BatchResponse:
+    """Applies all of it, and ends the call without saying so."""
+    node.honest(request)
+    await context.abort(grpc.StatusCode.INTERNAL, "as told")
+
+
+def writes_only(fault: Fault) -> Fault:
+    """`fault` for calls that carry writes; others are answered honestly."""
+
+    async def answer(
+        node: FakeNode, request: kv_pb2.BatchRequest, context: Context
+    ) -> kv_pb2.BatchResponse:
+        if kv_pb2.SECTION_KIND_WRITE in request.kinds:
+            return await fault(node, request, context)
+        return node.honest(request)
 
     return answer
 

@@ -248,7 +248,7 @@ async def test_a_node_that_moved_is_found_at_its_new_address(
 
 
 async def test_a_map_of_another_cluster_or_of_before_is_not_taken(
-    kv: AsyncClient, cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch
+    kv: AsyncClient, cluster: FakeCluster
 ) -> None:
     cluster.epoch = 3
     assert (await kv.cluster_map()).epoch == 3
@@ -256,7 +256,7 @@ async def test_a_map_of_another_cluster_or_of_before_is_not_taken(
     with pytest.raises(Unavailable, match="knows an older map, epoch 2"):
         await kv.cluster_map(timeout_s=0.3)
     cluster.epoch = 4
-    monkeypatch.setattr(fake, "CLUSTER_ID", "other")
+    cluster.cluster_id = "other"
     with pytest.raises(Unavailable, match=f"belongs to cluster other, not {kv_cluster(kv)}"):
         await kv.cluster_map(timeout_s=0.3)
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kvstore.client import AsyncClient
-from kvstore.client.scan import after_prefix, range_of
+from kvstore.client.ranges import after_prefix, range_of
 from kvstore.errors import InvalidArgument, Unavailable
 from kvstore.generated.kvstore.v1 import kv_pb2
 from tests.client import fake_cluster as fake

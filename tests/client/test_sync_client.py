@@ -12,6 +12,7 @@ import pytest
 
 from kvstore import Compare, Get, Put
 from kvstore.client import Client
+from kvstore.client.background import SCAN_STEP
 from kvstore.errors import (
     ClientClosed,
     ConditionFailed,
@@ -73,6 +74,35 @@ def test_errors_are_those_of_the_async_client() -> None:
         with pytest.raises(Unavailable, match="no cluster map"):
             kv.get("key")
     sock.close()
+
+
+def test_a_scan_goes_on_behind_what_was_given_and_not_behind_what_was_fetched(
+    background: Background,
+) -> None:
+    with Client(background.cluster.endpoints) as kv:
+        keys = [b"%04d" % number for number in range(SCAN_STEP + 50)]
+        for key in keys:
+            kv.put(key, b"v")
+        assert list(kv.scan_keys(reverse=True)) == keys[::-1]
+        scan = kv.scan(consistent=True)
+        assert list(kv.scan_keys(cursor=scan.cursor)) == keys
+        assert [next(scan)[0] for _ in range(3)] == keys[:3]
+        assert list(kv.scan_keys(cursor=scan.cursor)) == keys[3:]
+        assert sum(scan.revisions.values()) == len(keys)
+        scan.close()
+        scan.close()
+        assert list(scan) == []
+        assert list(kv.scan_keys(cursor=scan.cursor, limit=2)) == keys[3:5]
+
+
+def test_counts_and_deletes_a_range(background: Background) -> None:
+    with Client(background.cluster.endpoints) as kv:
+        for number in range(20):
+            kv.put(f"{number % 2}/{number:02}", "v")
+        told: list[int] = []
+        assert kv.count(prefix="1/") == 10
+        assert kv.delete_range(prefix="1/", progress=told.append) == 10
+        assert (told, kv.count(prefix="1/"), kv.count()) == ([10], 0, 10)
 
 
 def test_close_ends_calls_of_other_threads(background: Background) -> None:

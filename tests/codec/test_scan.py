@@ -7,7 +7,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kvstore.codec.byteslist import CodecError, encode_list, encode_optional_list
-from kvstore.codec.scan import Page, Scan, decode_page, decode_scan, encode_page, encode_scan
+from kvstore.codec.scan import (
+    Page,
+    Scan,
+    ViewAction,
+    decode_page,
+    decode_scan,
+    encode_page,
+    encode_scan,
+)
 from tests.codec.robustness import (
     assert_every_truncation_is_refused,
     assert_more_bytes_are_refused,
@@ -17,14 +25,28 @@ from tests.codec.robustness import (
 )
 
 u32s = st.integers(0, 2**32 - 1)
-scans = st.builds(Scan, byte_strings, st.none() | byte_strings, u32s, u32s, st.booleans())
+u64s = st.integers(0, 2**64 - 1)
+flags = st.booleans()
+scans = st.builds(
+    Scan,
+    byte_strings,
+    st.none() | byte_strings,
+    u32s,
+    u32s,
+    flags,
+    flags,
+    flags,
+    st.sampled_from(ViewAction),
+    st.just(0) | u64s,
+)
 
 
 @st.composite
 def pages(draw: st.DrawFn) -> Page:
     keys = draw(st.lists(byte_strings, max_size=6))
     records = draw(st.just([]) | st.lists(byte_strings, min_size=len(keys), max_size=len(keys)))
-    return Page(keys, records, draw(st.booleans()))
+    told = st.just(0) | u64s
+    return Page(keys, records, draw(st.booleans()), draw(told), draw(told))
 
 
 @pytest.mark.parametrize(
@@ -37,6 +59,14 @@ def pages(draw: st.DrawFn) -> Page:
         (
             Scan(b"", None, limit=0, bytes_max=1, keys_only=True),
             "01 01 00000000 01000000 02000000 00000000 ffffffff",
+        ),
+        (
+            Scan(b"a", None, limit=0, bytes_max=1, reverse=True, count=True),
+            "02 06 00000000 01000000 00 0000000000000000 02000000 01000000 ffffffff 61",
+        ),
+        (
+            Scan(b"", None, 0, 1, True, view_action=ViewAction.READ, view=0x1122),
+            "02 01 00000000 01000000 02 2211000000000000 02000000 00000000 ffffffff",
         ),
     ],
 )
@@ -53,6 +83,14 @@ def test_the_bytes_of_a_scan_are_as_documented(scan: Scan, golden: str) -> None:
         ),
         (Page([b"k"], [], more=False), "01 00 01000000 01000000 6b 00000000"),
         (Page([], [], more=False), "01 00 00000000 00000000"),
+        (
+            Page([b"k"], [], more=True, count=3),
+            "02 01 0000000000000000 0300000000000000 01000000 01000000 6b 00000000",
+        ),
+        (
+            Page([], [], more=False, revision=9),
+            "02 00 0900000000000000 0000000000000000 00000000 00000000",
+        ),
     ],
 )
 def test_the_bytes_of_a_page_are_as_documented(page: Page, golden: str) -> None:
@@ -79,7 +117,7 @@ def test_every_truncation_and_any_more_byte_is_refused(scan: Scan, page: Page) -
 
 @given(st.binary(max_size=40))
 def test_any_bytes_decode_to_what_encodes_to_them_or_are_refused(data: bytes) -> None:
-    for attempt in (data, b"\1\0" + data, b"\1\1" + data):
+    for attempt in (data, b"\1\0" + data, b"\1\1" + data, b"\2\0" + data, b"\2\1" + data):
         if decodes(decode_scan, attempt):
             assert encode_scan(decode_scan(attempt)) == attempt
         if decodes(decode_page, attempt):
@@ -89,7 +127,10 @@ def test_any_bytes_decode_to_what_encodes_to_them_or_are_refused(data: bytes) ->
 @pytest.mark.parametrize(
     "data",
     [
-        pytest.param(b"\2\0" + bytes(8) + encode_list([b"", b""]), id="a newer format"),
+        pytest.param(b"\3\0" + bytes(8) + encode_list([b"", b""]), id="a newer format"),
+        pytest.param(b"\2\x08" + bytes(17) + encode_list([b"", b""]), id="an unknown flag of 2"),
+        pytest.param(b"\2\2" + b"\5" * 17 + encode_list([b"", b""]), id="an unknown action"),
+        pytest.param(b"\2\1" + bytes(17) + encode_list([b"", b""]), id="format 2 for nothing"),
         pytest.param(b"\1\2" + bytes(8) + encode_list([b"", b""]), id="an unknown flag"),
         pytest.param(b"\1\0" + bytes(8) + encode_list([b""]), id="one bound"),
         pytest.param(b"\1\0" + bytes(8) + encode_list([b"", b"", b""]), id="three bounds"),
@@ -104,7 +145,8 @@ def test_a_scan_that_is_not_known_is_refused(data: bytes) -> None:
 @pytest.mark.parametrize(
     "data",
     [
-        pytest.param(b"\2\0" + bytes(8), id="a newer format"),
+        pytest.param(b"\3\0" + bytes(8), id="a newer format"),
+        pytest.param(b"\2\0" + bytes(24), id="format 2 for nothing"),
         pytest.param(b"\1\2" + bytes(8), id="neither more nor not"),
         pytest.param(b"\1\0" + encode_list([b"k"]) + encode_list([b"r", b"s"]), id="too many"),
         pytest.param(b"\1\0" + encode_list([b"k", b"l"]) + encode_list([b"r"]), id="too few"),
@@ -118,3 +160,4 @@ def test_a_page_that_is_not_known_is_refused(data: bytes) -> None:
 def test_a_huge_count_is_refused_without_memory() -> None:
     assert_refused_without_memory(decode_scan, b"\1\0" + bytes(8) + b"\xff" * 12)
     assert_refused_without_memory(decode_page, b"\1\0" + b"\xff" * 12)
+    assert_refused_without_memory(decode_page, b"\2\0" + b"\xff" * 28)

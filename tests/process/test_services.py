@@ -87,6 +87,33 @@ async def test_pages_of_a_scan_join_to_all_keys_in_order(plain: Plain) -> None:
     assert found == [(key, b"value of " + key) for key in KEYS]
 
 
+@pytest.mark.parametrize("reverse", [False, True])
+async def test_pages_by_cursor_join_to_all_keys_in_either_direction(
+    plain: Plain, reverse: bool
+) -> None:
+    for key in KEYS[:20]:
+        await plain.put(key, b"v")
+    page = await plain.scan(prefix=b"plain/", end=KEYS[20], limit=6, reverse=reverse)
+    assert page.HasField("next_start") is not reverse
+    found = [record.key for record in page.records]
+    while page.HasField("next_cursor"):
+        page = await plain.scan(cursor=page.next_cursor, limit=6)
+        assert not page.HasField("next_start")
+        found += [record.key for record in page.records]
+    assert found == sorted(KEYS[:20], reverse=reverse)
+
+
+async def test_keys_are_counted(plain: Plain) -> None:
+    for key in KEYS:
+        await plain.put(key, b"v")
+    for wanted, count in (
+        (kv_pb2.CountRequest(prefix=b"plain/"), 50),
+        (kv_pb2.CountRequest(start=KEYS[10], end=KEYS[13]), 3),
+    ):
+        answer = await plain("/kvstore.v1.KV/Count", wanted, kv_pb2.CountResponse)
+        assert answer.count == count
+
+
 async def test_a_scan_of_keys_only_leaves_the_values_out(plain: Plain) -> None:
     await plain.put(KEYS[0], b"value")
     page = await plain.scan(start=KEYS[0], end=KEYS[0] + b"\0", keys_only=True)
@@ -98,6 +125,7 @@ async def test_a_scan_of_keys_only_leaves_the_values_out(plain: Plain) -> None:
     [
         lambda plain: plain.get(b""),
         lambda plain: plain.put(b"k" * 5000, b""),
+        lambda plain: plain.scan(cursor="nonsense"),
     ],
 )
 async def test_a_call_that_breaks_a_rule_is_refused_as_invalid(

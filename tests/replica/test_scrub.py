@@ -262,6 +262,7 @@ class _Broken(MemoryEngine):
         limit: int,
         bytes_max: int,
         keys_only: bool = False,
+        reverse: bool = False,
     ) -> EnginePage:
         raise CorruptionError("block checksum mismatch")
 

@@ -260,6 +260,56 @@ def test_a_view_shows_its_range_as_it_was(engine: Engine) -> None:
     assert everything(engine) == {b"bb": b"new", b"c": b"new", b"d": b"3"}
 
 
+@pytest.mark.parametrize(
+    ("start", "end", "forward"),
+    [
+        (b"b", None, [b"b", b"c", b"d"]),
+        (b"b", b"d", [b"b", b"c"]),
+        (b"b\0", b"d", [b"c"]),
+        (b"c", b"e", [b"c", b"d"]),
+        (b"c", b"c", []),
+        (b"d", b"c", []),
+    ],
+)
+def test_part_of_a_view_is_read_in_both_directions(
+    engine: Engine, start: bytes, end: bytes | None, forward: list[bytes]
+) -> None:
+    put_all(engine, {b"a": b"0", b"b": b"1", b"c": b"2", b"d": b"3", b"e": b"4"})
+    view = engine.view(b"b", b"e")
+    put_all(engine, {b"bb": b"new", b"dd": b"new"})
+    for reverse in (False, True):
+        expected = forward[::-1] if reverse else forward
+        page = view.scan(start, end, limit=HUGE, bytes_max=HUGE, keys_only=True, reverse=reverse)
+        assert (page.keys, page.values, page.more) == (expected, [], False)
+        page = view.scan(start, end, limit=1, bytes_max=HUGE, reverse=reverse)
+        assert (page.keys, page.more) == (expected[:1], len(expected) > 1)
+    view.close()
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "expected"),
+    [
+        (b"", None, [b"c", b"b\xff", b"b", b"a", b""]),
+        (b"b", None, [b"c", b"b\xff", b"b"]),
+        (b"b\0", b"c", [b"b\xff"]),
+        (b"", b"b", [b"a", b""]),
+        (b"", b"b\0", [b"b", b"a", b""]),
+        (b"", b"", []),
+        (b"b", b"b", []),
+        (b"c", b"a", []),
+        (b"d", None, []),
+        (b"a", b"\xff", [b"c", b"b\xff", b"b", b"a"]),
+    ],
+)
+def test_a_reverse_scan_goes_from_its_end_down_to_its_start(
+    engine: Engine, start: bytes, end: bytes | None, expected: list[bytes]
+) -> None:
+    put_all(engine, {key: b"of " + key for key in [b"", b"a", b"b", b"b\xff", b"c"]})
+    page = engine.scan(start, end, limit=HUGE, bytes_max=HUGE, reverse=True)
+    assert (page.keys, page.more) == (expected, False)
+    assert page.values == [b"of " + key for key in expected]
+
+
 def test_a_closed_engine_refuses_everything_but_close(engine: Engine) -> None:
     batch = engine.new_batch()
     engine.close()
@@ -283,6 +333,7 @@ def test_a_closed_engine_refuses_everything_but_close(engine: Engine) -> None:
     end=st.none() | keys,
     limit=st.integers(1, 5),
     bytes_max=st.integers(0, 20),
+    reverse=st.booleans(),
 )
 def test_both_engines_do_what_a_dict_does(
     both: tuple[Engine, Engine],
@@ -291,6 +342,7 @@ def test_both_engines_do_what_a_dict_does(
     end: bytes | None,
     limit: int,
     bytes_max: int,
+    reverse: bool,
 ) -> None:
     model: dict[bytes, bytes] = {}
     for engine in both:
@@ -316,10 +368,12 @@ def test_both_engines_do_what_a_dict_does(
             engine.write(batch)
             if flush:
                 engine.flush()
-    in_range = sorted(k for k in model if start <= k and (end is None or k < end))
+    in_range = sorted(
+        (k for k in model if start <= k and (end is None or k < end)), reverse=reverse
+    )
     for engine in both:
         assert everything(engine) == model
-        page = engine.scan(start, end, limit=limit, bytes_max=bytes_max)
+        page = engine.scan(start, end, limit=limit, bytes_max=bytes_max, reverse=reverse)
         assert page.keys == in_range[: len(page.keys)]
         assert page.values == [model[k] for k in page.keys]
         assert page.more == (len(page.keys) < len(in_range))

@@ -12,7 +12,8 @@ from kvstore.codec.scan import Page, Scan
 from kvstore.storage.engine import Engine
 from kvstore.storage.keys import Section, generation_key, section_prefix
 from kvstore.storage.memory_engine import MemoryEngine
-from kvstore.storage.partition_state import PAGE_BYTES_MAX, PAGE_KEYS_MAX, PartitionState
+from kvstore.storage.partition_state import PartitionState
+from kvstore.storage.partition_view import PAGE_BYTES_MAX, PAGE_KEYS_MAX
 from kvstore.storage.position import Generation, encode_generation
 from tests.storage.commands import keys
 from tests.storage.test_engine import put_all
@@ -82,6 +83,51 @@ def test_a_view_shows_what_there_was_whatever_comes_later(engine: Engine, bytes_
     view.close()
     assert found == records
     assert (view.applied_index, view.revision, view.term) == (7, 5, 2)
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("in_view", [False, True])
+def test_pages_in_both_directions_are_of_the_range_and_of_this_partition_only(
+    engine: Engine, reverse: bool, in_view: bool
+) -> None:
+    stored = {b"%03d" % number: b"of %d" % number for number in range(50)} | {b"\xff" * 9: b"last"}
+    for group in (GROUP - 1, GROUP + 1):
+        partition_of(engine, {b"neighbour": b"r"}, GroupId(group))
+    state = partition_of(engine, stored)
+    state.revision = 5
+    view = state.view()
+    source = view if in_view else state
+    if in_view:
+        put_all(engine, {state.data_prefix + key: b"later" for key in (b"010", b"010x", b"\xff")})
+        state.revision = 8
+    for start, end in ((b"", None), (b"010", b"020"), (b"010x", None), (b"", b"\xff")):
+        expected = sorted(k for k in stored if start <= k and (end is None or k < end))
+        found: list[bytes] = []
+        low, high, more = start, end, True
+        while more:
+            page = source.scan(Scan(low, high, 4, U32_MAX, reverse=reverse))
+            assert page.records == [stored[key] for key in page.keys]
+            assert page.revision == (5 if in_view else 0)
+            found += page.keys
+            more = page.more
+            if more and reverse:
+                high = page.keys[-1]
+            elif more:
+                low = page.keys[-1] + b"\0"
+        assert found == (expected[::-1] if reverse else expected)
+        count = source.scan(Scan(start, end, 0, U32_MAX, reverse=reverse, count=True))
+        assert (count.count, count.keys, count.records) == (len(expected), found[-1:], ())
+    view.close()
+
+
+def test_a_count_ends_where_a_page_does(engine: Engine) -> None:
+    state = partition_of(engine, {b"%02d" % number: bytes(100) for number in range(20)})
+    page = state.scan(Scan(b"", None, 7, U32_MAX, count=True))
+    assert (page.count, page.keys, page.more) == (7, [b"06"], True)
+    page = state.scan(Scan(b"07", None, 0, 40, count=True))
+    assert page.more
+    assert page.keys == [b"%02d" % (6 + page.count)]
+    assert state.scan(Scan(b"x", None, 0, 40, count=True)) == Page([], (), more=False)
 
 
 def test_another_generation_is_another_partition(engine: Engine) -> None:

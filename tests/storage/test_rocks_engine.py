@@ -178,11 +178,12 @@ def test_a_damaged_block_is_corruption_when_its_keys_are_read(damaged: RocksEngi
 
 
 @pytest.mark.parametrize("keys_only", [False, True])
+@pytest.mark.parametrize("reverse", [False, True])
 def test_a_damaged_block_is_corruption_and_not_the_end_of_a_scan(
-    damaged: RocksEngine, keys_only: bool
+    damaged: RocksEngine, keys_only: bool, reverse: bool
 ) -> None:
     with pytest.raises(CorruptionError, match="damaged"):
-        damaged.scan(b"", None, limit=HUGE, bytes_max=HUGE, keys_only=keys_only)
+        damaged.scan(b"", None, limit=HUGE, bytes_max=HUGE, keys_only=keys_only, reverse=reverse)
 
 
 def test_other_blocks_than_the_damaged_one_are_still_read(damaged: RocksEngine) -> None:

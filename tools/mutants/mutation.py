@@ -28,6 +28,7 @@ class Area(Enum):
     PARTITIONING = "partitioning"
     BACKUPS = "backups"
     SCRUBS = "scrubs"
+    SCANS = "scans"
 
 
 @dataclass(frozen=True, slots=True)

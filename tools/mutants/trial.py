@@ -38,6 +38,13 @@ UNIT_SUITES: Final[dict[Area, tuple[str, ...]]] = {
         "tests/cli/test_backup_jobs.py",
     ),
     Area.SCRUBS: ("tests/replica/test_scrub.py", "tests/partition"),
+    Area.SCANS: (
+        "tests/storage/test_engine.py",
+        "tests/codec/test_cursor.py",
+        "tests/replica/test_scan_views.py",
+        "tests/client/test_scan_options.py",
+        "tests/client/test_sync_client.py",
+    ),
 }
 """The rooms concerned. The simulations among them are tried by themselves."""
 
@@ -55,6 +62,7 @@ SEEDED: Final[dict[Area, tuple[str, ...]]] = {
     Area.PARTITIONING: ("cluster",),
     Area.BACKUPS: (),
     Area.SCRUBS: ("cluster",),
+    Area.SCANS: ("cluster",),
 }
 """The simulations that run the area's code, in the order in which they are tried. Whole clusters
 run all of it, much more slowly: what is in the core alone is left to groups of cores."""

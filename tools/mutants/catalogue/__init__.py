@@ -21,6 +21,7 @@ from tools.mutants.catalogue.partitioning import PARTITIONING
 from tools.mutants.catalogue.quiet import QUIET
 from tools.mutants.catalogue.reads import READS
 from tools.mutants.catalogue.replication import REPLICATION
+from tools.mutants.catalogue.scans import SCANS
 from tools.mutants.catalogue.scrubs import SCRUBS
 from tools.mutants.catalogue.sessions import SESSIONS
 from tools.mutants.catalogue.snapshots import SNAPSHOTS
@@ -50,6 +51,7 @@ CATALOGUE: Final[tuple[Mutation, ...]] = (
     *PARTITIONING,
     *BACKUPS,
     *SCRUBS,
+    *SCANS,
     *LIVES,
 )
 

@@ -27,6 +27,7 @@ class SectionStatus(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     SECTION_STATUS_INVALID: _ClassVar[SectionStatus]
     SECTION_STATUS_UNKNOWN: _ClassVar[SectionStatus]
     SECTION_STATUS_BEHIND: _ClassVar[SectionStatus]
+    SECTION_STATUS_EXPIRED: _ClassVar[SectionStatus]
 
 class Consistency(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -48,6 +49,7 @@ SECTION_STATUS_OVERLOADED: SectionStatus
 SECTION_STATUS_INVALID: SectionStatus
 SECTION_STATUS_UNKNOWN: SectionStatus
 SECTION_STATUS_BEHIND: SectionStatus
+SECTION_STATUS_EXPIRED: SectionStatus
 CONSISTENCY_UNSPECIFIED: Consistency
 CONSISTENCY_LINEARIZABLE: Consistency
 CONSISTENCY_SESSION: Consistency
@@ -364,23 +366,45 @@ class TransactionResponse(_message.Message):
     def __init__(self, succeeded: bool = ..., results: _Optional[_Iterable[_Union[OperationResult, _Mapping]]] = ...) -> None: ...
 
 class ScanRequest(_message.Message):
-    __slots__ = ("start", "end", "prefix", "limit", "keys_only")
+    __slots__ = ("start", "end", "prefix", "limit", "keys_only", "reverse", "cursor")
     START_FIELD_NUMBER: _ClassVar[int]
     END_FIELD_NUMBER: _ClassVar[int]
     PREFIX_FIELD_NUMBER: _ClassVar[int]
     LIMIT_FIELD_NUMBER: _ClassVar[int]
     KEYS_ONLY_FIELD_NUMBER: _ClassVar[int]
+    REVERSE_FIELD_NUMBER: _ClassVar[int]
+    CURSOR_FIELD_NUMBER: _ClassVar[int]
     start: bytes
     end: bytes
     prefix: bytes
     limit: int
     keys_only: bool
-    def __init__(self, start: _Optional[bytes] = ..., end: _Optional[bytes] = ..., prefix: _Optional[bytes] = ..., limit: _Optional[int] = ..., keys_only: bool = ...) -> None: ...
+    reverse: bool
+    cursor: str
+    def __init__(self, start: _Optional[bytes] = ..., end: _Optional[bytes] = ..., prefix: _Optional[bytes] = ..., limit: _Optional[int] = ..., keys_only: bool = ..., reverse: bool = ..., cursor: _Optional[str] = ...) -> None: ...
 
 class ScanResponse(_message.Message):
-    __slots__ = ("records", "next_start")
+    __slots__ = ("records", "next_start", "next_cursor")
     RECORDS_FIELD_NUMBER: _ClassVar[int]
     NEXT_START_FIELD_NUMBER: _ClassVar[int]
+    NEXT_CURSOR_FIELD_NUMBER: _ClassVar[int]
     records: _containers.RepeatedCompositeFieldContainer[Record]
     next_start: bytes
-    def __init__(self, records: _Optional[_Iterable[_Union[Record, _Mapping]]] = ..., next_start: _Optional[bytes] = ...) -> None: ...
+    next_cursor: str
+    def __init__(self, records: _Optional[_Iterable[_Union[Record, _Mapping]]] = ..., next_start: _Optional[bytes] = ..., next_cursor: _Optional[str] = ...) -> None: ...
+
+class CountRequest(_message.Message):
+    __slots__ = ("start", "end", "prefix")
+    START_FIELD_NUMBER: _ClassVar[int]
+    END_FIELD_NUMBER: _ClassVar[int]
+    PREFIX_FIELD_NUMBER: _ClassVar[int]
+    start: bytes
+    end: bytes
+    prefix: bytes
+    def __init__(self, start: _Optional[bytes] = ..., end: _Optional[bytes] = ..., prefix: _Optional[bytes] = ...) -> None: ...
+
+class CountResponse(_message.Message):
+    __slots__ = ("count",)
+    COUNT_FIELD_NUMBER: _ClassVar[int]
+    count: int
+    def __init__(self, count: _Optional[int] = ...) -> None: ...
