@@ -10,6 +10,11 @@ class InvariantViolation(Exception):
     """
 
 
+class MemoryLost(InvariantViolation):
+    """Others know of entries that were persisted here and are here no more: the disk has lost what
+    was acknowledged. Such a replica must not go on under its name."""
+
+
 class ProposalRefused(Exception):
     """A proposal that was not taken: nothing was appended, and nothing will be applied."""
 

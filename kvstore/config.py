@@ -53,6 +53,15 @@ class NodeSettings(BaseSettings):
         "knows it; its data are lost. Without effect on a folder that has data.",
     )
 
+    rebuilds_max: int = Field(
+        3,
+        ge=0,
+        le=1 << 20,
+        description="How often in a row the node gives up damaged data and gets them anew from the"
+        " others; then it stays out, since its disk is not to be trusted. Counted anew after six"
+        " hours at work without damage.",
+    )
+
     partitions: int = Field(
         16, ge=1, le=1024, description="Parts of the key space. Fixed at the cluster's first start."
     )
@@ -122,7 +131,7 @@ class NodeSettings(BaseSettings):
         ge=0,
         le=1024 * _MIB,
         description="How fast a node reads its partitions to compare them with those of the others;"
-        " 0: only when asked to.",
+        " twice as fast with every half hour that one takes. 0: only when asked to.",
     )
     scrub_interval_s: int = Field(
         21_600, ge=1, le=1 << 31, description="From one comparison of a partition to its next."

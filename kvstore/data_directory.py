@@ -15,14 +15,17 @@ random token. It is on stable storage before the node says anything to others.
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import posixpath
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from random import Random
 from typing import Final
 
 from cluster.ids import NodeId, ReplicaId
-from kvstore.damage_mark import Damage, read_damage, remove_damage, write_damage
+from kvstore.ballast import BALLAST_NAME
+from kvstore.damage_mark import DAMAGED_NAME, Damage, read_damage, remove_damage, write_damage
 from kvstore.environment import FileSystem, Lock
 from kvstore.errors import ConfigurationError
 from kvstore.identity import (
@@ -41,8 +44,28 @@ ENGINE_FOLDER: Final = "engine"
 SET_ASIDE_FOLDER: Final = "set-aside"
 
 _LOCK_BYTES_MAX: Final = 64
+_DISK_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 _MAY_STAND_IN_A_NEW_ONE: Final = frozenset({LOCK_NAME, IDENTITY_NAME + UNFINISHED, "lost+found"})
 """What a first start that was interrupted leaves behind, and what a fresh file system has."""
+_OURS: Final = _MAY_STAND_IN_A_NEW_ONE | {
+    IDENTITY_NAME,
+    DAMAGED_NAME,
+    DAMAGED_NAME + UNFINISHED,
+    LOG_FOLDER,
+    ENGINE_FOLDER,
+    SET_ASIDE_FOLDER,
+    BALLAST_NAME,
+}
+"""Everything that a data directory has in it."""
+_HAS_DATA: Final = frozenset({LOG_FOLDER, ENGINE_FOLDER, DAMAGED_NAME})
+"""What is made only after the identity was."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Lost:
+    """There are data, and what says whose they are is gone."""
+
+    reason: str
 
 
 class DataDirectory:
@@ -69,8 +92,12 @@ class DataDirectory:
         `process_id` is of this process, and shown to others that want the directory. `random`
         gives the tokens of lives.
 
-        Raises ConfigurationError when it is in use, of another node, of a newer format, damaged, no
-        data directory at all, or cannot be read or written. Nothing that was there is changed then.
+        One that has data and has lost its identity is opened as damaged: whose life they are of is
+        not known any more, so they must not be used.
+
+        Raises ConfigurationError when it is in use, of another node, of a newer format, damaged
+        without any data in it, no data directory at all, or cannot be read or written. Nothing that
+        was there is changed then.
         """
         try:
             # Looked at before the lock is taken, so that a directory that is not ours stays
@@ -79,17 +106,18 @@ class DataDirectory:
             files.make_folder(path)
             lock = _lock(files, path, process_id)
             try:
-                identity = _read_identity(files, path, node_id)
-                if identity is None:
-                    identity = Identity(node_id)
+                found = _read_identity(files, path, node_id)
+                identity = found if isinstance(found, Identity) else Identity(node_id)
                 if identity.life:
                     # It may be there only because its writer died before this.
                     files.sync_folder(path)
-                else:
+                elif not isinstance(found, _Lost):
                     identity = replace(identity, life=_new_life(random))
                     write_file(files, path, IDENTITY_NAME, encode_identity(identity))
                 directory = cls(files, path, lock, identity, random)
                 directory._read_damage()
+                if isinstance(found, _Lost):
+                    directory.mark_damaged(found.reason)
             except BaseException:
                 lock.release()
                 raise
@@ -114,13 +142,18 @@ class DataDirectory:
 
     @property
     def life(self) -> int:
-        """The token of the life whose data these are."""
+        """The token of the life whose data these are; 0: that is not known any more."""
         return self._identity.life
 
     @property
     def members(self) -> Mapping[ReplicaId, str] | None:
         """Of one that joined a cluster that was there: its nodes then, and their addresses."""
         return self._identity.members
+
+    @property
+    def rebuilds(self) -> int:
+        """How often in a row damaged data were given up here."""
+        return self._identity.rebuilds
 
     @property
     def damage(self) -> Damage | None:
@@ -163,11 +196,22 @@ class DataDirectory:
         if self._damage is None:
             damage = Damage(reason, _new_life(self._random))
             try:
-                write_damage(self._files, self.path, damage)
+                self._write_damage(damage)
             except OSError as problem:
                 raise _unusable(self.path, problem) from problem
             self._damage = damage
         return self._damage
+
+    def _write_damage(self, damage: Damage) -> None:
+        try:
+            write_damage(self._files, self.path, damage)
+        except OSError as problem:
+            if problem.errno not in _DISK_FULL:
+                raise
+            # A start on a full disk has this in reserve, and there is nothing it needs more.
+            with contextlib.suppress(FileNotFoundError):
+                self._files.remove(posixpath.join(self.path, BALLAST_NAME))
+            write_damage(self._files, self.path, damage)
 
     def begin_life(
         self, cluster_id: str, replica_id: ReplicaId, members: Mapping[ReplicaId, str]
@@ -189,12 +233,17 @@ class DataDirectory:
                     replica_id=replica_id,
                     life=life,
                     members=dict(sorted(members.items())),
+                    rebuilds=0 if damage is None else self.rebuilds + 1,
                 )
             )
             if damage is not None:
                 self._forget_damage()
         except OSError as problem:
             raise _unusable(self.path, problem) from problem
+
+    def forget_rebuilds(self) -> None:
+        """They count no more. Raises ConfigurationError when that cannot be written."""
+        self._record(replace(self._identity, rebuilds=0))
 
     def _record(self, identity: Identity) -> None:
         try:
@@ -237,7 +286,7 @@ def lock_holder(files: FileSystem, path: str) -> str:
     return holder.decode("ascii", "replace").strip() or "(unknown)"
 
 
-def _read_identity(files: FileSystem, path: str, node_id: NodeId) -> Identity | None:
+def _read_identity(files: FileSystem, path: str, node_id: NodeId) -> Identity | _Lost | None:
     """The identity of the directory at `path`, checked; None where one can be made.
 
     Changes nothing. Raises ConfigurationError, or OSError when it cannot be read.
@@ -245,7 +294,10 @@ def _read_identity(files: FileSystem, path: str, node_id: NodeId) -> Identity | 
     if not files.exists(path):
         return None
     names = files.list(path)
+    has_lost_it = not _HAS_DATA.isdisjoint(names) and _OURS.issuperset(names)
     if IDENTITY_NAME not in names:
+        if has_lost_it:
+            return _Lost(f"{posixpath.join(path, IDENTITY_NAME)} is gone")
         foreign = sorted(set(names) - _MAY_STAND_IN_A_NEW_ONE)
         if foreign:
             raise ConfigurationError(
@@ -257,6 +309,8 @@ def _read_identity(files: FileSystem, path: str, node_id: NodeId) -> Identity | 
     try:
         identity = decode_identity(read_file(files, file_path))
     except Damaged as problem:
+        if has_lost_it:
+            return _Lost(f"{file_path} is damaged: {problem}")
         raise ConfigurationError(
             f"{file_path} is damaged ({problem}): restore it from a backup, or let this node start"
             " anew with an empty data directory"
@@ -289,6 +343,11 @@ def _lock(files: FileSystem, path: str, process_id: int) -> Lock:
 def _unusable(path: str, problem: OSError) -> ConfigurationError:
     reason = problem.strerror or str(problem)
     place = problem.filename or path
+    if problem.errno in _DISK_FULL:
+        return ConfigurationError(
+            f"the data directory {path} cannot be used ({place}: {reason}): make room on its disk"
+            " and start again"
+        )
     return ConfigurationError(
         f"the data directory {path} cannot be used ({place}: {reason}): make it a directory that"
         " this user may read and write, on a disk that works"

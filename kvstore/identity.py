@@ -30,6 +30,8 @@ class Identity:
     """The token of its life, from 1; 0: none yet, in a directory of format 1."""
     members: Mapping[ReplicaId, str] | None = None
     """Of one that joined a cluster that was there: its nodes then, and their addresses."""
+    rebuilds: int = 0
+    """How many lives before it, in a row, ended because their data were damaged."""
 
 
 class NewerFormat(Exception):
@@ -55,7 +57,7 @@ def read_identity(files: FileSystem, path: str) -> Identity | None:
 def encode_identity(identity: Identity) -> bytes:
     """`identity` as the file that holds it."""
     members = identity.members
-    fields = {
+    fields: dict[str, object] = {
         "format": FORMAT,
         "node_id": identity.node_id,
         "life": identity.life,
@@ -65,6 +67,8 @@ def encode_identity(identity: Identity) -> bytes:
         if members is None
         else {str(replica): address for replica, address in members.items()},
     }
+    if identity.rebuilds:
+        fields["rebuilds"] = identity.rebuilds
     return seal(fields)
 
 
@@ -83,6 +87,7 @@ def decode_identity(data: bytes) -> Identity:
             None
             if members is None
             else {ReplicaId(int(replica)): members[replica] for replica in members},
+            fields.get("rebuilds", 0),
         )
     except KeyError as problem:
         raise Damaged(f"it has no {problem}") from problem

@@ -16,6 +16,7 @@ from typing import Final
 
 import structlog
 
+from cluster.errors import MemoryLost
 from cluster.ids import META_GROUP, NodeId, ReplicaId, group_of
 from cluster.membership import PeerContacts
 from cluster.partition.map import ClusterMap, ClusterSettings
@@ -31,6 +32,7 @@ from kvstore.data_directory import DataDirectory
 from kvstore.errors import ConfigurationError, CorruptionError, ResourceExhausted
 from kvstore.loop_lag import LoopLag
 from kvstore.peers import KeptLives, Peers
+from kvstore.rebuilds import RebuildWatch
 from kvstore.replica.admission import AdmissionLimits
 from kvstore.replica.bundles import Stores
 from kvstore.replica.compaction import CompactionPolicy
@@ -59,8 +61,11 @@ _CALLS_GRACE_S: Final = 0.5
 _READY_CHECK_TICKS: Final = 4
 _SCRUB_FULL_BYTES_PER_S: Final = 8 << 20
 """For what an operator asks for."""
-_SCRUB_READING_S_MAX: Final = 3600
-"""A partition that takes longer keeps too many old files of the engine."""
+_SCRUB_HURRY_S: Final = 1800
+"""A partition that is still being read is read twice as fast from then on, and again."""
+_SCRUB_READING_S_MAX: Final = 14_400
+"""A partition that takes longer keeps too many old files of the engine: with more than some 80 GiB,
+at the paces as they are by default."""
 _BALLAST_BYTES_MAX: Final = 8 << 20
 _LAG_WINDOW_MS: Final = 60_000
 
@@ -265,6 +270,7 @@ class Node:
                 self._peers.service(self._host.meet, self._host.receive).handler(),
             ]
         )
+        self._rebuild_watch = RebuildWatch(self._directory, self._settings.tick_ms)
         self._next_tick_s = self._loop.time()
         self._tick()
 
@@ -385,6 +391,8 @@ class Node:
         )
 
     def _on_failure(self, problem: BaseException) -> None:
+        if isinstance(problem, MemoryLost):
+            problem = CorruptionError(str(problem))
         if isinstance(problem, CorruptionError):
             try:
                 self._directory.mark_damaged(str(problem))
@@ -407,6 +415,7 @@ class Node:
             self._regrouping.tick()
             self._compactor.tick()
             self._disk_guard.tick()
+            self._rebuild_watch.tick()
         if self._host.ticks % _READY_CHECK_TICKS == 0:
             serving = not self._stopping and self._view.serves()
             if serving != self._serving:
@@ -431,8 +440,16 @@ class Node:
         if not self.failed.done():
             # A full disk: the commit log has what the engine could not write down.
             with contextlib.suppress(ResourceExhausted):
-                await asyncio.to_thread(self._engine.flush)
+                await self._last_flush()
         await self._close()
+
+    async def _last_flush(self) -> None:
+        try:
+            await asyncio.to_thread(self._engine.flush)
+        except CorruptionError as problem:
+            # The next start has it rebuilt.
+            _log.critical("the node's data are damaged", reason=str(problem))
+            self._directory.mark_damaged(str(problem))
 
     async def abandon(self) -> None:
         """Closes after a failure: nothing more is written than already was."""
@@ -453,6 +470,7 @@ def _scrub_policy(settings: NodeSettings) -> ScrubPolicy:
         interval_ticks=max(1, round(settings.scrub_interval_s * ticks_per_s)),
         bytes_per_tick=math.ceil(settings.scrub_bytes_per_s / ticks_per_s),
         full_bytes_per_tick=math.ceil(_SCRUB_FULL_BYTES_PER_S / ticks_per_s),
+        hurry_ticks=round(_SCRUB_HURRY_S * ticks_per_s),
         reading_ticks_max=round(_SCRUB_READING_S_MAX * ticks_per_s),
     )
 

@@ -18,6 +18,7 @@ from cluster.partition.placement import natural_order
 from kvstore.config import NodeSettings
 from kvstore.data_directory import DataDirectory
 from kvstore.errors import ConfigurationError, LifeOver
+from kvstore.rebuilds import check_rebuilds
 from kvstore.rpc.rejoin import Question, ask_for_place
 from kvstore.seams import Seams
 
@@ -82,6 +83,7 @@ async def _replace_damaged(settings: NodeSettings, directory: DataDirectory, sea
     damage = directory.damage
     if damage is None:
         return
+    check_rebuilds(directory, settings.rebuilds_max)
     _log.critical(
         "this node's data are damaged and will not be used: it asks the cluster for a new place,"
         " and gets its data from the others",
@@ -114,4 +116,5 @@ async def _begin_life(
         cluster=place.cluster_id,
         replica=place.replica,
         in_place_of=question.replica,
+        rebuilds=directory.rebuilds,
     )

@@ -110,6 +110,22 @@ def test_the_documented_identity_is_what_is_written() -> None:
     assert decode_identity(encode_identity(identity)) == identity
 
 
+def test_rebuilds_in_a_row_are_counted_until_they_are_forgotten() -> None:
+    files, directory = used()
+    for number in range(1, 4):
+        directory.mark_damaged("a checksum is wrong")
+        directory.begin_life("c1", ReplicaId(7 + number), MEMBERS)
+        directory.close()
+        directory = opened(files)
+        assert directory.rebuilds == number
+    assert b'"rebuilds": 3' in files.contents(IDENTITY)
+    directory.forget_rebuilds()
+    files.crash()
+    directory = opened(files)
+    assert (directory.rebuilds, directory.replica_id) == (0, 10)
+    assert b"rebuilds" not in files.contents(IDENTITY)
+
+
 FORMAT_1 = b"""{
   "format": 1,
   "node_id": "n1",
@@ -313,13 +329,76 @@ def test_a_folder_with_other_things_in_it_is_refused() -> None:
     refused(files, r"not a kvstore data directory and not empty \(it has 'thesis.tex'\): name")
 
 
-def test_a_data_directory_that_lost_its_identity_is_not_taken_for_a_new_one() -> None:
-    files = MemoryFileSystem()
-    opened(files).close()
-    files.make_folder(f"{PATH}/log")
+def lost(content: bytes | None) -> tuple[MemoryFileSystem, DataDirectory]:
+    """A directory with data, whose identity is gone or has other bytes; and what a start makes of
+    it."""
+    files, directory = used()
+    directory.close()
+    if content is None:
+        files.remove(IDENTITY)
+        files.sync_folder(PATH)
+    else:
+        files.replace(IDENTITY, content)
+    return files, opened(files)
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [(None, "IDENTITY is gone"), (b"", "is damaged: it is not JSON"), (bytes(99), "not JSON")],
+)
+def test_data_that_lost_their_identity_are_damaged(content: bytes | None, reason: str) -> None:
+    """Nobody can say which life's they are, so a new one has to take its place."""
+    files, directory = lost(content)
+    damage = directory.damage
+    assert damage is not None
+    assert reason in damage.reason
+    assert (directory.node_id, directory.life) == (N1, 0)
+    assert (directory.cluster_id, directory.replica_id) == (None, None)
+    files.crash()
+    again = opened(files)
+    assert again.damage == damage, "the life to come is the one that was asked for"
+    assert files.contents(f"{PATH}/log/file") == b"log", "nothing is touched yet"
+    again.begin_life("c1", ReplicaId(9), MEMBERS)
+    files.crash()
+    again = opened(files)
+    assert again.damage is None
+    assert (again.replica_id, again.life) == (9, damage.next_life)
+    assert files.contents(f"{PATH}/set-aside/log/file") == b"log"
+
+
+def test_the_power_may_go_at_every_operation_after_an_identity_was_lost() -> None:
+    for point in range(100):
+        files, directory = lost(b"{")
+        damage = directory.damage
+        assert damage is not None
+        files.fail_all_after(point)
+        try:
+            directory.begin_life("c1", ReplicaId(9), MEMBERS)
+            ended = True
+        except ConfigurationError:
+            ended = False
+        files.crash(Random(point))
+        directory = opened(files)
+        if directory.damage is not None:
+            assert not ended
+            assert directory.damage == damage
+            directory.begin_life("c1", ReplicaId(9), MEMBERS)
+        assert (directory.replica_id, directory.life) == (9, damage.next_life)
+        assert files.contents(f"{PATH}/set-aside/engine/file") == b"engine"
+        if ended:
+            return
+    pytest.fail("it never ended")
+
+
+def test_what_looks_like_a_data_directory_and_has_other_things_in_it_is_refused() -> None:
+    """The database of somebody else may have an IDENTITY and a log, too."""
+    files, directory = used()
+    directory.close()
+    files.replace(IDENTITY, b"5a0d2f0e-9d8e")
+    files.put(f"{PATH}/CURRENT", b"x")
+    refused(files, "IDENTITY is damaged .*: restore it")
     files.remove(IDENTITY)
-    with pytest.raises(ConfigurationError, match="it has 'log'"):
-        opened(files)
+    refused(files, "it has 'CURRENT'")
 
 
 def test_an_empty_file_system_of_its_own_is_a_fine_place() -> None:

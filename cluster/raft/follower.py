@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cluster.errors import InvariantViolation
+from cluster.errors import InvariantViolation, MemoryLost
 from cluster.ids import Index, ReplicaId
 from cluster.raft.messages import (
     AppendRequest,
@@ -132,7 +132,7 @@ class Follower:
         state = self._state
         log = state.log
         if request.commit > log.last_index:
-            raise InvariantViolation(
+            raise MemoryLost(
                 f"replica {request.sender} knows {request.commit} to be persisted here, but the "
                 f"log ends at {log.last_index}: acknowledged entries were lost"
             )

@@ -399,8 +399,9 @@ class AsyncClient(GroupOperations):
             dispatcher.connections,
             cluster_map,
             _groups(partitions, len(cluster_map.partitions)),
-            self._timeout(timeout_s),
-            progress,
+            newest_map=partial(self.cluster_map, timeout_s=timeout_s),
+            timeout_s=self._timeout(timeout_s),
+            progress=progress,
         )
         return await run.run()
 

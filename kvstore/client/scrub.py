@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import contextlib
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum, unique
 from typing import Final
@@ -16,6 +17,7 @@ from kvstore.client.channel import ConnectionClosed, call
 from kvstore.client.connection import Connections
 from kvstore.client.outcomes import judge
 from kvstore.client.status import ask_status
+from kvstore.errors import KVStoreError
 from kvstore.generated.kvstore.v1 import admin_pb2
 
 POLL_S: Final = 0.2
@@ -95,15 +97,17 @@ class ScrubRun:
         connections: Connections,
         cluster_map: ClusterMap,
         groups: Iterable[GroupId],
+        *,
+        newest_map: Callable[[], Awaitable[ClusterMap]],
         timeout_s: float,
         progress: ScrubProgress,
     ) -> None:
         self._connections = connections
-        self._map = cluster_map
+        self._newest_map = newest_map
         self._timeout_s = timeout_s
         self._progress = progress
-        self._names = {node.replica: node.node_id for node in cluster_map.nodes}
-        self._addresses = {node.node_id: node.address for node in cluster_map.nodes}
+        self._names: dict[ReplicaId, NodeId] = {}
+        self._follow(cluster_map)
         self._loop = asyncio.get_running_loop()
         # By group: the answer, or None.
         self._done: dict[GroupId, GroupScrub | None] = dict.fromkeys(groups)
@@ -129,6 +133,10 @@ class ScrubRun:
         unasked = [group for group in self._open() if group not in self._asked]
         if not unasked:
             return
+        if any(group in self._problems for group in unasked):
+            # The node that leads may have been rebuilt: it is another replica then.
+            with contextlib.suppress(KVStoreError):
+                self._follow(await self._newest_map())
         status = await ask_status(self._connections, self._map, self._timeout_s)
         leaders = {each.group: each.leader for each in (status.meta, *status.partitions)}
         by_address: dict[str, list[GroupId]] = {}
@@ -139,6 +147,11 @@ class ScrubRun:
             else:
                 by_address.setdefault(self._addresses[leader], []).append(group)
         await self._call_all(by_address, begin=True)
+
+    def _follow(self, cluster_map: ClusterMap) -> None:
+        self._map = cluster_map
+        self._names |= {node.replica: node.node_id for node in cluster_map.nodes}
+        self._addresses = {node.node_id: node.address for node in cluster_map.nodes}
 
     async def _poll(self) -> None:
         by_address: dict[str, list[GroupId]] = {}

@@ -21,6 +21,7 @@ from kvstore.commitlog.options import CommitLogOptions
 from kvstore.commitlog.recovery import Cut, Recovered, RecoveryReport, recover
 from kvstore.commitlog.segment_files import SegmentFiles
 from kvstore.commitlog.segment_store import SegmentStore, Size
+from kvstore.commitlog.sync_mark import SyncMark, read_mark
 from kvstore.environment import FileSystem
 from kvstore.errors import (
     CorruptionError,
@@ -62,6 +63,7 @@ class CommitLog:
     __slots__ = (
         "_failure",
         "_folder",
+        "_mark",
         "_next_batch",
         "_options",
         "_readers",
@@ -79,6 +81,7 @@ class CommitLog:
         self._store = SegmentStore(files, folder, options)
         self._readers = SegmentFiles(files, folder, options.open_files_max)
         self._writer: SegmentWriter | None = None
+        self._mark: SyncMark | None = None
         self._next_batch = 1
         # Batches written since the last sync.
         self._unsynced = 0
@@ -105,10 +108,10 @@ class CommitLog:
         group begin wherever the oldest segment does.
 
         A torn tail is cut (`recovery`). When this returns, all that was visited is on stable
-        storage. Raises CorruptionError for damage before the tail, a missing segment or a foreign
-        file, and with `must_exist` when there is no segment at all; ConfigurationError for a newer
-        format; ResourceExhausted when the disk has no room for a segment; OSError when the disk
-        fails.
+        storage. Raises CorruptionError for damage before the tail or to what had been synced, a
+        missing segment or a foreign file, and with `must_exist` when there is no segment at all;
+        ConfigurationError for a newer format; ResourceExhausted when the disk has no room for a
+        segment; OSError when the disk fails.
         """
         files.make_folder(folder)
         # A segment that was named right before a crash may be here without being so for good.
@@ -119,8 +122,9 @@ class CommitLog:
             log._keep(record)
             visit(record, position)
 
-        recovered = recover(files, folder, visit_and_keep)
-        if recovered is None and must_exist:
+        synced = read_mark(files, folder)
+        recovered = recover(files, folder, visit_and_keep, synced)
+        if recovered is None and (must_exist or synced):
             raise CorruptionError(f"{folder}: the commit log is gone: no segment is there")
         try:
             if recovered is not None:
@@ -128,6 +132,9 @@ class CommitLog:
             log._store.tidy()
             if recovered is None:
                 log._begin_segment(0)
+            # Not before there is a segment: a mark without one says that they are gone.
+            log._mark = SyncMark(files, folder)
+            log._mark.note(log._next_batch - 1)
         except BaseException:
             log._close_files()
             raise
@@ -252,6 +259,24 @@ class CommitLog:
         """
         self._store.release(before)
 
+    def let_go(self) -> None:
+        """Gives the space of what was released back at once, and not only when the active segment
+        is full: a new one is begun, in a spare file or a small one.
+
+        To be called by the thread that appends. No room for it is no failure. Raises
+        CommitLogFailed, for good, when the disk fails.
+        """
+        if self._failure is not None or self._writer is None or not self._store.can_release:
+            return
+        try:
+            if self._unsynced:
+                self._sync()
+            self._make_segment(0, Size.LEAST)
+        except ResourceExhausted:
+            return
+        except OSError as problem:
+            raise self._fail(problem) from problem
+
     def prepare(self) -> None:
         """Keeps a file ready for the next segment once this one is half full.
 
@@ -313,7 +338,13 @@ class CommitLog:
     def _sync(self) -> None:
         self._active().sync()
         self._unsynced = 0
+        self._note_synced()
         self._syncs += 1
+
+    def _note_synced(self) -> None:
+        """All that was appended is on stable storage."""
+        if self._mark is not None:
+            self._mark.note(self._next_batch - 1)
 
     def _active(self) -> SegmentWriter:
         if self._writer is None:
@@ -360,6 +391,7 @@ class CommitLog:
                 previous.close()
         if checkpoint:
             self._next_batch += 1
+            self._note_synced()
         self._syncs += 1
         for segment in self._store.released():
             self._readers.forget(segment)
@@ -398,3 +430,6 @@ class CommitLog:
         if self._writer is not None:
             self._writer.close()
             self._writer = None
+        if self._mark is not None:
+            self._mark.close()
+            self._mark = None

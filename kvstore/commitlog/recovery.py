@@ -13,6 +13,7 @@ from kvstore.commitlog.log_format import (
     decode_segment_header,
 )
 from kvstore.commitlog.log_reader import SegmentReader, Tail, Visit, Walk
+from kvstore.commitlog.sync_mark import MARK_NAME
 from kvstore.environment import FileSystem
 from kvstore.errors import CorruptionError
 
@@ -53,10 +54,11 @@ class Recovered:
     report: RecoveryReport
 
 
-def recover(files: FileSystem, folder: str, visit: Visit) -> Recovered | None:
+def recover(files: FileSystem, folder: str, visit: Visit, synced: int = 0) -> Recovered | None:
     """Hands all records in `folder` to `visit`, in the order of writing; None: there is no log.
 
-    Changes nothing on disk. Raises CorruptionError where a record that had reached stable storage
+    All batches up to `synced` are known to have been on stable storage (sync_mark). Changes nothing
+    on disk. Raises CorruptionError where a record that had reached stable storage
     cannot be read; `visit` may have been called by then.
     """
     headers = _headers(files, folder)
@@ -71,7 +73,7 @@ def recover(files: FileSystem, folder: str, visit: Visit) -> Recovered | None:
         records += walk.records
     last = order[-1]
     path = posixpath.join(folder, segment_name(last.segment))
-    walk, tail, sizes[last.segment] = _read_last(files, folder, last, visit)
+    walk, tail, sizes[last.segment] = _read_last(files, folder, last, visit, synced)
     cut = Cut(path, walk.end, tail.bytes_torn) if tail.bytes_torn else None
     report = RecoveryReport(len(order), records + walk.records, cut)
     return Recovered(headers, sizes, walk, tail, report)
@@ -125,7 +127,7 @@ def _read_inner(
 
 
 def _read_last(
-    files: FileSystem, folder: str, header: SegmentHeader, visit: Visit
+    files: FileSystem, folder: str, header: SegmentHeader, visit: Visit, synced: int
 ) -> tuple[Walk, Tail, int]:
     """Reads the last segment, and says what its end means."""
     path = posixpath.join(folder, segment_name(header.segment))
@@ -141,9 +143,19 @@ def _read_last(
                 f"{path}: damage at byte {walk.stopped}: batch {walk.next_batch} cannot be"
                 f" read, but byte {tail.proof} shows that it had been on stable storage"
             )
+        if walk.next_batch <= synced:
+            raise CorruptionError(f"{path}: {lost_batches(walk, synced)}")
         return walk, tail, file.size()
     finally:
         file.close()
+
+
+def lost_batches(walk: Walk, synced: int) -> str:
+    """What to say of a log that ends at `walk`, though all up to `synced` had been synced."""
+    return (
+        f"damage at byte {walk.stopped}: batch {walk.next_batch} cannot be read, but the log had"
+        f" been on stable storage up to batch {synced}, as the file {MARK_NAME} shows"
+    )
 
 
 def missing_segment(folder: str, segment: int, witness: int) -> CorruptionError:

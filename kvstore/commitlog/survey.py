@@ -20,7 +20,9 @@ from kvstore.commitlog.log_format import (
     decode_segment_header,
 )
 from kvstore.commitlog.log_reader import SegmentReader, Visit
+from kvstore.commitlog.recovery import lost_batches
 from kvstore.commitlog.segment_files import SegmentFiles
+from kvstore.commitlog.sync_mark import read_mark
 from kvstore.environment import FileSystem
 from kvstore.errors import CorruptionError
 
@@ -100,6 +102,7 @@ class LogSurveyor:
         names = self._files.list(self._folder) if self._files.exists(self._folder) else []
         sizes = {name: self._size(name) for name in names}
         ours = [name for name in names if is_spare_name(name) or segment_of_name(name) is not None]
+        synced = read_mark(self._files, self._folder)
         survey.bytes_on_disk = sum(sizes[name] for name in ours)
         survey.spares = sum(map(is_spare_name, ours))
         present = sorted(n for n in map(segment_of_name, ours) if n is not None)
@@ -118,7 +121,7 @@ class LogSurveyor:
                 self._find(number, 0, problems[number], is_damage=True)
                 self._note(number, SegmentState.UNREADABLE, size)
             else:
-                self._read(number, size, visit, is_last=number == present[-1])
+                self._read(number, size, visit, is_last=number == present[-1], synced=synced)
         return survey
 
     def read(self, position: Position) -> bytes:
@@ -137,7 +140,7 @@ class LogSurveyor:
         """Lets go of all files."""
         self._readers.close()
 
-    def _read(self, number: int, size: int, visit: Visit, *, is_last: bool) -> None:
+    def _read(self, number: int, size: int, visit: Visit, *, is_last: bool, synced: int) -> None:
         header = self._headers[number]
         successor = self._headers.get(number + 1)
         file = self._files.open(self._path(number))
@@ -159,6 +162,9 @@ class LogSurveyor:
                 " been on stable storage"
             )
             self._find(number, walk.stopped, problem, is_damage=True)
+        elif is_last and tail is not None and walk.next_batch <= synced:
+            state = SegmentState.DAMAGED
+            self._find(number, walk.stopped, lost_batches(walk, synced), is_damage=True)
         elif is_last and tail is not None and tail.bytes_torn:
             state = SegmentState.TORN
             problem = f"an unfinished last write of {tail.bytes_torn} bytes, never acknowledged"

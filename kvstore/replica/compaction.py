@@ -32,7 +32,8 @@ class CompactionPolicy:
     ones or the engine's flush takes longer than a segment to fill."""
     lagging_segments: int = 8
     """Before the active one. A leader that has a follower so far behind that it lacks entries below
-    them does not wait for it: it will get a snapshot."""
+    them does not wait for it: it will get a snapshot. Where the disk is short of space, it waits
+    for none that lacks more than `kept_segments`."""
     retry_ticks: int = 200
     """How long to wait for what holds segments back, before it is looked at again. A new segment
     is a reason to look at once."""
@@ -45,8 +46,11 @@ class CompactionPolicy:
         """The lowest segment that is kept for followers that are a little behind."""
         return active - self.kept_segments
 
-    def lowest_waited_for(self, active: int) -> int:
-        """The lowest segment that is kept for followers that are far behind."""
+    def lowest_waited_for(self, active: int, *, is_short: bool = False) -> int:
+        """The lowest segment that is kept for followers that are far behind. `is_short`: there is
+        little space left."""
+        if is_short:
+            return self.lowest_kept(active)
         return active - max(self.lagging_segments, self.kept_segments)
 
     def is_due(self, *, active: int, released: int, last_active: int, waited_ticks: int) -> bool:

@@ -22,6 +22,7 @@ from kvstore.errors import ResourceExhausted
 from kvstore.replica.compaction import CompactionPolicy, compact_through, lowest_needed
 from kvstore.replica.host import Host
 from kvstore.replica.log_records import Bounds
+from kvstore.replica.space import Space
 
 
 class SegmentedLog(Protocol):
@@ -39,6 +40,10 @@ class SegmentedLog(Protocol):
 
     def release(self, before: int) -> None:
         """The segments before that one are not needed any more."""
+        ...
+
+    def let_go(self) -> None:
+        """Gives the space of what was released back at once; by the thread that appends."""
         ...
 
 
@@ -126,7 +131,7 @@ class Compactor:
 
     def _compact(self) -> None:
         kept = self._policy.lowest_kept(self._last_active)
-        waited_for = self._policy.lowest_waited_for(self._last_active)
+        waited_for = self._policy.lowest_waited_for(self._last_active, is_short=self._is_short)
         bounds: list[tuple[GroupId, Bounds]] = []
         for group, durable in self._durable.items():
             replica = self._host.replicas[group]
@@ -153,11 +158,23 @@ class Compactor:
         active = self._log.active_segment
         self._released = lowest_needed(active, [*firsts, self._unclaimed()])
         before = self._released
-        self._log_worker.submit(lambda: self._log.release(before), self._on_released)
+        at_once = self._is_short
+
+        def release() -> None:
+            self._log.release(before)
+            if at_once:
+                self._log.let_go()
+
+        self._log_worker.submit(release, self._on_released)
 
     def _on_released(self, outcome: BaseException | None) -> None:
         self._is_busy = False
         self._check(outcome)
+
+    @property
+    def _is_short(self) -> bool:
+        """Nothing new is taken then, so no new segment would let go of the old ones."""
+        return self._host.space.space is not Space.ENOUGH
 
     def _check(self, outcome: BaseException | None) -> bool:
         """Whether to go on; a failure stops the node."""

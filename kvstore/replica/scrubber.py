@@ -56,7 +56,9 @@ class ScrubPolicy:
     """0: only what is asked for is scrubbed."""
     full_bytes_per_tick: int = 419_430
     """For what is asked for."""
-    reading_ticks_max: int = 72_000
+    hurry_ticks: int = 36_000
+    """After each of which a reading that is not done goes on twice as fast, up to the full pace."""
+    reading_ticks_max: int = 288_000
     """After which a reading is given up."""
 
 
@@ -93,7 +95,7 @@ class Scrubber:
         self._replicas = replicas
         self._say = say
         self._leave = leave
-        self._pace = Pace(policy.bytes_per_tick, policy.full_bytes_per_tick)
+        self._pace = Pace(policy.bytes_per_tick, policy.full_bytes_per_tick, policy.hurry_ticks)
         self._readings: dict[GroupId, Reading] = {}
         self._old: dict[GroupId, Index] = {}
         self._ticks = 0

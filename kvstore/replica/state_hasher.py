@@ -84,13 +84,19 @@ class Reading:
 
 
 class Pace:
-    """How much may be read, in bytes a tick."""
+    """How much may be read, in bytes a tick.
 
-    __slots__ = ("_bytes_per_tick", "_credit_bytes", "_full_bytes_per_tick")
+    How large a state is nobody knows before it is read, and its view keeps old files of the engine:
+    so one that takes long is read faster and faster, up to the full pace.
+    """
 
-    def __init__(self, bytes_per_tick: int, full_bytes_per_tick: int) -> None:
+    __slots__ = ("_bytes_per_tick", "_credit_bytes", "_full_bytes_per_tick", "_hurry_ticks")
+
+    def __init__(self, bytes_per_tick: int, full_bytes_per_tick: int, hurry_ticks: int) -> None:
+        """The pace of a reading doubles every `hurry_ticks` of its age."""
         self._bytes_per_tick = bytes_per_tick
         self._full_bytes_per_tick = max(full_bytes_per_tick, bytes_per_tick)
+        self._hurry_ticks = hurry_ticks
         # Below 0 after a page that was larger than what was left.
         self._credit_bytes = 0
 
@@ -98,7 +104,11 @@ class Pace:
         """Reads on; returns those that are whole now. Raises what the engine raises."""
         left = [reading for reading in readings if reading.hash is None]
         hurried = [reading for reading in left if reading.at_full_pace]
-        allowed = self._full_bytes_per_tick if hurried else self._bytes_per_tick
+        allowed = self._full_bytes_per_tick
+        if left and not hurried:
+            # Beyond 32 doublings it has long been the full pace.
+            doublings = min(left[0].age_ticks // self._hurry_ticks, 32)
+            allowed = min(allowed, self._bytes_per_tick << doublings)
         self._credit_bytes = min(0, self._credit_bytes) + allowed
         whole: list[Reading] = []
         for reading in hurried or left:

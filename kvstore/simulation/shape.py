@@ -120,6 +120,8 @@ def _draw_settings(random: Random, nodes: int) -> dict[str, NodeSettings]:
         "commit_log_kept_segments": random.choice((0, 1, 4)),
         "commit_log_lagging_segments": random.choice((0, 1, 8)),
         "snapshot_chunk_bytes": random.choice((32, 256, 1 << 18)),
+        # Disks rot far more often than they may.
+        "rebuilds_max": 1000,
     }
     return {
         name: NodeSettings.model_construct(

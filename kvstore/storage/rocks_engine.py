@@ -21,6 +21,7 @@ from __future__ import annotations
 import errno
 from collections.abc import Callable
 from typing import Final
+from weakref import WeakSet
 
 from rocksdict import (
     AccessType,
@@ -121,7 +122,7 @@ class RocksView:
                 reverse=reverse,
             )
         except Exception as problem:
-            raise self._engine.error(problem) from problem
+            raise self._engine.error(problem) from problem.with_traceback(None)
 
     def close(self) -> None:
         """See EngineView."""
@@ -141,6 +142,8 @@ class RocksEngine:
     def __init__(self, path: str, *, read_only: bool = False) -> None:
         self._path = path
         self._closed = False
+        # An engine is open as long as there is an iterator.
+        self._views: WeakSet[RocksView] = WeakSet()
         options = _options()
         access = AccessType.read_only() if read_only else AccessType.read_write()
         try:
@@ -190,13 +193,16 @@ class RocksEngine:
                 reverse=reverse,
             )
         except Exception as problem:
-            raise self.error(problem) from problem
+            # Its frames have the iterator, and that would keep a closed engine open.
+            raise self.error(problem) from problem.with_traceback(None)
 
     def view(self, start: bytes, end: bytes) -> RocksView:
         """See Engine."""
         try:
             options = _range_options(end)
-            return RocksView(self, self._database.iter(options), options, end)
+            view = RocksView(self, self._database.iter(options), options, end)
+            self._views.add(view)
+            return view
         except Exception as problem:
             raise self.error(problem) from problem
 
@@ -228,12 +234,15 @@ class RocksEngine:
         """See Engine."""
         if not self._closed:
             self._closed = True
+            for view in list(self._views):
+                view.close()
             try:
                 self._database.close()
             except Exception as problem:
                 error = self.error(problem)
-                # It tries to flush, which is not promised: the commit log has it all.
-                if not isinstance(error, ResourceExhausted):
+                # It tries to flush, which is not promised: the commit log has it all. Nor is it
+                # news that the engine is damaged: compactions have failed, and so does every write.
+                if not isinstance(error, (ResourceExhausted, CorruptionError)):
                     raise error from problem
 
     @property

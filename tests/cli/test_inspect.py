@@ -17,7 +17,8 @@ from cluster.raft.messages import Entry, EntryKind
 from cluster.raft.ready import HardState
 from kvstore.codec.command import OperationKind, encode_command
 from kvstore.commitlog.commit_log import CommitLog, CommitLogOptions, Position, Record
-from kvstore.data_directory import DataDirectory
+from kvstore.commitlog.sync_mark import MARK_NAME
+from kvstore.data_directory import LOG_FOLDER, DataDirectory
 from kvstore.replica.log_records import (
     STICKY_KINDS,
     Bounds,
@@ -339,12 +340,23 @@ def test_a_torn_end_is_told_and_left(
 ) -> None:
     last = template[1][-1][-1]
     damage(segment(inspect.path, last.segment), last.offset + 33)
+    (inspect.path / LOG_FOLDER / MARK_NAME).unlink()
     finding = inspect.json()["findings"][0]
     assert (finding["damage"], finding["byte"]) == (False, last.offset)
     assert "never acknowledged" in finding["problem"]
     text = inspect()
     assert f"torn {segment(inspect.path, last.segment)}, byte {last.offset}: " in text
     assert "Harmless" in text
+
+
+def test_an_end_that_had_been_on_stable_storage_is_damage(
+    inspect: Inspect, template: tuple[Path, list[list[Position]]]
+) -> None:
+    last = template[1][-1][-1]
+    damage(segment(inspect.path, last.segment), last.offset + 33)
+    finding = inspect.json(code=1)["findings"][0]
+    assert (finding["damage"], finding["byte"]) == (True, last.offset)
+    assert "as the file synced shows" in finding["problem"]
 
 
 def test_damage_is_told_with_file_and_byte_and_exit_code_1(

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from kvstore.commitlog.commit_log import CommitLog, CommitLogOptions, Position, Record
 from kvstore.commitlog.file_names import segment_name
 from kvstore.commitlog.log_format import FRAME_HEADER_BYTES, SEGMENT_HEADER_BYTES, frame_bytes
+from kvstore.commitlog.sync_mark import MARK_NAME
 from kvstore.simulation.disk import MemoryFileSystem
 
 FOLDER = "/log"
@@ -62,9 +63,20 @@ def path_of(segment: int) -> str:
     return f"{FOLDER}/{segment_name(segment)}"
 
 
+def log_files(files: MemoryFileSystem) -> list[str]:
+    """The names of segments and spares; the mark beside them is no part of the log."""
+    return [name for name in files.list(FOLDER) if name != MARK_NAME]
+
+
+def forget_mark(files: MemoryFileSystem) -> None:
+    """The log may end anywhere from now on: nothing but its own batches says what was synced."""
+    files.remove(f"{FOLDER}/{MARK_NAME}")
+    files.sync_folder(FOLDER)
+
+
 def bytes_of(files: MemoryFileSystem) -> int:
     """What all files of the log take."""
-    return sum(len(files.contents(f"{FOLDER}/{name}")) for name in files.list(FOLDER))
+    return sum(len(files.contents(f"{FOLDER}/{name}")) for name in log_files(files))
 
 
 def frame_end(position: Position) -> int:
@@ -74,11 +86,13 @@ def frame_end(position: Position) -> int:
 def written(
     *batches: list[Record], options: CommitLogOptions = OPTIONS
 ) -> tuple[MemoryFileSystem, list[list[Position]]]:
-    """A closed log with `batches` in it, and where their records stand."""
+    """A closed log with `batches` in it, and where their records stand; without the mark of what
+    was synced, as a power loss may leave it."""
     files = MemoryFileSystem()
     log, _ = open_log(files, options)
     positions = [log.append(batch) for batch in batches]
     log.close()
+    forget_mark(files)
     files.restart()
     return files, positions
 

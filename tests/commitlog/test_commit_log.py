@@ -22,6 +22,7 @@ from tests.commitlog.support import (
     Visited,
     flip,
     found,
+    log_files,
     open_log,
     path_of,
     record,
@@ -35,7 +36,7 @@ def test_a_new_log_is_empty_and_one_segment_long() -> None:
     assert records == []
     assert (log.segments, log.bytes_on_disk) == (1, OPTIONS.segment_bytes)
     assert (log.recovery.segments, log.recovery.records, log.recovery.cut) == (0, 0, None)
-    assert files.list(FOLDER) == ["0000000000000001.segment"]
+    assert log_files(files) == ["0000000000000001.segment"]
 
 
 def test_what_was_appended_is_found_in_order() -> None:
@@ -50,12 +51,12 @@ def test_groups_and_kinds_keep_their_whole_range() -> None:
     assert found(files) == records
 
 
-def test_one_append_is_one_write_and_one_sync() -> None:
+def test_one_append_is_one_write_one_sync_and_a_mark() -> None:
     files = MemoryFileSystem()
     log, _ = open_log(files)
     before, syncs = files.operations, log.syncs
     log.append([record(str(number)) for number in range(10)])
-    assert files.operations - before == 2
+    assert files.operations - before == 3
     assert log.syncs - syncs == 1
 
 
@@ -66,9 +67,9 @@ def test_an_append_without_sync_is_one_write() -> None:
     log.append([record("a")], sync=False)
     assert files.operations - before == 1
     log.append([])
-    assert files.operations - before == 2, "an empty append syncs what waits"
+    assert files.operations - before == 3, "an empty append syncs and marks what waits"
     log.append([])
-    assert files.operations - before == 2, "and nothing when nothing waits"
+    assert files.operations - before == 3, "and nothing when nothing waits"
 
 
 def test_closing_syncs_what_waits() -> None:
@@ -318,7 +319,7 @@ def test_other_files_in_the_folder_are_left_alone() -> None:
         files.put(f"{FOLDER}/{name}", b"other")
     log, records = open_log(files)
     assert records == [record("a")]
-    assert len(files.list(FOLDER)) == 5
+    assert len(log_files(files)) == 5
     log.close()
 
 

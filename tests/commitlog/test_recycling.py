@@ -26,6 +26,7 @@ from tests.commitlog.support import (
     Visited,
     bytes_of,
     flip,
+    forget_mark,
     found,
     frame_end,
     open_log,
@@ -53,6 +54,7 @@ class RecycledLog:
         self.positions = [log.append(batch) for batch in batches]
         self.segment = log.active_segment
         log.close()
+        forget_mark(self.files)
         self.before = [record("x" * 900), record("y" * 900)]
         self.path = path_of(self.segment)
         header = decode_segment_header(self.files.contents(self.path), self.path, self.segment)

@@ -26,6 +26,7 @@ from tests.commitlog.support import (
     bytes_of,
     flip,
     found,
+    log_files,
     open_log,
     path_of,
     record,
@@ -187,7 +188,7 @@ def test_a_released_segment_becomes_a_spare_and_then_a_segment_again() -> None:
     log.append([record(FULL)])
     assert (log.spares, log.segments) == (1, 2), "one of the two released ones is kept"
     assert log.bytes_on_disk == 3 * OPTIONS.segment_bytes
-    spare = next(name for name in files.list(FOLDER) if name.endswith(".spare"))
+    spare = next(name for name in log_files(files) if name.endswith(".spare"))
     files.fail("create")
     files.fail("allocate")
     log.append([record(FULL)])
@@ -245,8 +246,8 @@ def test_a_segment_is_prepared_once_the_last_one_is_half_full() -> None:
     assert log.bytes_on_disk == bytes_of(files) == 2 * OPTIONS.segment_bytes
     before = files.operations
     log.append([record(FULL)])
-    assert files.operations - before == 7, (
-        "segment: written, synced, named, folder synced; seal; batch: written, synced"
+    assert files.operations - before == 8, (
+        "segment: written, synced, named, folder synced; seal; batch: written, synced, marked"
     )
     log.close()
     assert found(files) == [record("x" * 500), record(FULL)]
@@ -271,7 +272,7 @@ def test_a_disk_without_room_for_a_spare_is_no_failure() -> None:
     log.append([record("x" * 600)])
     log.prepare()
     assert log.spares == 0
-    assert files.list(FOLDER) == ["0000000000000001.segment"]
+    assert log_files(files) == ["0000000000000001.segment"]
     log.append([record("small")])
 
 
@@ -443,6 +444,45 @@ def test_a_log_that_must_exist_and_does_not_is_corruption() -> None:
     files = MemoryFileSystem()
     with pytest.raises(CorruptionError, match="the commit log is gone"):
         CommitLog.open(files, FOLDER, OPTIONS, Visited(), must_exist=True)
-    assert files.list(FOLDER) == []
+    assert log_files(files) == []
     open_log(files)[0].close()
     CommitLog.open(files, FOLDER, OPTIONS, Visited(), must_exist=True).close()
+
+
+def test_what_was_released_goes_at_once_if_asked_for() -> None:
+    files = MemoryFileSystem()
+    log, _ = open_log(files, STICKY_OPTIONS)
+    log.append([record("state", kind=STICKY)])
+    for number in range(5):
+        log.append([record(f"{number}" * 900)])
+    log.append([record("waits")], sync=False)
+    active = log.active_segment
+    log.let_go()
+    assert (log.segments, log.active_segment) == (active, active), "nothing was released"
+    log.release(active)
+    log.let_go()
+    log.let_go()
+    assert (log.segments, log.active_segment) == (2, active + 1), "once"
+    assert log.spares == 1
+    log.append([record("on")])
+    assert log.bytes_on_disk == bytes_of(files)
+    files.crash()
+    texts = [each.payload.decode()[:5] for each in found(files, STICKY_OPTIONS)]
+    assert texts[-2:] == ["state", "on"]
+    assert "waits" in texts
+    assert "00000" not in texts
+
+
+@pytest.mark.parametrize("operation", ["create", "allocate", "write", "sync"])
+def test_a_disk_without_any_room_lets_nothing_go_and_goes_on(operation: str) -> None:
+    files = MemoryFileSystem()
+    log, _ = open_log(files)
+    log.append([record("x" * 900)])
+    log.append([record("y" * 900)])
+    log.release(2)
+    files.fail(operation, errno.ENOSPC)
+    log.let_go()
+    assert log.segments == 2
+    log.let_go()
+    assert log.segments == 2
+    assert log.oldest_segment == 2

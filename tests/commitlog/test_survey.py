@@ -16,6 +16,7 @@ from tests.commitlog.support import (
     FOLDER,
     Visited,
     flip,
+    log_files,
     open_log,
     path_of,
     record,
@@ -27,7 +28,7 @@ SMALL = CommitLogOptions(segment_bytes=256, payload_bytes_max=4096, batch_bytes_
 
 def survey_of(files: MemoryFileSystem) -> tuple[LogSurvey, list[Record]]:
     """Also checks that nothing on the disk was changed."""
-    before = {name: files.contents(f"{FOLDER}/{name}") for name in files.list(FOLDER)}
+    before = {name: files.contents(f"{FOLDER}/{name}") for name in log_files(files)}
     operations = files.operations
     visited = Visited()
     surveyor = LogSurveyor(files, FOLDER)
@@ -36,7 +37,7 @@ def survey_of(files: MemoryFileSystem) -> tuple[LogSurvey, list[Record]]:
         assert surveyor.read(position) == record_.payload
     surveyor.close()
     assert files.operations == operations
-    assert before == {name: files.contents(f"{FOLDER}/{name}") for name in files.list(FOLDER)}
+    assert before == {name: files.contents(f"{FOLDER}/{name}") for name in log_files(files)}
     return survey, visited.records
 
 
@@ -125,7 +126,7 @@ def test_missing_released_copied_and_foreign_files_are_called_what_a_start_calls
             log.append([record(f"{number}" * 100)])
             log.release(random.randint(1, log.active_segment))
         log.close()
-        segments = [name for name in files.list(FOLDER) if name.endswith("segment")]
+        segments = [name for name in log_files(files) if name.endswith("segment")]
         victim = f"{FOLDER}/{random.choice(segments)}"
         match random.randrange(5):
             case 0:
@@ -138,7 +139,7 @@ def test_missing_released_copied_and_foreign_files_are_called_what_a_start_calls
                 files.replace(victim, bytes(256))
             case _:
                 files.put(f"{FOLDER}/other", b"other")
-        if any(name.endswith("segment") for name in files.list(FOLDER)):
+        if any(name.endswith("segment") for name in log_files(files)):
             met.add(check_against_a_start(files))
     assert met == {"damaged", "whole"}
 

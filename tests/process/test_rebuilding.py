@@ -15,6 +15,7 @@ from cluster.ids import NodeId
 from kvstore import AsyncClient, LocalCluster, Unavailable
 from kvstore.damage_mark import DAMAGED_NAME
 from kvstore.data_directory import SET_ASIDE_FOLDER
+from tests.support.damage import last_batch
 from tests.support.registers import Workload
 
 pytestmark = [pytest.mark.process, pytest.mark.timeout(180)]
@@ -100,7 +101,38 @@ def flip_in_engine(data: Path) -> None:
     flip_bits(tables[-1], 0)
 
 
-@pytest.mark.parametrize("damage", [flip_in_log, flip_in_engine])
+def flip_in_last_batch(data: Path) -> None:
+    """Nothing follows that could tell it from a torn write."""
+    _batch, begins, ends = last_batch(data)
+    segment = max((data / "log").glob("*.segment"))
+    content = bytearray(segment.read_bytes())
+    content[(begins + ends) // 2 // 8 * 8] ^= 0xFF
+    segment.write_bytes(content)
+
+
+def lose_last_segment(data: Path) -> None:
+    max((data / "log").glob("*.segment")).unlink()
+
+
+def damage_identity(data: Path) -> None:
+    flip_bits(data / "IDENTITY", 0)
+
+
+def lose_identity(data: Path) -> None:
+    (data / "IDENTITY").unlink()
+
+
+DAMAGES = [
+    flip_in_log,
+    flip_in_last_batch,
+    lose_last_segment,
+    flip_in_engine,
+    damage_identity,
+    lose_identity,
+]
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
 async def test_a_damaged_node_rebuilds_itself_and_nothing_is_lost(
     tmp_path: Path, damage: Callable[[Path], None]
 ) -> None:
@@ -120,7 +152,7 @@ async def test_a_damaged_node_rebuilds_itself_and_nothing_is_lost(
             for key, value in filler.items():
                 assert await client.get(key) == value
             said = cluster.logs("n2")
-            assert "damaged" in said
+            assert "this node's data are damaged and will not be used" in said
             await until(lambda: "a new life begins" in cluster.logs("n2"))
             assert (data / SET_ASIDE_FOLDER / "log").exists()
             assert not (data / DAMAGED_NAME).exists()
@@ -162,3 +194,28 @@ async def test_the_last_copy_is_not_touched(tmp_path: Path) -> None:
         assert "kvstore inspect" in said
         assert {path: path.read_bytes() for path in (data / "log").iterdir()} == before
         assert (data / DAMAGED_NAME).exists()
+
+
+async def test_a_node_whose_disk_rots_again_and_again_stays_out(tmp_path: Path) -> None:
+    settings = {"rebuilds_max": 1}
+    with LocalCluster(data_dir=tmp_path / "cluster", settings=settings) as cluster:
+        await all_lives_are_recorded(cluster)
+        async with AsyncClient(cluster.endpoints) as client:
+            data = data_of(cluster, "n2")
+            cluster.kill("n2")
+            lose_identity(data)
+            await asyncio.to_thread(cluster.start, "n2")
+            assert await replica_of(client, "n2") == 4
+
+            cluster.kill("n2")
+            lose_last_segment(data)
+            with pytest.raises(Unavailable, match=r"n2 is down \(exit code 2\)"):
+                await asyncio.to_thread(cluster.start, "n2")
+            said = cluster.logs("n2", lines=1)
+            assert "node n2 stays out" in said
+            assert "rebuilt 1 times before" in said
+            assert (data / DAMAGED_NAME).exists()
+
+            shutil.rmtree(data)
+            await asyncio.to_thread(lambda: cluster.start("n2", rejoin=True))
+            assert await replica_of(client, "n2") == 5

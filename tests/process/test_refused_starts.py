@@ -13,6 +13,8 @@ import google_crc32c
 import pytest
 
 from kvstore import LocalCluster
+from kvstore.damage_mark import DAMAGED_NAME
+from kvstore.data_directory import ENGINE_FOLDER, LOG_FOLDER
 from kvstore.identity import FORMAT, IDENTITY_NAME
 from kvstore.local.ports import free_ports
 
@@ -107,13 +109,35 @@ def damaged(folder: Path) -> None:
     path.write_bytes(path.read_bytes()[:-20])
 
 
-@pytest.mark.parametrize(("change", "said"), [(newer, "newer"), (damaged, "damaged")])
-def test_a_data_directory_that_cannot_be_read(
+def test_a_data_directory_of_a_newer_format(tmp_path: Path) -> None:
+    data_dir = stopped_node(tmp_path)
+    newer(data_dir)
+    refused(data_dir, "newer")
+
+
+def data_of(folder: Path) -> list[dict[str, bytes | None]]:
+    return [contents(folder / LOG_FOLDER), contents(folder / ENGINE_FOLDER)]
+
+
+def gone(folder: Path) -> None:
+    (folder / IDENTITY_NAME).unlink()
+
+
+@pytest.mark.parametrize(("change", "said"), [(damaged, "is damaged"), (gone, "is gone")])
+def test_a_data_directory_that_lost_its_identity_where_nobody_else_has_its_data(
     tmp_path: Path, change: Callable[[Path], None], said: str
 ) -> None:
+    """In a cluster of several it would be rebuilt."""
     data_dir = stopped_node(tmp_path)
     change(data_dir)
-    refused(data_dir, said)
+    before = data_of(data_dir)
+    code, err = serve(data_dir)
+    assert code == 2, err
+    last = err.splitlines()[-1]
+    assert f"IDENTITY {said}" in last
+    assert "may be the last copy" in last
+    assert data_of(data_dir) == before
+    assert (data_dir / DAMAGED_NAME).exists()
 
 
 def test_a_folder_that_is_no_data_directory(tmp_path: Path) -> None:

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import json
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from cluster.ids import GroupId
+from cluster.ids import GroupId, ReplicaId, group_of
+from cluster.partition.map import ClusterMap
+from kvstore import AsyncClient
+from kvstore.client.channel import GrpcChannel
+from kvstore.client.connection import Connections
+from kvstore.client.scrub import ScrubRun, ScrubVerdict
 from kvstore.codec.record import HEADER_BYTES
 from kvstore.local import LocalCluster
 from kvstore.storage.keys import Section, section_end, section_prefix
@@ -32,6 +38,44 @@ def change_a_value(folder: Path) -> None:
     engine.write(batch)
     engine.flush()
     engine.close()
+
+
+def with_other_replicas(newest: ClusterMap) -> ClusterMap:
+    """The map as it was before all nodes were rebuilt."""
+
+    def other(replica: ReplicaId) -> ReplicaId:
+        return ReplicaId(replica + 100)
+
+    return replace(
+        newest,
+        nodes=tuple(replace(node, replica=other(node.replica)) for node in newest.nodes),
+        partitions=tuple(
+            replace(info, replicas=tuple(map(other, info.replicas))) for info in newest.partitions
+        ),
+        next_replica=ReplicaId(200),
+    )
+
+
+async def test_a_scrub_goes_on_with_nodes_that_have_become_other_replicas(
+    cluster: LocalCluster,
+) -> None:
+    async with AsyncClient(cluster.endpoints) as client:
+        newest = await client.cluster_map()
+        connections = Connections(lambda _address: False, GrpcChannel)
+        groups = [group_of(info.partition) for info in newest.partitions]
+        run = ScrubRun(
+            connections,
+            with_other_replicas(newest),
+            groups,
+            newest_map=client.cluster_map,
+            timeout_s=10.0,
+            progress=lambda _done, _of: None,
+        )
+        found = await run.run()
+        await connections.keep_only(())
+    assert {each.verdict for each in found} == {ScrubVerdict.AGREED}
+    nodes = {replica.node for each in found for replica in each.replicas}
+    assert nodes == set(cluster.node_ids)
 
 
 def test_a_node_whose_data_changed_is_named_and_rebuilt(command: Command, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cluster.errors import InvariantViolation, NotLeader, TooManyUncommitted
+from cluster.errors import InvariantViolation, MemoryLost, NotLeader, TooManyUncommitted
 from cluster.ids import Index, ReplicaId
 from cluster.raft import (
     AppendRequest,
@@ -139,7 +139,7 @@ def test_the_commit_index_does_not_move_back_on_reordered_messages() -> None:
 
 def test_a_follower_that_lost_what_it_acknowledged_stops() -> None:
     solo = follower([1], term=1)
-    with pytest.raises(InvariantViolation, match="acknowledged entries were lost"):
+    with pytest.raises(MemoryLost, match="acknowledged entries were lost"):
         solo.raft.step(solo.heartbeat(term=1, commit=2))
 
 

@@ -57,6 +57,12 @@ def test_a_log_keeps_what_anybody_needs(
     assert through == expected
 
 
+def test_where_space_is_short_nobody_far_behind_is_waited_for() -> None:
+    policy = CompactionPolicy(2, lagging_segments=8)
+    assert policy.lowest_waited_for(20) == 12
+    assert policy.lowest_waited_for(20, is_short=True) == policy.lowest_kept(20) == 18
+
+
 @pytest.mark.parametrize(
     ("kept", "active", "released", "last_active", "waited", "due"),
     [

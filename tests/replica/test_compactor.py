@@ -12,6 +12,7 @@ from kvstore.commitlog.commit_log import CommitLogFailed
 from kvstore.errors import CorruptionError, ResourceExhausted
 from kvstore.replica.compaction import CompactionPolicy
 from kvstore.replica.requests import Status
+from kvstore.replica.space import Space
 from kvstore.storage.memory_engine import MemoryEngine
 from tests.replica.world import LONG_TICKS, Member, World, value_of
 
@@ -138,6 +139,29 @@ def test_a_follower_that_was_down_gets_what_it_lacks_from_the_log() -> None:
     world.tick(LONG_TICKS)
     load(world, 100)
     assert max(segments(world)) <= 3
+
+
+def test_a_disk_short_of_space_does_not_wait_for_a_follower_that_is_down() -> None:
+    """It gets a snapshot, then. The space is there at once: no new entries are taken that would
+    begin another segment."""
+    policy = CompactionPolicy(lagging_segments=100)
+    world = World(partitions=2, segment_bytes=SEGMENT_BYTES, compaction=policy)
+    world.until(world.serves)
+    crashed = world.crash(THREE)
+    world.until(lambda: leads(world, b"0") and leads(world, b"1"), ticks=LONG_TICKS)
+    world.tick(LONG_TICKS)
+    load(world, 200)
+    assert max(segments(world)) > 10
+    for member in world.members.values():
+        member.files.capacity_bytes = member.files.used_bytes + world.disk_reserve_bytes // 4 * 3
+    world.tick(LONG_TICKS)
+    assert max(segments(world)) <= 3
+    for member in world.members.values():
+        assert member.host.space.space is Space.ENOUGH, "it has made room by itself"
+        member.files.capacity_bytes = None
+    world.start(THREE, crashed.files, crashed.engine)
+    world.until(lambda: world.serves() and all_the_same(world))
+    assert world.problems() == []
 
 
 def test_nothing_is_compacted_before_the_flush_has_ended(world: World) -> None:

@@ -452,6 +452,28 @@ def test_a_state_is_read_at_the_pace_that_was_set() -> None:
     assert LARGE_BYTES / 40_000 <= ticks <= 2 * LARGE_BYTES / 40_000
 
 
+@pytest.mark.parametrize(
+    ("hurry_ticks", "outcomes"), [(20, [Outcome.AGREED] * 3), (1000, [None] * 3)]
+)
+def test_what_takes_long_in_the_background_is_read_faster_and_faster(
+    hurry_ticks: int, outcomes: list[Outcome | None]
+) -> None:
+    """At the pace at which it begins, it would be given up before it is half done."""
+    policy = ScrubPolicy(
+        interval_ticks=400,
+        bytes_per_tick=LARGE_BYTES // 300,
+        hurry_ticks=hurry_ticks,
+        reading_ticks_max=120,
+    )
+    world = a_world(policy=policy)
+    make_it_large(world)
+    for member in world.nodes:
+        member.host.scrubber.records.clear()  # of when it was small
+    world.tick(500)
+    assert records(world) == outcomes
+    assert world.problems() == []
+
+
 def test_a_reading_that_takes_too_long_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scrub_rounds, "GRACE_TICKS", 5)
     world = a_world(policy=replace(SLOW, reading_ticks_max=20))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -189,6 +189,45 @@ def test_a_damaged_block_is_corruption_and_not_the_end_of_a_scan(
 def test_other_blocks_than_the_damaged_one_are_still_read(damaged: RocksEngine) -> None:
     first, last = min(PAIRS), max(PAIRS)
     assert damaged.get_many([first, last]) == [PAIRS[first], PAIRS[last]]
+
+
+def test_an_engine_whose_compaction_met_damage_is_closed_and_another_takes_its_place(
+    damaged: RocksEngine, folder: Path
+) -> None:
+    """RocksDB takes nothing more then, and says so at its close, too: a node that is being rebuilt
+    closes it without another word, and opens the next in the same process."""
+
+    def fill() -> None:
+        for _ in range(1000):  # a compaction comes at the fourth file
+            put_all(damaged, PAIRS)
+            damaged.flush()
+
+    with pytest.raises(CorruptionError, match="damaged"):
+        fill()
+    damaged.close()
+    folder.rename(folder.with_name("set-aside"))
+    again = RocksEngine(str(folder))
+    assert everything(again) == {}
+    again.close()
+
+
+@pytest.mark.parametrize("way", ["scan", "view", "get"])
+def test_what_was_raised_does_not_keep_a_closed_engine_open(
+    damaged: RocksEngine, folder: Path, way: str
+) -> None:
+    """The error is still at hand when a node in the same process begins anew in that place."""
+    view = damaged.view(b"", b"z")
+    ways: dict[str, Callable[[], object]] = {
+        "scan": lambda: damaged.scan(b"", None, limit=HUGE, bytes_max=HUGE),
+        "view": lambda: view.scan(b"", limit=HUGE, bytes_max=HUGE),
+        "get": lambda: damaged.get_many(list(PAIRS)),
+    }
+    with pytest.raises(CorruptionError) as raised:
+        ways[way]()
+    damaged.close()
+    folder.rename(folder.with_name("set-aside"))
+    RocksEngine(str(folder)).close()
+    assert "damaged" in str(raised.value)
 
 
 GROUPS = (GroupId(1), GroupId(2))

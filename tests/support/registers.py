@@ -59,6 +59,9 @@ class Workload:
     stop: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __post_init__(self) -> None:
+        self._may_write = asyncio.Event()
+        self._may_write.set()
+        self._writing = 0
         self.registers = [Register(self.prefix + b"%04d" % i) for i in range(self.count)]
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -71,6 +74,7 @@ class Workload:
     async def finish(self) -> None:
         """Ends the load and raises what went wrong in it."""
         self.stop.set()
+        self.go_on()
         await asyncio.gather(*self._tasks)
 
     def check_going(self) -> None:
@@ -78,6 +82,17 @@ class Workload:
         for task in self._tasks:
             if task.done():
                 task.result()
+
+    async def pause(self) -> None:
+        """No more writes; returns when none is under way. Reads go on."""
+        self._may_write.clear()
+        while self._writing:
+            self.check_going()
+            await asyncio.sleep(0.01)
+
+    def go_on(self) -> None:
+        """Writes again."""
+        self._may_write.set()
 
     async def acknowledges_more(self, count: int, within_s: float = 30.0) -> None:
         """Until so many further writes were acknowledged; a violation ends the wait."""
@@ -92,18 +107,21 @@ class Workload:
             raise AssertionError(f"no {count} writes more in {within_s} s; {last!r} last") from None
 
     async def verify(self) -> None:
-        """Reads everything back."""
+        """Reads everything back; writes may go on meanwhile."""
+        floors = [register.acknowledged for register in self.registers]
         values = await asyncio.gather(
             *(self.client.get(register.key, timeout_s=30.0) for register in self.registers)
         )
-        for register, value in zip(self.registers, values, strict=True):
-            register.check(value, register.acknowledged)
+        for register, value, floor in zip(self.registers, values, floors, strict=True):
+            register.check(value, floor)
 
     async def _write(self, register: Register) -> None:
         number = 0
         while not self.stop.is_set():
+            await self._may_write.wait()
             number += 1
             register.sent = number
+            self._writing += 1
             try:
                 value = b"%-*d" % (self.value_bytes, number)
                 await self.client.put(register.key, value, timeout_s=self.timeout_s)
@@ -118,6 +136,8 @@ class Workload:
                 self.tally.last_error = error
                 number -= 1
                 continue
+            finally:
+                self._writing -= 1
             register.acknowledged = number
             self.tally.acknowledged += 1
 

@@ -48,6 +48,36 @@ STORAGE: Final = (
 """,
     ),
     Mutation(
+        name="marked-before-synced",
+        area=Area.STORAGE,
+        mistake="The mark says that a batch is on stable storage before its sync.",
+        seen=_RECOVER,
+        path=_LOG,
+        old="""\
+        self._active().sync()
+        self._unsynced = 0
+        self._note_synced()
+""",
+        new="""\
+        self._note_synced()
+        self._active().sync()
+        self._unsynced = 0
+""",
+    ),
+    Mutation(
+        name="mark-of-last-batch-passed-over",
+        area=Area.STORAGE,
+        mistake="The last batch that was synced may be missing at a start.",
+        seen=_RECOVER,
+        path=_RECOVERY,
+        old="""\
+        if walk.next_batch <= synced:
+""",
+        new="""\
+        if walk.next_batch < synced:
+""",
+    ),
+    Mutation(
         name="failed-log-goes-on",
         area=Area.STORAGE,
         mistake="After a write or sync that failed the log takes the next one.",
