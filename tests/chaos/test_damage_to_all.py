@@ -16,7 +16,6 @@ import pytest
 
 from kvstore import AsyncClient, KVStoreError, LocalCluster, Unavailable
 from kvstore.damage_mark import DAMAGED_NAME
-from kvstore.data_directory import 
 from kvstore.local.processes import ProcessState
 from tests.support.agreement import all_agree
 from tests.support.damage import Kind, Place, damage, last_batch, places

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from random import Random
 
@@ -152,6 +153,21 @@ async def test_a_holder_without_a_connection_knows_before_others_can_hold_it(
         assert NAME in cluster.data
         with pytest.raises(LockLost):
             lock.check()
+
+
+async def test_a_holder_that_was_paused_knows_as_soon_as_it_looks(kv: AsyncClient) -> None:
+    async with kv.lock("nightly", ttl=0.1) as lock:
+        lock.check()
+        pause(0.15)
+        # Nothing else had its turn in between.
+        assert lock.is_lost
+        with pytest.raises(LockLost, match="not renewed in time"):
+            lock.check()
+
+
+def pause(seconds: float) -> None:
+    """What a process that is stopped makes of its event loop."""
+    time.sleep(seconds)
 
 
 async def test_a_renewal_that_fails_is_tried_again(kv: AsyncClient, cluster: FakeCluster) -> None:

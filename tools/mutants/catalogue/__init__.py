@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from tools.mutants.catalogue.backups import BACKUPS
+from tools.mutants.catalogue.changes import CHANGES
 from tools.mutants.catalogue.clients import CLIENTS
 from tools.mutants.catalogue.compaction import COMPACTION
 from tools.mutants.catalogue.disks import DISKS
@@ -48,6 +49,7 @@ CATALOGUE: Final[tuple[Mutation, ...]] = (
     *HOST,
     *CLIENTS,
     *SESSIONS,
+    *CHANGES,
     *PARTITIONING,
     *BACKUPS,
     *SCRUBS,
