@@ -26,6 +26,13 @@ SECTIONS: Final[tuple[tuple[str, str, tuple[str, ...]], ...]] = (
     ),
     ("Results", "What calls give.", ("Record", "PutResult", "DeleteResult", "Location")),
     (
+        "Consistency",
+        "How much a read has to see, and what it says of where it is from ([more](consistency.md)). "
+        "A `Level` is a Consistency, its name, or a Stale.",
+        ("Consistency", "Stale", "Answer", "Receipt"),
+    ),
+    ("Scans", "What `scan` and its like give.", ("AsyncScan", "SyncScan")),
+    (
         "Transactions",
         "What `transaction` is made of, and what it gives.",
         (
@@ -40,7 +47,8 @@ SECTIONS: Final[tuple[tuple[str, str, tuple[str, ...]], ...]] = (
         "applied.",
         (
             *("KVStoreError", "Outcome", "InvalidArgument", "Unavailable", "DeadlineExceeded"),
-            *("OutcomeUnknown", "ResourceExhausted", "ConditionFailed", "Fenced", "NotANumber"),
+            *("OutcomeUnknown", "SessionExpired", "ScanExpired", "ResourceExhausted"),
+            *("ConditionFailed", "Fenced", "NotANumber"),
             *("CounterOverflow", "BatchFailed", "LockTimeout", "LockLost", "ClientClosed"),
         ),
     ),
