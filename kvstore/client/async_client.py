@@ -33,8 +33,8 @@ from kvstore.client.scanning import (
     only_key,
 )
 from kvstore.client.scrub import GroupScrub, ScrubProgress, ScrubRun
-from kvstore.client.sessions import merge_token, token_of
 from kvstore.client.status import ClusterStatus, Location, ask_status
+from kvstore.client.tokens import merge_token, token_of
 from kvstore.codec.cursor import Cursor
 from kvstore.codec.record import Record
 from kvstore.codec.routing import key_hash

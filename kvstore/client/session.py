@@ -35,6 +35,11 @@ class Session:
         return f"<Session {self.client.hex()}: {len(self.open)} open below {self._next_sequence}>"
 
     @property
+    def is_new(self) -> bool:
+        """Whether it has given no sequence yet."""
+        return self._next_sequence == 1
+
+    @property
     def lowest(self) -> int:
         """The lowest sequence that is open; the next one where none is."""
         return next(iter(self.open), self._next_sequence)

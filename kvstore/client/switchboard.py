@@ -60,7 +60,11 @@ class Switchboard:
 
     def _make_outboxes(self, partitions: int) -> None:
         self.partitions = partitions
-        self.writes = Outbox(WriteSection, partitions, partial(WriteQueue, random=self._random))
+        self.floors = [0] * partitions
+        """By partition: the greatest index that an answer has named, which is what sessions know.
+        """
+        make_queue = partial(WriteQueue, random=self._random, known_index=self.floors.__getitem__)
+        self.writes = Outbox(WriteSection, partitions, make_queue)
         self.reads = Outbox(ReadSection, partitions)
         self.scans = Outbox(ScanSection, partitions)
         self.queues: list[Queue] = [
@@ -71,9 +75,6 @@ class Switchboard:
         """Of all classes."""
         self._levels: dict[OperationClass, Outbox[LevelSection]] = {}
         self._led: list[Outbox[Any]] = [self.writes, self.reads, self.scans]
-        self.floors = [0] * partitions
-        """By partition: the greatest index that an answer has named, which is what sessions know.
-        """
 
     def level_outbox(self, kind: OperationClass) -> Outbox[LevelSection]:
         """That of a class in SECTIONS; there is none before it is first asked for."""

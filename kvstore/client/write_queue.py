@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import math
 from bisect import insort
+from collections.abc import Callable
 from functools import partial
 from operator import attrgetter
 from random import Random
@@ -37,12 +38,19 @@ _order: Final = attrgetter("order")
 class WriteQueue(PartitionQueue[WriteSection]):
     """See the module. `again` is sent before the open section, the oldest first."""
 
-    __slots__ = ("_is_blocked", "_last_order", "_random", "again", "session")
+    __slots__ = ("_is_blocked", "_known_index", "_last_order", "_random", "again", "session")
 
     def __init__(
-        self, partition: PartitionId, outbox: Outbox[WriteSection], *, random: Random
+        self,
+        partition: PartitionId,
+        outbox: Outbox[WriteSection],
+        *,
+        random: Random,
+        known_index: Callable[[PartitionId], int],
     ) -> None:
+        """`known_index`: up to where a partition is known to have applied its log."""
         super().__init__(partition, outbox)
+        self._known_index = known_index
         self._random = random
         self.session = Session(random)
         self.again: list[WriteSection] = []
@@ -79,14 +87,22 @@ class WriteQueue(PartitionQueue[WriteSection]):
         if self.again:
             oldest = self._pull(self.again[0])
             oldest.drop_done()
-            self.session.seal(oldest)
+            self._seal(oldest)
             return oldest
         section = super().take(cost_bytes_max, count_max)
         if section is not None:
             self._last_order += 1
             section.order = self._last_order
-            self.session.seal(section)
+            self._seal(section)
         return section
+
+    def _seal(self, section: WriteSection) -> None:
+        if self.session.is_new:
+            # The later it was opened, the less was forgotten since, and the fewer are refused.
+            self.session.opened_after = max(
+                self.session.opened_after, self._known_index(self.partition)
+            )
+        self.session.seal(section)
 
     def _make_room(self) -> bool:
         for section in list(self.session.open.values()):

@@ -34,7 +34,12 @@ class Writes:
     """A queue of writes, and an outbox that is counted in."""
 
     def __init__(self) -> None:
-        self.box = Outbox(WriteSection, 1, lambda p, box: WriteQueue(p, box, random=Random(1)))
+        self.known = 0
+        self.box = Outbox(
+            WriteSection,
+            1,
+            lambda p, box: WriteQueue(p, box, random=Random(1), known_index=lambda _: self.known),
+        )
         (queue,) = self.box.queues
         assert isinstance(queue, WriteQueue)
         self.queue = queue
@@ -99,6 +104,15 @@ async def test_sequences_rise_from_1_and_the_lowest_is_the_first_that_is_open(
     writes.answer(first)
     fifth = stamp_of(writes.send(b""))
     assert (fifth.sequence, fifth.lowest) == (5, 3)
+
+
+async def test_a_session_is_opened_after_what_is_known_when_its_first_section_is_sent(
+    writes: Writes,
+) -> None:
+    writes.known = 7
+    first = writes.send(b"")
+    writes.known = 9
+    assert [stamp_of(each).opened_after for each in (first, writes.send(b""))] == [7, 7]
 
 
 async def test_each_queue_has_a_session_of_its_own(writes: Writes) -> None:
