@@ -13,10 +13,11 @@ from kvstore.backup.contents import Contents
 from kvstore.backup.file_format import Footer, Header
 from kvstore.backup.reader import BackupReader
 from kvstore.backup.writer import BackupWriter
+from kvstore.cli.importer import Row
 from kvstore.cli.progress import Advance
 from kvstore.client.backup import BrokenOff
 from kvstore.codec.backup import SectionEnd, SectionStart
-from kvstore.codec.record import HEADER_BYTES
+from kvstore.codec.record import HEADER_BYTES, decode_record
 from kvstore.codec.text import to_cell
 from kvstore.errors import CorruptionError, InvalidArgument
 
@@ -127,10 +128,12 @@ class BackupRows:
         """See RowSource."""
         return self._reader.position_bytes
 
-    def __iter__(self) -> Iterator[tuple[bytes, bytes]]:
+    def __iter__(self) -> Iterator[Row]:
         for number, chunk in enumerate(self._reader.chunks()):
             if number not in self._present:
-                yield from _pairs(chunk.keys, chunk.records)
+                for key, stored in zip(chunk.keys, chunk.records, strict=True):
+                    record = decode_record(stored)
+                    yield Row(key, record.value, record.expiry_ms)
 
 
 async def refuse_non_empty(client: AsyncClient) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from kvstore.cli.progress import Advance
 from kvstore.codec.text import to_cell
@@ -18,15 +18,24 @@ _UNDER_WAY_BYTES_MAX: Final = 32 << 20
 _ATTEMPTS_MAX: Final = 5
 
 
+class Row(NamedTuple):
+    """What is put to a key."""
+
+    key: bytes
+    value: bytes
+    lifetime_ms: int = 0
+    """0: it does not expire."""
+
+
 class RowSource(Protocol):
-    """Keys and values of a file; raises KVStoreError when it cannot go on."""
+    """The rows of a file; raises KVStoreError when it cannot go on."""
 
     @property
     def position_bytes(self) -> int:
         """How much of the file has been read."""
         ...
 
-    def __iter__(self) -> Iterator[tuple[bytes, bytes]]: ...
+    def __iter__(self) -> Iterator[Row]: ...
 
 
 class Importer:
@@ -38,7 +47,7 @@ class Importer:
     def __init__(self, reader: RowSource, advance: Advance) -> None:
         self.done = 0
         self._reader = reader
-        self._rows: Iterator[tuple[bytes, bytes]] = iter(reader)
+        self._rows: Iterator[Row] = iter(reader)
         self._advance = advance
         self._bytes = 0
         self._room = asyncio.Event()
@@ -54,22 +63,22 @@ class Importer:
     async def _work(self, client: AsyncClient) -> None:
         loop = asyncio.get_running_loop()
         while (row := await self._next()) is not None:
-            key, value = row
+            key = row.key
             settled = loop.create_future()
             before = self._last_of_key.get(key)
             self._last_of_key[key] = settled
             try:
                 if before is not None:
                     await before
-                await self._put(client, key, value)
+                await self._put(client, row)
             finally:
                 settled.set_result(None)
                 if self._last_of_key[key] is settled:
                     del self._last_of_key[key]
-                self._bytes -= len(key) + len(value)
+                self._bytes -= len(key) + len(row.value)
                 self._room.set()
 
-    async def _next(self) -> tuple[bytes, bytes] | None:
+    async def _next(self) -> Row | None:
         while self._bytes > _UNDER_WAY_BYTES_MAX:
             self._room.clear()
             await self._room.wait()
@@ -81,16 +90,17 @@ class Importer:
             self._problem = problem
             return None
         if row is not None:
-            self._bytes += len(row[0]) + len(row[1])
+            self._bytes += len(row.key) + len(row.value)
         return row
 
-    async def _put(self, client: AsyncClient, key: bytes, value: bytes) -> None:
+    async def _put(self, client: AsyncClient, row: Row) -> None:
         """Puts a row, unless another has failed: then nothing more is begun."""
+        key, ttl = row.key, row.lifetime_ms / 1000 if row.lifetime_ms else None
         for attempt in range(1, _ATTEMPTS_MAX + 1):
             if self._problem is not None:
                 return
             try:
-                await client.put(key, value)
+                await client.put(key, row.value, ttl=ttl)
             except OutcomeUnknown as problem:
                 if attempt == _ATTEMPTS_MAX:
                     self._problem = OutcomeUnknown(f"key {to_cell(key)}: {problem}")

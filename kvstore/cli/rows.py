@@ -14,6 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Final, Self
 
+from kvstore.cli.importer import Row
 from kvstore.cli.text import json_line
 from kvstore.codec.text import from_json, to_json
 from kvstore.errors import ConfigurationError
@@ -56,7 +57,7 @@ class RowReader:
         self._file.close()
         self._raw.close()
 
-    def __iter__(self) -> Iterator[tuple[bytes, bytes]]:
+    def __iter__(self) -> Iterator[Row]:
         while line := self._read_line():
             self.line += 1
             if line.isspace():
@@ -77,7 +78,7 @@ class RowReader:
             raise self._wrong(f"the line is longer than {_LINE_BYTES_MAX} bytes", 1)
         return line
 
-    def _parse(self, line: bytes) -> tuple[bytes, bytes]:
+    def _parse(self, line: bytes) -> Row:
         try:
             record = json.loads(line)
         except (ValueError, RecursionError) as problem:
@@ -85,7 +86,7 @@ class RowReader:
         if not isinstance(record, dict) or record.keys() != {"key", "value"}:
             raise self._wrong('not an object with "key" and "value", and nothing else')
         try:
-            return from_json(record["key"], "key"), from_json(record["value"], "value")
+            return Row(from_json(record["key"], "key"), from_json(record["value"], "value"))
         except ValueError as problem:
             raise self._wrong(str(problem)) from problem
 

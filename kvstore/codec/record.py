@@ -49,6 +49,18 @@ def decode_record(data: bytes) -> Record:
     return Record(data[HEADER_BYTES:], version, create_revision, mod_revision, expiry_ms)
 
 
+def with_time_left(data: bytes, clock_ms: int) -> bytes:
+    """The record in `data` with what is left of its lifetime at `clock_ms`, at least 1 ms, in place
+    of its expiry; one that does not expire stays as it is."""
+    record = decode_record(data)
+    if not record.expiry_ms:
+        return data
+    left_ms = max(1, record.expiry_ms - clock_ms)
+    return encode_record(
+        record.value, record.version, record.create_revision, record.mod_revision, left_ms
+    )
+
+
 def record_value(data: bytes) -> bytes:
     """Only the value of the record in `data`: the common case of a get."""
     if len(data) < HEADER_BYTES or data[0] != RECORD_FORMAT:

@@ -20,6 +20,7 @@ import xxhash
 
 from cluster.ids import GroupId, PartitionId, group_of
 from kvstore.codec.backup import CHUNK_BYTES, checksum, encode_rows
+from kvstore.codec.record import with_time_left
 from kvstore.codec.scan import Page
 from kvstore.errors import ResourceExhausted, Unavailable
 from kvstore.generated.kvstore.v1 import admin_pb2 as pb
@@ -146,7 +147,8 @@ class BackupService:
         more = True
         while more:
             page = self._next_page(view)
-            rows = encode_rows(page.keys, page.records)
+            records_left = [with_time_left(each, view.clock_ms) for each in page.records]
+            rows = encode_rows(page.keys, records_left)
             digest.update(rows)
             records += len(page.keys)
             chunk.rows, chunk.checksum = rows, checksum(rows)

@@ -147,9 +147,10 @@ class PartitionState:
         return PartitionView(
             self._engine.view(prefix + start, last),
             prefix,
-            self.applied_index,
-            self.term,
-            self.revision,
+            applied_index=self.applied_index,
+            term=self.term,
+            revision=self.revision,
+            clock_ms=self.clock_ms,
         )
 
     def fingerprint(self) -> int:

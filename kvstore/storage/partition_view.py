@@ -29,10 +29,17 @@ def page_of(page: EnginePage, prefix: bytes, *, revision: int = 0, count: bool =
 class PartitionView:
     """All keys and records, page by page. Failures are those of EngineView."""
 
-    __slots__ = ("_pages", "_view", "applied_index", "revision", "term")
+    __slots__ = ("_pages", "_view", "applied_index", "clock_ms", "revision", "term")
 
     def __init__(
-        self, view: EngineView, prefix: bytes, applied_index: Index, term: Term, revision: int
+        self,
+        view: EngineView,
+        prefix: bytes,
+        *,
+        applied_index: Index,
+        term: Term,
+        revision: int,
+        clock_ms: int,
     ) -> None:
         """`view` is of the range of all keys that begin with `prefix`."""
         self._view = view
@@ -41,6 +48,8 @@ class PartitionView:
         """The last log entry whose effects are in it."""
         self.term = term
         self.revision = revision
+        self.clock_ms = clock_ms
+        """Of the partition, as of the last entry that had a time."""
 
     def next_page(self, bytes_max: int) -> Page:
         """The page after the last one in byte order; `more` is exact, and nothing follows

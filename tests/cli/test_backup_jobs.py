@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 from pathlib import Path
-from random import Random
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -37,7 +36,7 @@ def silent(_position: int, _records: int) -> None:
 
 
 def client_of(cluster: FakeCluster) -> AsyncClient:
-    return AsyncClient(cluster.endpoints, random=Random(1))
+    return AsyncClient(cluster.endpoints)
 
 
 async def put_all(cluster: FakeCluster, data: Data) -> None:

@@ -25,7 +25,7 @@ def written(path: Path, rows: Rows) -> Path:
 
 def read(path: Path) -> Rows:
     with RowReader(path) as reader:
-        return list(reader)
+        return [(row.key, row.value) for row in reader]
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)

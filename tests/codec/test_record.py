@@ -7,7 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kvstore.codec.byteslist import CodecError
-from kvstore.codec.record import HEADER_BYTES, Record, decode_record, encode_record, record_value
+from kvstore.codec.record import (
+    HEADER_BYTES,
+    Record,
+    decode_record,
+    encode_record,
+    record_value,
+    with_time_left,
+)
 
 u64s = st.integers(0, 2**64 - 1)
 
@@ -42,3 +49,13 @@ def test_a_truncated_head_and_another_format_are_refused() -> None:
             decode_record(data)
         with pytest.raises(CodecError):
             record_value(data)
+
+
+@pytest.mark.parametrize(
+    ("expiry_ms", "left_ms"), [(0, 0), (1500, 500), (1001, 1), (1000, 1), (7, 1)]
+)
+def test_what_is_left_of_a_lifetime_takes_the_place_of_its_expiry(
+    expiry_ms: int, left_ms: int
+) -> None:
+    stored = encode_record(b"value", 3, 2, 9, expiry_ms)
+    assert with_time_left(stored, 1000) == encode_record(b"value", 3, 2, 9, left_ms)

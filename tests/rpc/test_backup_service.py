@@ -11,7 +11,9 @@ import grpc
 import pytest
 
 from cluster.ids import GroupId, NodeId, PartitionId, ReplicaId, group_of
-from kvstore.codec.backup import SectionTally
+from kvstore.codec.backup import SectionTally, decode_rows
+from kvstore.codec.change import Action, Change, encode_change
+from kvstore.codec.command import OperationKind, encode_command
 from kvstore.codec.record import decode_record
 from kvstore.errors import CorruptionError
 from kvstore.generated.kvstore.v1 import admin_pb2 as pb
@@ -168,6 +170,20 @@ async def test_a_backup_is_the_state_at_its_revision_while_writes_go_on(
     assert stage.revision > caller.position.revision, "writes went on"
     assert len(caller.chunks) > 10
     assert caller.data(0, stage.world.partitions) == states[caller.position.revision]
+
+
+async def test_a_key_that_expires_is_given_with_what_is_left_of_its_lifetime(stage: Stage) -> None:
+    change = encode_change(Change(Action.PUT, b"value", lifetime_ms=60_000))
+    kinds = bytes([OperationKind.CHANGE])
+    command = encode_command(kinds, stage.keys[:1], [change], timed=True)
+    written = stage.world.write(stage.group, command, stage.leader)
+    stage.world.until(lambda: written.answer is not None)
+    caller = Caller(stage.service, 0)
+    while not caller.call.done():
+        await stage.turn()
+    await caller.call
+    _, (record,) = decode_rows(caller.chunks[0].rows)
+    assert 59_000 < decode_record(record).expiry_ms <= 60_000
 
 
 async def test_an_empty_partition_is_one_chunk_without_rows(stage: Stage) -> None:
