@@ -13,6 +13,7 @@ from random import Random
 import pytest
 
 from cluster.ids import NodeId, ReplicaId
+from kvstore.ballast import BALLAST_NAME
 from kvstore.data_directory import DataDirectory
 from kvstore.errors import ConfigurationError
 from kvstore.identity import Identity, decode_identity, encode_identity
@@ -414,9 +415,33 @@ def test_what_the_system_refuses_is_a_configuration_error(operation: str, error:
     # That there is no room for the process id in the lock file stops nobody: it is for people.
     is_of_lock = (operation, error) == ("write", errno.ENOSPC)
     files.fail(operation, error, after=1 if is_of_lock else 0)
-    with pytest.raises(ConfigurationError, match=r"cannot be used .*: make it a directory that"):
+    what = "make room on its disk" if error == errno.ENOSPC else "make it a directory that"
+    with pytest.raises(ConfigurationError, match=rf"cannot be used .*: {what}"):
         opened(files)
     opened(files).close()
+
+
+def test_a_mark_of_damage_takes_the_room_of_the_ballast_where_there_is_no_other() -> None:
+    files = made()
+    files.put(f"{PATH}/{BALLAST_NAME}", bytes(100))
+    directory = opened(files)
+    files.fail("write", errno.ENOSPC)
+    directory.mark_damaged("a table is damaged")
+    assert not files.exists(f"{PATH}/{BALLAST_NAME}")
+    directory.close()
+    again = opened(files)
+    assert again.damage is not None
+    assert again.damage.reason == "a table is damaged"
+
+
+def test_a_mark_of_damage_that_finds_no_room_at_all_asks_for_some() -> None:
+    files = made()
+    directory = opened(files)
+    files.fail("write", errno.ENOSPC)
+    files.fail("write", errno.ENOSPC)
+    with pytest.raises(ConfigurationError, match="make room on its disk and start again"):
+        directory.mark_damaged("a table is damaged")
+    assert directory.damage is None
 
 
 def test_an_identity_that_may_not_be_read_is_a_configuration_error() -> None:

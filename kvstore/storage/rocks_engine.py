@@ -181,20 +181,31 @@ class RocksEngine:
     ) -> EnginePage:
         """See Engine."""
         try:
-            options = _range_options(end)  # has to live as long as the iterator: it owns the bound
-            iterator = self._database.iter(options)
-            return _page(
-                iterator,
-                start,
-                end if reverse else None,
-                limit=limit,
-                bytes_max=bytes_max,
-                keys_only=keys_only,
-                reverse=reverse,
-            )
+            return self._scan(start, end, limit, bytes_max, keys_only=keys_only, reverse=reverse)
         except Exception as problem:
             # Its frames have the iterator, and that would keep a closed engine open.
             raise self.error(problem) from problem.with_traceback(None)
+
+    def _scan(
+        self,
+        start: bytes,
+        end: bytes | None,
+        limit: int,
+        bytes_max: int,
+        *,
+        keys_only: bool,
+        reverse: bool,
+    ) -> EnginePage:
+        options = _range_options(end)  # has to live as long as the iterator: it owns the bound
+        return _page(
+            self._database.iter(options),
+            start,
+            end if reverse else None,
+            limit=limit,
+            bytes_max=bytes_max,
+            keys_only=keys_only,
+            reverse=reverse,
+        )
 
     def view(self, start: bytes, end: bytes) -> RocksView:
         """See Engine."""

@@ -72,12 +72,13 @@ BACKUPS: Final = (
         seen="off by one at page borders",
         path=_VIEW,
         old="""\
-        page = self._pages.next(bytes_max)
+        return page_of(self._pages.next(bytes_max), self._pages.prefix)
 """,
         new="""\
         page = self._pages.next(bytes_max)
         if page.keys:
             self._pages._next_key = page.keys[-1]
+        return page_of(page, self._pages.prefix)
 """,
     ),
     Mutation(

@@ -132,8 +132,8 @@ COMPACTION: Final = (
         seen="configuration lost on restore; dissertation 5.1",
         path="kvstore/storage/applier.py",
         old="""\
-            if configuration is not None:
-                batch.put(state.configuration_key, configuration)
+        if configuration is not None:
+            batch.put(state.configuration_key, configuration)
 """,
         new="",
     ),

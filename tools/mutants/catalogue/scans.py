@@ -53,17 +53,17 @@ SCANS: Final = (
         old="""\
         if request.goes_on:
             self._go_on(group, request)
-            return
+        else:
 """,
         new="""\
         state = self.replicas[group].state if group in self.replicas else None
         if request.scan is not None and state is not None:
-            if request.scan.view_action is ViewAction.OPEN:
+            if request.scan.view_action.name == "OPEN":
                 request.settle(self.scan_views.open(group, state, request.scan, 99))
                 return
         if request.goes_on:
             self._go_on(group, request)
-            return
+        else:
 """,
     ),
     Mutation(

@@ -18,12 +18,12 @@ STATE_MACHINE: Final = (
         seen="etcd-io/etcd#13766, the inconsistency of 3.5",
         path=_APPLIER,
         old="""\
-            batch.put(state.state_key, encode_position(applied, revision, term))
+        batch.put(state.state_key, _position_after(part, way))
 """,
         new="""\
-            position = engine.new_batch()
-            position.put(state.state_key, encode_position(applied, revision, term))
-            engine.write(position)
+        position = engine.new_batch()
+        position.put(state.state_key, _position_after(part, way))
+        engine.write(position)
 """,
     ),
     Mutation(
@@ -35,11 +35,11 @@ STATE_MACHINE: Final = (
         path=_APPLIER,
         old="""\
                 version += 1
-                known[key] = (version, create_revision)
+                known[key] = (version, create_revision, 0)
 """,
         new="""\
                 version += 1
-                known.setdefault(key, (version, create_revision))
+                known.setdefault(key, (version, create_revision, 0))
 """,
     ),
     Mutation(
@@ -63,10 +63,10 @@ STATE_MACHINE: Final = (
         path=_APPLIER,
         old="""\
         heads.clear()
-        raise
+        for part in parts:
 """,
         new="""\
-        raise
+        for part in parts:
 """,
     ),
     Mutation(
@@ -91,13 +91,18 @@ STATE_MACHINE: Final = (
         seen="etcd-io/etcd#13766",
         path=_APPLIER,
         old="""\
-            positions.append((state, applied, revision, term))
-            results.append(answers)
+    engine.write(batch)
+    heads.remember(known, created)
+    heads.forget(changed)
+    for part, way in zip(parts, ways, strict=True):
+        _advance(part, way)
 """,
         new="""\
-            state.applied_index, state.revision = applied, revision
-            positions.append((state, applied, revision, term))
-            results.append(answers)
+    for part, way in zip(parts, ways, strict=True):
+        _advance(part, way)
+    engine.write(batch)
+    heads.remember(known, created)
+    heads.forget(changed)
 """,
     ),
     Mutation(
