@@ -198,6 +198,7 @@ class Node:
             reader=self._commit_log,
             recovered=recovered,
             random=self._random,
+            sessions_max=self._seams.sessions_max,
         )
 
     def _take_part(self) -> None:

@@ -16,6 +16,7 @@ from cluster.ids import ReplicaId
 from kvstore.client.channel import OpenChannel
 from kvstore.environment import Clock, FileSystem, GroupMessage, Worker
 from kvstore.storage.engine import Engine
+from kvstore.storage.sessions import SESSIONS_MAX
 from kvstore.wire.peer import Introduction
 
 
@@ -88,3 +89,5 @@ class Seams:
     """For the node's own client."""
     call_soon: Callable[[Callable[[], None]], object]
     """Runs the rounds of the host; see HostHooks."""
+    sessions_max: int = SESSIONS_MAX
+    """Sessions of clients that a partition keeps; the same in all of one world."""

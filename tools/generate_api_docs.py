@@ -27,9 +27,8 @@ SECTIONS: Final[tuple[tuple[str, str, tuple[str, ...]], ...]] = (
     ("Results", "What calls give.", ("Record", "PutResult", "DeleteResult", "Location")),
     (
         "Consistency",
-        "How much a read has to see, and what it says of where it is from "
-        "([more](consistency.md)). "
-        "A `Level` is a Consistency, its name, or a Stale.",
+        "How much a read has to see, and what it says of where it is from"
+        " ([more](consistency.md)). A `Level` is a Consistency, its name, or a Stale.",
         ("Consistency", "Stale", "Answer", "Receipt"),
     ),
     ("Scans", "What `scan` and its like give.", ("AsyncScan", "SyncScan")),

@@ -18,6 +18,7 @@ from kvstore.storage.engine import Engine
 from kvstore.storage.partition_state import PartitionState
 from kvstore.storage.position import load_generation, load_position
 from kvstore.storage.quarantine import check_not_quarantined
+from kvstore.storage.sessions import SESSIONS_MAX
 
 LOG_CACHE_BYTES_PER_GROUP: Final = 1 << 20
 """Of entries kept in memory after they are applied, for followers a little behind."""
@@ -78,7 +79,7 @@ class RecoveredLogs:
 class ReplicaMaker:
     """Makes this node's replicas from what the disk holds of them."""
 
-    __slots__ = ("_config", "_engine", "_me", "_random", "_reader", "_recovered")
+    __slots__ = ("_config", "_engine", "_me", "_random", "_reader", "_recovered", "_sessions_max")
 
     def __init__(
         self,
@@ -89,13 +90,16 @@ class ReplicaMaker:
         reader: RecordReader,
         recovered: RecoveredLogs,
         random: Random,
+        sessions_max: int = SESSIONS_MAX,
     ) -> None:
+        """`sessions_max` of each partition has to be the same on all nodes, for good."""
         self._me = me
         self._config = config
         self._engine = engine
         self._reader = reader
         self._recovered = recovered
         self._random = random
+        self._sessions_max = sessions_max
 
     def make(self, group: GroupId, voters: frozenset[ReplicaId]) -> Replica:
         """The replica of `group`, as it was persisted or new; `voters` are those it began with.
@@ -106,7 +110,9 @@ class ReplicaMaker:
         check_not_quarantined(self._engine, group)
         log, hard_state = self._recovered.take(group)
         log.attach(self._reader)
-        state = None if group == META_GROUP else PartitionState(self._engine, group)
+        state = (
+            None if group == META_GROUP else PartitionState(self._engine, group, self._sessions_max)
+        )
         generation = load_generation(self._engine, group)
         position = load_position(self._engine, group)
         drop_other_generations(self._engine, group, generation.number)

@@ -55,6 +55,8 @@ class SimulatedClient(Machine):
         self.is_stopping = False
         """Its workers begin no more operations."""
         self.tasks: list[asyncio.Task[None]] = []
+        self.found: Final[dict[bytes, bytes | None]] = {}
+        """What it read last, by key."""
         self.witnesses: list[SimulatedClient] = []
         """Clients that read what this one has just written."""
 
@@ -146,7 +148,7 @@ class SimulatedClient(Machine):
             elif op == "delete":
                 self._end(number, "ok", applied=await self.library.delete(key, timeout_s=timeout_s))
             else:
-                found = await self.library.get(key, timeout_s=timeout_s)
+                found = self.found[key] = await self.library.get(key, timeout_s=timeout_s)
                 self._end(number, "ok", output=found)
         except InvalidArgument:
             raise  # The workload breaks no rule.

@@ -14,10 +14,13 @@ from kvstore.simulation.node import SimulatedNode, State
 from kvstore.simulation.observers import Observers
 from kvstore.simulation.rpc import SimulatedServer
 from kvstore.simulation.shape import Shape
+from kvstore.storage.sessions import SESSIONS_MAX
 
 _RESTART_S_MIN: Final = 0.5
 _RESTART_S_MAX: Final = 5.0
 """A process that ended by itself is started again after a while, as service managers do."""
+_SESSIONS_MAX: Final = (2, 3, 6, SESSIONS_MAX)
+"""With few, clients are forgotten."""
 
 
 class Cluster:
@@ -29,6 +32,10 @@ class Cluster:
         self.network: Final = Network(kernel, shape.conditions)
         self.observers: Final = Observers(kernel, checkers)
         self._random = kernel.random("cluster")
+        self.sessions_max: Final[int] = kernel.random("sessions").choice(_SESSIONS_MAX)
+        """That a partition keeps."""
+        self.jumps: Final[list[tuple[int, float]]] = []
+        """When clocks of nodes went ahead, and by how many seconds."""
         self.rebuilding: Final[dict[str, ReplicaId]] = {}
         """The nodes whose data are lost or damaged, until they are rebuilt: who they were."""
         self.given_up: set[PartitionId] = set()

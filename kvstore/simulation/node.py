@@ -337,6 +337,7 @@ class SimulatedNode(Machine):
             open_peer_links=partial(self._open_links, loop),
             open_channel=partial(self.open_channel, cluster),
             call_soon=partial(self._run_soon, loop),
+            sessions_max=cluster.sessions_max,
         )
 
     def _bind(self, loop: ProcessLoop, _listen: str) -> SimulatedServer:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING, Final
@@ -14,17 +15,20 @@ from kvstore.codec.routing import key_hash
 from kvstore.errors import KVStoreError
 from kvstore.simulation.client import SimulatedClient
 from kvstore.simulation.recorder import Op, Recorder
+from kvstore.simulation.visitor import COUNTERS, LISTS, MORTALS, REGISTERS
 
 if TYPE_CHECKING:
     from kvstore.simulation.cluster import Cluster
 
 _PREFIX: Final = b"probe/"
 _TIMEOUT_S: Final = 2.0
+_LOOKS_EVERY_S: Final = 0.5
 _MAP: Final = "the cluster's map"
 
 
 class Prober(SimulatedClient):
-    """Writes and reads in every partition that has a majority, and reads all keys of the load."""
+    """Writes and reads in every partition that has a majority, and reads all keys of the load:
+    those with a lifetime until they have ended."""
 
     def __init__(
         self, cluster: Cluster, number: int, recorder: Recorder, healthy: list[str]
@@ -51,7 +55,7 @@ class Prober(SimulatedClient):
         served = frozenset(self._cluster.served_partitions(cluster_map, self._healthy))
         ops: dict[bytes, tuple[Op, ...]] = {
             key: ("get",)
-            for key in self.keys
+            for key in (*self.keys, *COUNTERS, *LISTS, *REGISTERS, *MORTALS)
             if partition_of_hash(key_hash(key), partitions) in served
         }
         for partition in sorted(served):
@@ -76,6 +80,9 @@ class Prober(SimulatedClient):
         for op in ops:
             while not await self.operate(op, key):
                 pass
+        while key in MORTALS and self.found[key] is not None:
+            await asyncio.sleep(_LOOKS_EVERY_S)
+            await self.operate("get", key)
         del self.missing[key.decode()]
 
 

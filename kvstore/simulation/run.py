@@ -16,6 +16,7 @@ from cluster.raft.quorum import is_majority
 from kvstore.simulation.checkers.violation import Violation
 from kvstore.simulation.client import SimulatedClient
 from kvstore.simulation.cluster import Cluster
+from kvstore.simulation.exactly_once import ends_of, judge_changes
 from kvstore.simulation.faults.injector import Injector
 from kvstore.simulation.faults.profile import Profile
 from kvstore.simulation.kernel import NS_PER_S, Kernel
@@ -23,6 +24,7 @@ from kvstore.simulation.prober import Prober
 from kvstore.simulation.recorder import Recorder
 from kvstore.simulation.shape import Shape, draw_shape
 from kvstore.simulation.trace import Event, Trace
+from kvstore.simulation.visitor import Visitor, draw_visits
 from kvstore.verify.decide import Limits
 from kvstore.verify.linearizability import Verdict, judge
 
@@ -97,6 +99,11 @@ class Run:
         ]
         for client in self.clients:
             client.witnesses = [other for other in self.clients if other is not client]
+        visits = draw_visits(self.kernel.random("visits"))
+        self.visitors: Final = [
+            Visitor(self.cluster, number, self.recorder, visits)
+            for number in range(1, visits.visitors + 1)
+        ]
         self.injector: Final = Injector(self.cluster, self.clients, profile)
         self._undecided = 0
 
@@ -107,6 +114,8 @@ class Run:
             node.start()
         for client in self.clients:
             client.start()
+        for visitor in self.visitors:
+            visitor.start()
         self.injector.start()
         kernel.run_until(int(self.shape.safety_s * NS_PER_S))
         healthy = self.injector.end()
@@ -125,6 +134,8 @@ class Run:
         kernel = self.kernel
         for client in self.clients:
             client.is_stopping = True
+        for visitor in self.visitors:
+            visitor.is_stopping = True
         prober = Prober(self.cluster, len(self.clients) + 1, self.recorder, healthy)
         prober.start()
         deadline_ns = kernel.now_ns + self._timeouts_ns(LIVENESS_TIMEOUTS)
@@ -202,7 +213,10 @@ class Run:
         return int(count * self.shape.election_timeout_s / slowest * NS_PER_S)
 
     def _judge(self) -> None:
-        history = self.recorder.history()
+        records = self.recorder.records
+        fastest = max([1.0, *self.shape.clock_rates.values()])
+        history = self.recorder.history(ends_of(records, fastest, self.cluster.jumps))
+        judge_changes(records, history)
         judgement = judge(history, Limits(positions_max=_JUDGE_POSITIONS_MAX))
         self._undecided = sum(each.verdict is Verdict.UNDECIDED for each in judgement.findings)
         if judgement.verdict is Verdict.VIOLATION:

@@ -1,7 +1,8 @@
 """A value in one replica's state that is not what was written, and nothing tells.
 
-What changes is the part of a record that is kept for expiry, which nobody uses yet: clients go on
-seeing what they wrote, so that whatever else they see is still a fault.
+What changes is when a key without a lifetime is said to end, which only its record says: clients go
+on seeing what they wrote, so that whatever else they see is still a fault. Keys that get a lifetime
+later are left alone.
 """
 
 from __future__ import annotations
@@ -30,11 +31,16 @@ class SilentDamage:
 
     @classmethod
     def inflict(cls, engine: Engine, group: GroupId, random: Random) -> SilentDamage | None:
-        """Changes a value of `group`; None where there is none."""
+        """Changes a record of `group`; None where there is none that it may change."""
         generation = load_generation(engine, group).number
         start = section_prefix(group, generation, Section.DATA)
         end = section_end(group, generation, Section.DATA)
-        keys = engine.scan(start, end, limit=1000, bytes_max=1 << 20, keys_only=True).keys
+        page = engine.scan(start, end, limit=1000, bytes_max=1 << 20)
+        keys = [
+            key
+            for key, record in zip(page.keys, page.values, strict=True)
+            if HEADER.unpack_from(record)[_EXPIRY] == 0
+        ]
         if not keys:
             return None
         damage = cls(group, random.choice(keys))

@@ -21,7 +21,7 @@ from kvstore.storage.partition_view import (
     page_of,
 )
 from kvstore.storage.position import load_position
-from kvstore.storage.sessions import SessionTable
+from kvstore.storage.sessions import SESSIONS_MAX, SessionTable
 
 _LENGTHS: Final = Struct("<QQ")
 _TOKEN: Final = Struct("<Q")
@@ -49,12 +49,15 @@ class PartitionState:
         "generation",
         "group",
         "revision",
+        "sessions_max",
         "state_key",
         "term",
     )
 
-    def __init__(self, engine: Engine, group: GroupId) -> None:
+    def __init__(self, engine: Engine, group: GroupId, sessions_max: int = SESSIONS_MAX) -> None:
         self._engine = engine
+        self.sessions_max = sessions_max
+        """Sessions that it keeps: the same on all replicas, for good."""
         self.group = group
         self.reload()
 
@@ -85,8 +88,17 @@ class PartitionState:
         """Those of its clients; read when they are first needed."""
         if self._sessions is None:
             self._sessions = SessionTable(
-                self._engine, self.group, self.generation, self.forgotten_through
+                self._engine,
+                self.group,
+                self.generation,
+                self.forgotten_through,
+                self.sessions_max,
             )
+        return self._sessions
+
+    @property
+    def sessions_read(self) -> SessionTable | None:
+        """The same; None while they are not needed yet."""
         return self._sessions
 
     @property

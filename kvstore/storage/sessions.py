@@ -30,7 +30,8 @@ from kvstore.storage.engine import Engine, WriteBatch
 from kvstore.storage.keys import Section, section_end, section_prefix
 
 SESSIONS_MAX: Final = 2048
-"""Of one partition. It stands for all replicas: another number would make them differ."""
+"""Of one partition, unless its table is made with another number: a replica that counts otherwise
+than the others comes to another state, so that one cluster has one number for good."""
 WINDOW: Final = 256
 """Sequences of one session whose results are kept, at most."""
 
@@ -64,16 +65,23 @@ class SessionTable:
         "_fresh",
         "_prefix",
         "_sessions",
+        "_sessions_max",
         "_undo",
         "_undo_forgotten",
         "forgotten_through",
     )
 
     def __init__(
-        self, engine: Engine, group: GroupId, generation: int, forgotten_through: Index
+        self,
+        engine: Engine,
+        group: GroupId,
+        generation: int,
+        forgotten_through: Index,
+        sessions_max: int = SESSIONS_MAX,
     ) -> None:
         """Reads what there is; raises CorruptionError where it makes no sense."""
         self._engine = engine
+        self._sessions_max = sessions_max
         self._prefix = section_prefix(group, generation, Section.SESSIONS)
         self._sessions: dict[bytes, _Session] = {}
         """The one that has not written for longest comes first."""
@@ -85,6 +93,11 @@ class SessionTable:
 
     def __len__(self) -> int:
         return len(self._sessions)
+
+    @property
+    def results_max(self) -> int:
+        """Of the session that has most. Looks at all: for checks."""
+        return max((len(session.kept) for session in self._sessions.values()), default=0)
 
     # --- a round
 
@@ -136,7 +149,7 @@ class SessionTable:
         self._note(client, session)
         if session is None:
             session = _Session()
-            if len(self._sessions) >= SESSIONS_MAX:
+            if len(self._sessions) >= self._sessions_max:
                 self._forget_oldest(batch)
         session.lowest = max(session.lowest, stamp.lowest)
         session.last_index = index

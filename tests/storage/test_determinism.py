@@ -27,7 +27,6 @@ from kvstore.codec.transaction import (
     encode_transaction,
 )
 from kvstore.errors import ResourceExhausted
-from kvstore.storage import sessions
 from kvstore.storage.engine import WriteBatch
 from kvstore.storage.heads import HeadCache
 from kvstore.storage.keys import replica_end, replica_prefix
@@ -36,6 +35,7 @@ from kvstore.storage.partition_state import PartitionState
 from tests.storage.commands import apply_commands
 
 GROUP = GroupId(1)
+SESSIONS_MAX = 2
 Step = tuple[OperationKind, bytes, bytes]
 
 keys = st.sampled_from([b"a", b"b", b"c"])
@@ -127,7 +127,7 @@ def everything(engine: MemoryEngine) -> dict[bytes, bytes]:
 
 
 def one_by_one(engine: MemoryEngine, log: list[bytes]) -> list[bytes]:
-    state = PartitionState(engine, GROUP)
+    state = PartitionState(engine, GROUP, SESSIONS_MAX)
     return [
         apply_commands(engine, [(state, [(index, data)])])[0][0]
         for index, data in enumerate(log, 1)
@@ -135,7 +135,7 @@ def one_by_one(engine: MemoryEngine, log: list[bytes]) -> list[bytes]:
 
 
 def interrupted(engine: Refusing, log: list[bytes], random: Random) -> list[bytes]:
-    state, heads = PartitionState(engine, GROUP), HeadCache()
+    state, heads = PartitionState(engine, GROUP, SESSIONS_MAX), HeadCache()
     results: list[bytes] = []
     while len(results) < len(log):
         taken = list(enumerate(log, 1))[len(results) :][: random.randint(1, 5)]
@@ -145,7 +145,7 @@ def interrupted(engine: Refusing, log: list[bytes], random: Random) -> list[byte
                 apply_commands(engine, [(state, taken)], heads)
             engine.refuses = False
         if random.random() < 0.2:
-            state, heads = PartitionState(engine, GROUP), HeadCache()
+            state, heads = PartitionState(engine, GROUP, SESSIONS_MAX), HeadCache()
         results += apply_commands(engine, [(state, taken)], heads)[0]
     return results
 
@@ -158,8 +158,6 @@ def interrupted(engine: Refusing, log: list[bytes], random: Random) -> list[byte
 )
 @given(st.lists(commands(), max_size=25), st.randoms(use_true_random=False))
 def test_rounds_restarts_and_refusals_make_no_difference(log: list[bytes], random: Random) -> None:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sessions, "SESSIONS_MAX", 2)
-        plain, engine = MemoryEngine(), Refusing()
-        assert one_by_one(plain, log) == interrupted(engine, log, random)
-        assert everything(engine) == everything(plain)
+    plain, engine = MemoryEngine(), Refusing()
+    assert one_by_one(plain, log) == interrupted(engine, log, random)
+    assert everything(engine) == everything(plain)

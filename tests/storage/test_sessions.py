@@ -16,6 +16,8 @@ from tests.storage.commands import apply_commands
 
 GROUP = GroupId(1)
 KEY = b"k"
+FEW = 3
+"""Sessions that a small partition keeps."""
 
 
 def client(number: int) -> bytes:
@@ -29,9 +31,12 @@ def stamp(number: int, sequence: int, lowest: int = 1, opened_after: int = 0) ->
 class Partition:
     """One that is given a command at a time."""
 
-    def __init__(self, engine: Engine | None = None) -> None:
+    def __init__(
+        self, engine: Engine | None = None, sessions_max: int = sessions.SESSIONS_MAX
+    ) -> None:
         self.engine = engine or MemoryEngine()
-        self.state = PartitionState(self.engine, GROUP)
+        self.sessions_max = sessions_max
+        self.restart()
 
     def put(self, stamp: Stamp, value: bytes = b"v") -> int | CommandOutcome:
         """The revision of a put, or why it was not applied."""
@@ -45,7 +50,7 @@ class Partition:
         return outcome.revisions[0]
 
     def restart(self) -> None:
-        self.state = PartitionState(self.engine, GROUP)
+        self.state = PartitionState(self.engine, GROUP, self.sessions_max)
 
     @property
     def index(self) -> int:
@@ -57,12 +62,6 @@ class Partition:
         prefix = self.state.sessions._prefix
         page = self.engine.scan(prefix, prefix + b"\xff" * 30, limit=10**6, bytes_max=1 << 30)
         return len(page.keys)
-
-
-@pytest.fixture
-def few(monkeypatch: pytest.MonkeyPatch) -> int:
-    monkeypatch.setattr(sessions, "SESSIONS_MAX", 3)
-    return 3
 
 
 @pytest.mark.parametrize("restarts", [False, True])
@@ -117,22 +116,22 @@ def test_a_sequence_too_far_above_the_lowest_is_refused_and_can_be_sent_later() 
     assert partition.put(stamp(1, far, lowest=2)) == 2
 
 
-def test_the_session_that_has_not_written_for_longest_is_forgotten(few: int) -> None:
-    partition = Partition()
+def test_the_session_that_has_not_written_for_longest_is_forgotten() -> None:
+    partition = Partition(sessions_max=FEW)
     for number in (1, 2, 3):
         partition.put(stamp(number, 1))
     partition.put(stamp(1, 2))
     partition.put(stamp(4, 1))
-    assert len(partition.state.sessions) == few
+    assert len(partition.state.sessions) == FEW
     assert partition.put(stamp(2, 1)) is CommandOutcome.SESSION_UNKNOWN
     assert partition.put(stamp(1, 1)) == 1
     assert partition.kept == 4
 
 
 @pytest.mark.parametrize("restarts", [False, True])
-def test_whoever_may_have_been_forgotten_is_refused(few: int, restarts: bool) -> None:
+def test_whoever_may_have_been_forgotten_is_refused(restarts: bool) -> None:
     """Its command may have been applied: nobody can tell any more."""
-    partition = Partition()
+    partition = Partition(sessions_max=FEW)
     partition.put(stamp(1, 1))  # index 1
     for number in (2, 3, 4):
         partition.put(stamp(number, 1))
@@ -143,8 +142,8 @@ def test_whoever_may_have_been_forgotten_is_refused(few: int, restarts: bool) ->
     assert partition.state.revision == 4
 
 
-def test_a_session_opened_after_the_last_forgotten_one_wrote_is_a_new_one(few: int) -> None:
-    partition = Partition()
+def test_a_session_opened_after_the_last_forgotten_one_wrote_is_a_new_one() -> None:
+    partition = Partition(sessions_max=FEW)
     for number in (1, 2, 3, 4):
         partition.put(stamp(number, 1))
     assert partition.put(stamp(9, 1, opened_after=1)) == 5
@@ -153,15 +152,15 @@ def test_a_session_opened_after_the_last_forgotten_one_wrote_is_a_new_one(few: i
     assert partition.put(stamp(8, 1, opened_after=2)) == 6
 
 
-def test_a_known_session_needs_no_word_of_when_it_was_opened(few: int) -> None:
-    partition = Partition()
+def test_a_known_session_needs_no_word_of_when_it_was_opened() -> None:
+    partition = Partition(sessions_max=FEW)
     for number in (1, 2, 3, 4):
         partition.put(stamp(number, 1))
     assert partition.put(stamp(4, 2)) == 5
 
 
-def test_what_is_refused_leaves_no_trace(few: int) -> None:
-    partition = Partition()
+def test_what_is_refused_leaves_no_trace() -> None:
+    partition = Partition(sessions_max=FEW)
     for number in (1, 2, 3, 4):
         partition.put(stamp(number, 1))
     before = partition.state.fingerprint()
@@ -185,9 +184,9 @@ class Refusing(MemoryEngine):
         super().write(batch)
 
 
-def test_a_round_that_the_engine_refused_has_not_happened(few: int) -> None:
+def test_a_round_that_the_engine_refused_has_not_happened() -> None:
     engine = Refusing()
-    partition, twin = Partition(engine), Partition()
+    partition, twin = Partition(engine, FEW), Partition(sessions_max=FEW)
     for number in (1, 2, 3):
         assert partition.put(stamp(number, 1)) == twin.put(stamp(number, 1))
     for number, opened_after in ((4, 0), (5, 1), (2, 9), (2, 0)):

@@ -9,6 +9,7 @@ from __future__ import annotations
 from kvstore.simulation.checkers.applied_before_answered import AppliedBeforeAnswered
 from kvstore.simulation.checkers.bounded_hosts import BoundedHosts
 from kvstore.simulation.checkers.bounded_replicas import BoundedReplicas
+from kvstore.simulation.checkers.bounded_sessions import BoundedSessions
 from kvstore.simulation.checkers.checker import Checker
 from kvstore.simulation.checkers.committed_on_disks import CommittedOnDisks
 from kvstore.simulation.checkers.configuration_overlap import ConfigurationOverlap
@@ -43,6 +44,7 @@ def all_checkers() -> list[Checker]:
         NoWayBack(),
         ConfigurationOverlap(),
         BoundedReplicas(),
+        BoundedSessions(),
     ]
     return [
         disk,

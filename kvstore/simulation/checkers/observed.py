@@ -50,11 +50,23 @@ class Log(Protocol):
     def entries(self, low: Index, high: Index, bytes_max: int) -> Sequence[Entry]: ...
 
 
+class Sessions(Protocol):
+    """The sessions of a partition's clients."""
+
+    def __len__(self) -> int: ...
+    @property
+    def results_max(self) -> int: ...
+
+
 class State(Protocol):
     """A partition's applied state."""
 
     @property
     def applied_index(self) -> Index: ...
+    @property
+    def sessions_max(self) -> int: ...
+    @property
+    def sessions_read(self) -> Sessions | None: ...
     def fingerprint(self) -> int: ...
 
 

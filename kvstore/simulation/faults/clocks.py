@@ -16,7 +16,9 @@ def clock_jump(scene: Scene) -> Undo | None:
     node = scene.a_node(State.RUNNING, State.PAUSED)
     if node is None or node.loop is None:
         return None
-    node.loop.jump(scene.random.uniform(0.0, _CLOCK_JUMP_S_MAX))
+    ahead_s = scene.random.uniform(0.0, _CLOCK_JUMP_S_MAX)
+    node.loop.jump(ahead_s)
+    scene.cluster.jumps.append((scene.cluster.kernel.now_ns, ahead_s))
     return no_end
 
 

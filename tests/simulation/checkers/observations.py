@@ -17,6 +17,7 @@ from kvstore.replica.admission import Admission, AdmissionLimits
 from kvstore.replica.log_pipeline import LogPipeline
 from kvstore.replica.log_records import RecordKind, encode_hard_state
 from kvstore.simulation.checkers.replica_watch import Change, View
+from kvstore.storage.sessions import SessionTable
 
 T = TypeVar("T")
 GROUP = GroupId(1)
@@ -97,6 +98,8 @@ class FakeState:
     applied_index: Index = Index(0)
     hash: int = 0
     reads: int = 0
+    sessions_max: int = 2048
+    sessions_read: SessionTable | None = None
 
     def fingerprint(self) -> int:
         self.reads += 1

@@ -8,13 +8,19 @@ import pytest
 
 from cluster.ids import Index
 from cluster.raft.ready import Role
+from kvstore.codec.command import CLIENT_ID_BYTES, Stamp
 from kvstore.replica.scrubber import READINGS_MAX
 from kvstore.simulation.checkers.bounded_hosts import BoundedHosts
 from kvstore.simulation.checkers.bounded_replicas import BoundedReplicas
+from kvstore.simulation.checkers.bounded_sessions import BoundedSessions
 from kvstore.simulation.checkers.violation import Violation
+from kvstore.storage.memory_engine import MemoryEngine
+from kvstore.storage.sessions import WINDOW, SessionTable
 from tests.simulation.checkers.observations import (
+    GROUP,
     FakeCluster,
     FakeNode,
+    FakeState,
     Observed,
     entry,
     peer,
@@ -139,3 +145,29 @@ def test_views_that_are_opened_without_end_are_found() -> None:
     node.host.scrubber.readings += 1
     with pytest.raises(Violation, match="17 views of scrubs are open"):
         BoundedHosts().on_round(node)
+
+
+def serve(sessions: int, sequences: int, sessions_max: int) -> None:
+    """A partition to which so many sessions have written so often."""
+    engine, seen = MemoryEngine(), Observed()
+    table = SessionTable(engine, GROUP, 0, Index(0))
+    for client in range(sessions):
+        for sequence in range(1, sequences + 1):
+            stamp = Stamp(client.to_bytes(CLIENT_ID_BYTES, "big"), sequence, 1, 0)
+            table.keep(engine.new_batch(), stamp, Index(sequence), b"")
+    seen.replica.state = FakeState(sessions_max=sessions_max, sessions_read=table)
+    BoundedSessions().on_change(seen.change(applied=1, commit=1, log=LOG))
+
+
+def test_as_many_sessions_and_results_as_may_be_are_right() -> None:
+    serve(sessions=2, sequences=WINDOW, sessions_max=2)
+
+
+def test_a_session_too_many_is_found() -> None:
+    with pytest.raises(Violation, match="keeps 3 sessions, and may keep 2"):
+        serve(sessions=3, sequences=1, sessions_max=2)
+
+
+def test_a_result_too_many_is_found() -> None:
+    with pytest.raises(Violation, match="keeps 257 results of one session"):
+        serve(sessions=1, sequences=WINDOW + 1, sessions_max=2)

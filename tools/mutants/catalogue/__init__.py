@@ -10,6 +10,7 @@ from tools.mutants.catalogue.clients import CLIENTS
 from tools.mutants.catalogue.compaction import COMPACTION
 from tools.mutants.catalogue.disks import DISKS
 from tools.mutants.catalogue.elections import ELECTIONS
+from tools.mutants.catalogue.exactly_once import EXACTLY_ONCE
 from tools.mutants.catalogue.flow import FLOW
 from tools.mutants.catalogue.host import HOST
 from tools.mutants.catalogue.joint import JOINT
@@ -50,6 +51,7 @@ CATALOGUE: Final[tuple[Mutation, ...]] = (
     *CLIENTS,
     *SESSIONS,
     *CHANGES,
+    *EXACTLY_ONCE,
     *PARTITIONING,
     *BACKUPS,
     *SCRUBS,

@@ -54,16 +54,20 @@ SCANS: Final = (
         if request.goes_on:
             self._go_on(group, request)
         else:
+            self._intake.read(group, request, expires_in_ticks)
 """,
         new="""\
         state = self.replicas[group].state if group in self.replicas else None
-        if request.scan is not None and state is not None:
-            if request.scan.view_action.name == "OPEN":
-                request.settle(self.scan_views.open(group, state, request.scan, 99))
-                return
         if request.goes_on:
             self._go_on(group, request)
+        elif (
+            state is not None
+            and request.scan is not None
+            and request.scan.view_action.name == "OPEN"
+        ):
+            request.settle(self.scan_views.open(group, state, request.scan, 99))
         else:
+            self._intake.read(group, request, expires_in_ticks)
 """,
     ),
     Mutation(
