@@ -44,7 +44,7 @@ test: $(READY_DEV) ## Run all tests (minutes)
 	$(BIN)/python -m pytest tests -m 'process and not chaos'
 
 chaos: $(READY_DEV) ## Kill real nodes for many rounds, and print what that took (minutes)
-	$(BIN)/python -m pytest tests/chaos/test_kill_rounds.py -m chaos -s
+	$(BIN)/python -m pytest tests/chaos/test_kill_rounds.py tests/chaos/test_exactly_once_rounds.py -m chaos -s
 
 chaos-storage: $(READY_DEV) ## Kill nodes while logs and tables turn over, damage files: is anything lost? (an hour)
 	$(BIN)/python -m pytest tests/chaos/test_storage_rounds.py tests/chaos/test_damage_rounds.py \

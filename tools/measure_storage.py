@@ -49,7 +49,7 @@ def measure_memory(arguments: Any) -> dict[str, object]:
         late = cluster.node_ids[-1]
         cluster.kill(late)
         asyncio.run(_load(cluster, count, arguments.value_bytes))
-        before = {node: _memory_mb(cluster, node, "VmRSS") for node in cluster.node_ids[:-1]}
+        before = {node: memory_mb(cluster, node, "VmRSS") for node in cluster.node_ids[:-1]}
         began_s = time.monotonic()
         cluster.up()
         wait_caught_up(cluster.endpoints, late, timeout_s=600)
@@ -58,7 +58,7 @@ def measure_memory(arguments: Any) -> dict[str, object]:
             "state_mb": count * arguments.value_bytes / _MIB,
             "caught_up_s": round(caught_up_s, 1),
             "resident_before_mb": before,
-            "peak_mb": {node: _memory_mb(cluster, node, "VmHWM") for node in cluster.node_ids},
+            "peak_mb": {node: memory_mb(cluster, node, "VmHWM") for node in cluster.node_ids},
         }
 
 
@@ -82,7 +82,7 @@ def measure_restart(arguments: Any) -> dict[str, object]:
             "load_s": round(load_s, 1),
             "serving_after_s": round(serving_s, 2),
             "log_segments": segments,
-            "peak_mb": {node: _memory_mb(cluster, node, "VmHWM") for node in cluster.node_ids},
+            "peak_mb": {node: memory_mb(cluster, node, "VmHWM") for node in cluster.node_ids},
         }
 
 
@@ -99,7 +99,8 @@ async def _load(cluster: LocalCluster, count: int, value_bytes: int) -> None:
         await asyncio.gather(*(work(client, left) for _ in range(_CALLERS)))
 
 
-def _memory_mb(cluster: LocalCluster, node: str, field: str) -> int:
+def memory_mb(cluster: LocalCluster, node: str, field: str) -> int:
+    """Of a node: `field` of its status in /proc."""
     pid = next(report.pid for report in cluster.status() if report.node_id == node)
     for line in Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines():
         name, _, value = line.partition(":")

@@ -5,6 +5,7 @@ The node's process may end and start again many times; the disk keeps what a dis
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable, Sequence
 from enum import Enum, auto, unique
 from functools import partial
@@ -16,7 +17,13 @@ from cluster.raft.ready import Role
 from kvstore.commitlog.commit_log import CommitLog, CommitLogFailed
 from kvstore.config import NodeSettings
 from kvstore.environment import GroupMessage
-from kvstore.errors import ConfigurationError, CorruptionError, KVStoreError, LifeOver
+from kvstore.errors import (
+    ConfigurationError,
+    CorruptionError,
+    KVStoreError,
+    LifeOver,
+    ResourceExhausted,
+)
 from kvstore.node import Node
 from kvstore.replica.admission import Admission
 from kvstore.replica.host import Host
@@ -53,6 +60,18 @@ class State(Enum):
     """It will never be started again: what it had may have been the last copy."""
 
 
+def _is_want_of_room(problem: BaseException | None) -> bool:
+    """Whether it comes of a disk that is full to the last byte: its node cannot write down what it
+    has to, not even that its data are damaged, and is started again later."""
+    while problem is not None:
+        if isinstance(problem, OSError) and problem.errno == errno.ENOSPC:
+            return True
+        if isinstance(problem, ResourceExhausted):
+            return True
+        problem = problem.__cause__
+    return False
+
+
 class SimulatedNode(Machine):
     """See the module. To checkers it is a `node`."""
 
@@ -71,6 +90,8 @@ class SimulatedNode(Machine):
         """Its disk was made to fail, so that it may stop itself."""
         self.is_rotten = False
         """Its disk has lost bits, so that it may find its data damaged."""
+        self.lacked_room = False
+        """It did not start for want of room."""
         self.is_stranger = False
         """It was wiped, and runs as if it were new: the others have to refuse it. It is not shown
         to checkers, who would take it for the one that it was."""
@@ -240,6 +261,7 @@ class SimulatedNode(Machine):
         except (KVStoreError, OSError) as problem:
             return self._on_refused(problem)
         self._node = node
+        self.lacked_room = False
         self._roles, self._done = {}, (0, 0, 0)
         self.note("up", node.me)
         if not self.is_stranger:
@@ -279,12 +301,17 @@ class SimulatedNode(Machine):
         self.note("refuse", type(problem).__name__)
         self.say("refuse", str(problem))
         is_last_copy = isinstance(problem, ConfigurationError) and "last copy" in str(problem)
-        if isinstance(problem, CorruptionError) and (self.is_rotten or self._was_named(problem)):
+        if isinstance(problem, CorruptionError) and (
+            self.is_rotten or self._was_named(problem) or self._has_no_log_yet()
+        ):
             return True
+        self.lacked_room = _is_want_of_room(problem)
         gives_up = self.is_rotten or self.rejoins or self.damage is not None
         if gives_up and is_last_copy and not self.is_expendable:
             self.lose("last copy")
-        elif self.may_fail and not isinstance(problem, CorruptionError):
+        elif (self.may_fail or _is_want_of_room(problem)) and not isinstance(
+            problem, CorruptionError
+        ):
             if self.loop is not None:
                 self._exit(self.loop)
         else:
@@ -301,7 +328,7 @@ class SimulatedNode(Machine):
             self.is_stranger, self.rejoins = False, True
             return
         if (
-            not (self.may_fail and fails and not rots)
+            not ((self.may_fail or _is_want_of_room(problem)) and fails and not rots)
             and not (self.is_rotten and rots)
             and not self._was_named(problem)
         ):
@@ -310,6 +337,11 @@ class SimulatedNode(Machine):
             # Named for a damage that was written over meanwhile: it has given up its life all the
             # same.
             self._cluster.expect_rebuilding(self.name)
+
+    def _has_no_log_yet(self) -> bool:
+        """Whether a new life had begun when there was no room for its log: to the next start that
+        is a log that is gone, and it asks for another life."""
+        return self.lacked_room and self.name in self._cluster.rebuilding
 
     def _was_named(self, problem: BaseException) -> bool:
         """Whether a scrub has named what is damaged here."""
