@@ -89,6 +89,8 @@ class GroupStatus:
     applied_index: int | None = None
     lag: Mapping[NodeId, int] | None = None
     """Entries that each other member still misses; None without a leader."""
+    applied: Mapping[NodeId, int] | None = None
+    """The index that each member that answered has applied, by its own account."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,15 +123,16 @@ async def ask_status(
     nodes = tuple(
         _node_status(node, answer) for node, answer in zip(cluster_map.nodes, answers, strict=True)
     )
-    leaders = _leaders([answer for answer in answers if not isinstance(answer, str)])
+    heard = [answer for answer in answers if not isinstance(answer, str)]
+    leaders, applied = _leaders(heard), _applied(heard)
     everyone = tuple(node.replica for node in cluster_map.nodes)
     return ClusterStatus(
         cluster_map.cluster_id,
         cluster_map.epoch,
         nodes,
-        _group_status(cluster_map, GroupId(0), everyone, leaders),
+        _group_status(cluster_map, GroupId(0), everyone, leaders, applied),
         tuple(
-            _group_status(cluster_map, group_of(info.partition), info.replicas, leaders)
+            _group_status(cluster_map, group_of(info.partition), info.replicas, leaders, applied)
             for info in cluster_map.partitions
         ),
     )
@@ -195,13 +198,30 @@ def _leaders(answers: Sequence[admin_pb2.StatusResponse]) -> _Leaders:
     return leaders
 
 
+_Applied = dict[tuple[GroupId, ReplicaId], int]
+
+
+def _applied(answers: Sequence[admin_pb2.StatusResponse]) -> _Applied:
+    """What each replica has applied."""
+    return {
+        (GroupId(replica.group_id), ReplicaId(answer.replica_id)): replica.applied_index
+        for answer in answers
+        for replica in answer.replicas
+    }
+
+
 def _group_status(
-    cluster_map: ClusterMap, group: GroupId, replicas: Sequence[ReplicaId], leaders: _Leaders
+    cluster_map: ClusterMap,
+    group: GroupId,
+    replicas: Sequence[ReplicaId],
+    leaders: _Leaders,
+    applied: _Applied,
 ) -> GroupStatus:
     names = {node.replica: node.node_id for node in cluster_map.nodes}
     members = tuple(names[replica] for replica in replicas)
+    heard = {names[each]: applied[group, each] for each in replicas if (group, each) in applied}
     if group not in leaders:
-        return GroupStatus(group, members, None)
+        return GroupStatus(group, members, None, applied=heard)
     leader, seen = leaders[group]
     lag = {
         names[ReplicaId(each.replica_id)]: each.entries
@@ -209,5 +229,5 @@ def _group_status(
         if each.replica_id in names
     }
     return GroupStatus(
-        group, members, names[leader], seen.term, seen.commit_index, seen.applied_index, lag
+        group, members, names[leader], seen.term, seen.commit_index, seen.applied_index, lag, heard
     )

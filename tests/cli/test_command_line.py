@@ -37,7 +37,7 @@ KVSTORE = (sys.executable, "-m", "kvstore")
 NOBODY = "127.0.0.1:1"
 COMMANDS = [
     *("put", "get", "delete", "scan", "import", "export", "status", "locate", "health", "inspect"),
-    *("simulate", "backup", "restore", "scrub", "increment", "append", "touch"),
+    *("simulate", "backup", "restore", "scrub", "increment", "append", "touch", "explain"),
     *("simulate", "backup", "restore", "scrub", "count", "delete-range"),
     *(f"local {name}" for name in ("up", "status", "kill", "stop", "pause", "resume")),
     *("local start", "local logs", "local down", "bench put", "bench get", "serve"),

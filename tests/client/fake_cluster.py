@@ -151,6 +151,8 @@ class FakeNode:
         self.is_behind = False
         """Whether it serves no reads but as a leader."""
         self.stale_age_ms = 7
+        self.unapplied = 0
+        """Entries that it says to have not yet applied."""
         self.release = asyncio.Event()
         """Ends what hangs."""
         self.server: grpc.aio.Server | None = None
@@ -301,7 +303,7 @@ class FakeNode:
                     term=7,
                     leader_replica_id=partition.leader,
                     commit_index=partition.revision,
-                    applied_index=partition.revision,
+                    applied_index=max(0, partition.revision - self.unapplied),
                     lags=lags,
                 )
             )
