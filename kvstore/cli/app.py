@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Annotated, Any, Final
 
 import typer
@@ -19,6 +20,7 @@ from kvstore.cli import (
     ranges,
     restore,
     scrub,
+    shell,
     simulate,
     transfer,
 )
@@ -41,15 +43,26 @@ app: Final = typer.Typer(
 )
 
 
-def run(argv: Sequence[str]) -> int:
-    """Runs the command in `argv`; raises ConfigurationError for a wrong command line."""
+def run(argv: Sequence[str], options: Options | None = None) -> int:
+    """Runs the command in `argv`; raises ConfigurationError for a wrong command line.
+
+    `options` hold where it names none; None: those of the environment.
+    """
     try:
-        code = app(list(argv) or ["--help"], prog_name="kvstore", standalone_mode=False)
+        code = command_tree().main(
+            list(argv) or ["--help"], prog_name="kvstore", standalone_mode=False, obj=options
+        )
     except typer.Abort:
         return ExitCode.INTERRUPTED
     except _USAGE_ERROR as problem:
         raise ConfigurationError(_usage(problem)) from problem
     return int(code or ExitCode.DONE)
+
+
+@cache
+def command_tree() -> Any:
+    """All commands with their parameters, as the library under typer has them; made once."""
+    return typer.main.get_command(app)
 
 
 def _print_version(asked: bool) -> None:
@@ -82,7 +95,9 @@ def _common(
       2  wrong usage, settings or input file   5  refused: a limit or a full queue or disk
                                                6  a condition of the write does not hold
     """
-    context.obj = Options(endpoints, timeout, output).over(options_from_environment())
+    context.obj = Options(endpoints, timeout, output).over(
+        context.obj or options_from_environment()
+    )
 
 
 @app.command(
@@ -116,6 +131,7 @@ for _name, _command in (
     ("explain", explain.explain),
     ("health", cluster.health),
     ("scrub", scrub.scrub),
+    ("shell", shell.shell),
     ("inspect", inspect.inspect),
     ("simulate", simulate.simulate),
 ):

@@ -50,7 +50,7 @@ def put_if(
     if conditions.if_absent and (conditions.if_revision, conditions.if_value) != (None, None):
         raise ConfigurationError("--if-absent goes with neither --if-revision nor --if-value")
     key_bytes, lifetime = from_argument(key), ttl_argument(ttl)
-    data = value_argument(value)
+    data = value_argument(options, value)
     result: int | PutResult = options.run(
         lambda client: client.put(
             key_bytes,
@@ -102,6 +102,8 @@ def _print_write(
         write_table(tuple(cells), [tuple(cells.values())])
     elif wanted and before is not None:
         write(before.value)
+        if options.connection is not None:
+            write(b"\n")
 
 
 def increment_key(options: Options, key: str, by: int, initial: int, ttl: str | None) -> int:
@@ -116,7 +118,7 @@ def increment_key(options: Options, key: str, by: int, initial: int, ttl: str | 
 def append_key(options: Options, key: str, suffix: str, ttl: str | None) -> int:
     """Adds to a value, and prints its length."""
     key_bytes, lifetime = from_argument(key), ttl_argument(ttl)
-    data = value_argument(suffix)
+    data = value_argument(options, suffix)
     length = options.run(lambda client: client.append(key_bytes, data, ttl=lifetime))
     return _print_number(options, key_bytes, "length", length)
 

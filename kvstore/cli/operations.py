@@ -12,7 +12,7 @@ from kvstore.cli.session import Options, Output
 from kvstore.cli.text import from_argument
 from kvstore.codec.record import Record
 from kvstore.codec.text import to_cell, to_json
-from kvstore.errors import InvalidArgument
+from kvstore.errors import ConfigurationError, InvalidArgument
 
 # The largest value that any cluster takes: more is not worth reading to be refused.
 _INPUT_BYTES_MAX: Final = 16 << 20
@@ -20,7 +20,7 @@ _INPUT_BYTES_MAX: Final = 16 << 20
 
 def put_key(options: Options, key: str, value: str) -> int:
     """Sets a key, and prints the write's revision."""
-    data = value_argument(value)
+    data = value_argument(options, value)
     key_bytes = from_argument(key)
     revision = options.run(lambda client: client.put(key_bytes, data))
     if options.output is Output.JSON:
@@ -55,7 +55,7 @@ def print_record(
         _write_records({key: record})
     else:
         write(record.value)
-        if sys.stdout.isatty():
+        if options.connection is not None or sys.stdout.isatty():
             write(b"\n")
     return ExitCode.DONE
 
@@ -109,10 +109,15 @@ def delete_key(options: Options, key: str) -> int:
     return ExitCode.DONE if deleted else no_such_key(key_bytes)
 
 
-def value_argument(value: str) -> bytes:
+def value_argument(options: Options, value: str) -> bytes:
     """The bytes that were typed as a value; - reads standard input."""
     if value != "-":
         return from_argument(value)
+    if options.connection is not None:
+        raise ConfigurationError(
+            "- stands for standard input, from which the shell takes its commands; use the command "
+            "outside of the shell"
+        )
     data = sys.stdin.buffer.read(_INPUT_BYTES_MAX + 1)
     if len(data) > _INPUT_BYTES_MAX:
         raise InvalidArgument(

@@ -12,6 +12,7 @@ from kvstore.cli.text import positive
 from kvstore.errors import ConfigurationError, InvalidArgument
 
 if TYPE_CHECKING:
+    from kvstore.cli.connection import Connection
     from kvstore.client import AsyncClient
 
 T = TypeVar("T")
@@ -37,6 +38,8 @@ class Options:
     endpoints: str | None = None
     timeout_s: float | None = None
     output: Output | None = None
+    connection: Connection | None = None
+    """That of the shell in which the command runs; None: it runs on its own."""
 
     def over(self, below: Options) -> Options:
         """These, and those of `below` where none is given here."""
@@ -44,6 +47,7 @@ class Options:
             self.endpoints or below.endpoints,
             below.timeout_s if self.timeout_s is None else self.timeout_s,
             self.output or below.output,
+            self.connection or below.connection,
         )
 
     def client(self) -> AsyncClient:
@@ -58,7 +62,9 @@ class Options:
             raise ConfigurationError(str(problem)) from problem
 
     def run(self, work: Callable[[AsyncClient], Awaitable[T]]) -> T:
-        """Runs `work` with a client in an event loop of its own."""
+        """Runs `work` with a client in an event loop of its own, or with those of the shell."""
+        if self.connection is not None:
+            return self.connection.run(self, work)
         import asyncio  # noqa: PLC0415
 
         import uvloop  # noqa: PLC0415

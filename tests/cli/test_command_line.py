@@ -37,7 +37,7 @@ KVSTORE = (sys.executable, "-m", "kvstore")
 NOBODY = "127.0.0.1:1"
 COMMANDS = [
     *("put", "get", "delete", "scan", "import", "export", "status", "locate", "health", "inspect"),
-    *("simulate", "backup", "restore", "scrub", "increment", "append", "touch", "explain"),
+    *("simulate", "backup", "restore", "scrub", "increment", "append", "touch", "explain", "shell"),
     *("simulate", "backup", "restore", "scrub", "count", "delete-range"),
     *(f"local {name}" for name in ("up", "status", "kill", "stop", "pause", "resume")),
     *("local start", "local logs", "local down", "bench put", "bench get", "serve"),
@@ -220,7 +220,9 @@ def _handles_sigint(pid: int) -> bool:
     return len(list(Path(f"/proc/{pid}/task").iterdir())) > 2
 
 
-@pytest.mark.parametrize("arguments", [("--version",), ("get", "--help"), ("local", "--help")])
+@pytest.mark.parametrize(
+    "arguments", [("--version",), ("get", "--help"), ("local", "--help"), ("shell", "--help")]
+)
 def test_simple_commands_load_neither_grpc_nor_rich_nor_the_node(
     arguments: tuple[str, ...],
 ) -> None:
