@@ -13,11 +13,12 @@ import argparse
 import asyncio
 import json
 import time
-from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
 from random import Random
 from typing import Final
+
+import grpc.aio
 
 from cluster.partition.ranges import partition_of_hash
 from kvstore import AsyncClient, LocalCluster
@@ -31,8 +32,7 @@ from tools.measure_storage import memory_mb
 
 _PARTITIONS: Final = 16
 _STEPS: Final = 5
-_CALLS: Final = 16
-"""Under way to each node."""
+_CALLERS: Final = 16
 _AGAIN: Final = 0.1
 """Share of calls that are sent twice."""
 _TIMEOUT_S: Final = 30.0
@@ -58,7 +58,10 @@ async def _measure(cluster: LocalCluster, clients: int) -> list[dict[str, object
     found = []
     async with AsyncClient(cluster.endpoints) as library:
         keys = _keys()
-        visits = Visits(keys, await _leaders(library, keys))
+        visits = Visits(library, keys)
+        for key in keys.values():
+            await library.delete(key)
+        await visits.find_leaders()
         try:
             for _ in range(_STEPS):
                 began_s = time.monotonic()
@@ -87,14 +90,13 @@ async def _measure(cluster: LocalCluster, clients: int) -> list[dict[str, object
 class Visits:
     """Clients that come once."""
 
-    def __init__(self, keys: dict[int, bytes], leaders: dict[int, str]) -> None:
+    def __init__(self, library: AsyncClient, keys: dict[int, bytes]) -> None:
+        self._library = library
         self._keys = keys
         self._random = Random(1)
-        self._channels = {address: GrpcChannel(address) for address in set(leaders.values())}
-        self._led = {
-            address: [partition for partition in keys if leaders[partition] == address]
-            for address in self._channels
-        }
+        self._channels: dict[str, GrpcChannel] = {}
+        self._leaders: dict[int, str] = {}
+        """Addresses, by partition."""
         self._applied = dict.fromkeys(keys, 0)
         """The index of the last answer, by partition."""
         self.made = dict.fromkeys(keys, 0)
@@ -102,34 +104,74 @@ class Visits:
         self.again = 0
 
     async def come(self, clients: int) -> None:
-        """So many more, about, in calls of one client for each partition of a node."""
-        rounds = clients // len(self._keys) // _CALLS
-        await asyncio.gather(
-            *(self._call(address, rounds) for address in self._led for _ in range(_CALLS))
-        )
+        """So many more, about: one for each partition at a time."""
+        rounds = clients // len(self._keys) // _CALLERS
+        await asyncio.gather(*(self._come(rounds) for _ in range(_CALLERS)))
 
     async def close(self) -> None:
         """Ends the connections."""
         for channel in self._channels.values():
             await channel.close()
 
-    async def _call(self, address: str, rounds: int) -> None:
-        channel, partitions = self._channels[address], self._led[address]
+    async def find_leaders(self) -> None:
+        """Who leads what now."""
+        nodes = (await self._library.cluster_map()).nodes
+        addresses = {str(node.node_id): node.address for node in nodes}
+        for partition, key in self._keys.items():
+            leader = (await self._library.locate(key)).leader
+            if leader is not None:
+                self._leaders[partition] = addresses[str(leader)]
+        for address in self._leaders.values():
+            if address not in self._channels:
+                self._channels[address] = GrpcChannel(address)
+
+    async def _come(self, rounds: int) -> None:
         for _ in range(rounds):
-            request = kv_pb2.BatchRequest(
-                partition_ids=partitions,
-                kinds=[kv_pb2.SECTION_KIND_WRITE] * len(partitions),
-                bodies=[self._command(partition) for partition in partitions],
-            )
-            response = await channel.batch(request, timeout=_TIMEOUT_S)
-            sums = _sums(response)
+            commands = {partition: self._command(partition) for partition in self._keys}
+            sums = await self._insist(commands)
             if self._random.random() < _AGAIN:
-                self.again += len(partitions)
-                if _sums(await channel.batch(request, timeout=_TIMEOUT_S)) != sums:
+                self.again += len(commands)
+                if await self._insist(commands) != sums:
                     raise SystemExit("a command that was sent again had another result")
-            for partition, index in zip(partitions, response.indexes, strict=True):
-                self._applied[partition] = max(self._applied[partition], index)
+            for partition in commands:
                 self.made[partition] += 1
+
+    async def _insist(self, commands: dict[int, bytes]) -> dict[int, int]:
+        """Sends commands, under the same stamps, until all are applied; their sums."""
+        sums: dict[int, int] = {}
+        while True:
+            led: dict[str, list[int]] = {}
+            for partition in commands.keys() - sums.keys():
+                led.setdefault(self._leaders[partition], []).append(partition)
+            parts = (self._send(each, of_one, commands) for each, of_one in led.items())
+            for found in await asyncio.gather(*parts):
+                sums |= found
+            if len(sums) == len(commands):
+                return sums
+            await asyncio.sleep(0.1)
+            await self.find_leaders()
+
+    async def _send(
+        self, address: str, partitions: list[int], commands: dict[int, bytes]
+    ) -> dict[int, int]:
+        request = kv_pb2.BatchRequest(
+            partition_ids=partitions,
+            kinds=[kv_pb2.SECTION_KIND_WRITE] * len(partitions),
+            bodies=[commands[partition] for partition in partitions],
+        )
+        try:
+            response = await self._channels[address].batch(request, timeout=_TIMEOUT_S)
+        except grpc.aio.AioRpcError:
+            return {}
+        found = {}
+        answers = zip(
+            partitions, response.statuses, response.results, response.indexes, strict=True
+        )
+        for partition, status, result, index in answers:
+            if status == kv_pb2.SECTION_STATUS_OK:
+                self._applied[partition] = max(self._applied[partition], index)
+                found[partition] = _sum_in(result)
+        return found
 
     def _command(self, partition: int) -> bytes:
         client = self._random.randbytes(CLIENT_ID_BYTES)
@@ -138,16 +180,12 @@ class Visits:
         return encode_command(kinds, [self._keys[partition]], [_ONE_MORE], stamp)
 
 
-def _sums(response: kv_pb2.BatchResponse) -> list[int]:
-    return list(_each_sum(response))
-
-
-def _each_sum(response: kv_pb2.BatchResponse) -> Iterator[int]:
-    for status, result in zip(response.statuses, response.results, strict=True):
-        outcome = decode_results(result) if status == kv_pb2.SECTION_STATUS_OK else None
-        if not isinstance(outcome, Results) or not outcome.extras or outcome.extras[0] is None:
-            raise SystemExit(f"not applied: {response.details} {outcome}")
-        yield decode_answer(outcome.extras[0]).number
+def _sum_in(result: bytes) -> int:
+    outcome = decode_results(result)
+    extras = outcome.extras if isinstance(outcome, Results) else None
+    if not extras or extras[0] is None:
+        raise SystemExit(f"not applied: {outcome}")
+    return decode_answer(extras[0]).number
 
 
 def _keys() -> dict[int, bytes]:
@@ -159,16 +197,6 @@ def _keys() -> dict[int, bytes]:
         if len(keys) == _PARTITIONS:
             break
     return keys
-
-
-async def _leaders(library: AsyncClient, keys: dict[int, bytes]) -> dict[int, str]:
-    """Addresses, by partition; each has a leader, having taken a write."""
-    addresses = {str(node.node_id): node.address for node in (await library.cluster_map()).nodes}
-    leaders = {}
-    for partition, key in keys.items():
-        await library.delete(key)
-        leaders[partition] = addresses[str((await library.locate(key)).leader)]
-    return leaders
 
 
 def _disk_mb(cluster: LocalCluster, node: str) -> float:
