@@ -9,6 +9,7 @@ from random import Random
 import pytest
 
 from cluster.ids import META_GROUP, GroupId, ReplicaId
+from kvstore.codec.command import OperationKind, Stamp, encode_command
 from kvstore.codec.state_transfer import StateAck, StateChunk
 from kvstore.environment import GroupMessage, PeerMessage
 from kvstore.replica import state_receiver, state_sender
@@ -352,3 +353,20 @@ def test_what_is_under_way_is_bounded() -> None:
     scene.come_back()
     scene.check_end()
     assert acknowledged
+
+
+def test_a_write_that_is_sent_again_after_a_transfer_is_known_to_the_new_replica() -> None:
+    scene = Scene(partitions=1)
+    world, group = scene.world, GroupId(1)
+    stamp = Stamp(b"a client of 16 b", 1, 1, 0)
+    leader = world.leader_of(group)
+    assert leader is not None
+    world.write(group, encode_command(bytes([OperationKind.PUT]), [b"k"], [b"v"], stamp), leader)
+    world.tick()
+    scene.fall_behind()
+    host = scene.come_back().host
+    world.tick(LONG_TICKS)
+    assert scene.chunks
+    state = host.replicas[group].state
+    assert state is not None
+    assert state.sessions.answer(stamp, state.applied_index) is not None
