@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -22,6 +23,8 @@ from kvstore.local.catch_up import wait_caught_up
 
 _CALLERS: Final = 256
 _MIB: Final = 1 << 20
+_WARM_UP_S: Final = 5
+_RATE_S: Final = 15
 
 
 def main() -> None:
@@ -63,7 +66,8 @@ def measure_memory(arguments: Any) -> dict[str, object]:
 
 
 def measure_restart(arguments: Any) -> dict[str, object]:
-    """All nodes are killed after the load, and started again."""
+    """All nodes are killed after the load, and started again; then one loses its data, and takes
+    its place anew while puts go on."""
     with LocalCluster() as cluster:
         began_s = time.monotonic()
         asyncio.run(_load(cluster, arguments.keys, arguments.value_bytes))
@@ -73,17 +77,58 @@ def measure_restart(arguments: Any) -> dict[str, object]:
         began_s = time.monotonic()
         cluster.up()
         serving_s = time.monotonic() - began_s
-        segments = {
-            node: sum(1 for _ in (cluster.data_dir / node).rglob("*.segment"))
-            for node in cluster.node_ids
-        }
+        segments = _segments(cluster)
+        rejoin = asyncio.run(_rejoin(cluster, arguments.keys, arguments.value_bytes))
         return {
             "keys": arguments.keys,
             "load_s": round(load_s, 1),
             "serving_after_s": round(serving_s, 2),
             "log_segments": segments,
+            "rejoin": rejoin,
+            "log_segments_at_the_end": _segments(cluster),
             "peak_mb": {node: memory_mb(cluster, node, "VmHWM") for node in cluster.node_ids},
         }
+
+
+def _segments(cluster: LocalCluster) -> dict[str, int]:
+    return {
+        node: sum(1 for _ in (cluster.data_dir / node).rglob("*.segment"))
+        for node in cluster.node_ids
+    }
+
+
+async def _rejoin(cluster: LocalCluster, keys: int, value_bytes: int) -> dict[str, object]:
+    random = Random(2)
+    value = random.randbytes(value_bytes)
+    done, ends = 0, False
+
+    async def work(client: AsyncClient) -> None:
+        nonlocal done
+        while not ends:
+            await client.put(b"key-%09d" % random.randrange(keys), value, timeout_s=60)
+            done += 1
+
+    async with AsyncClient(cluster.endpoints) as client:
+        workers = [asyncio.create_task(work(client)) for _ in range(_CALLERS)]
+        await asyncio.sleep(_WARM_UP_S)
+        before, began_s = done, time.monotonic()
+        await asyncio.sleep(_RATE_S)
+        usual = (done - before) / (time.monotonic() - began_s)
+        late = cluster.node_ids[-1]
+        before, began_s = done, time.monotonic()
+        cluster.kill(late)
+        shutil.rmtree(cluster.data_dir / late / "data")
+        await asyncio.to_thread(cluster.start, late, rejoin=True)
+        await asyncio.to_thread(wait_caught_up, cluster.endpoints, late, 600)
+        took_s = time.monotonic() - began_s
+        meanwhile = (done - before) / took_s
+        ends = True
+        await asyncio.gather(*workers)
+    return {
+        "puts_per_s_before": round(usual),
+        "puts_per_s_meanwhile": round(meanwhile),
+        "caught_up_after_s": round(took_s, 1),
+    }
 
 
 async def _load(cluster: LocalCluster, count: int, value_bytes: int) -> None:

@@ -204,7 +204,7 @@ async def test_a_node_that_falls_silent_is_left(
             left.set()
 
     let_all(cluster, once(hang))
-    events = await events_of(kv, timeout_s=0.2)
+    events = await events_of(kv, timeout_s=1.0)
     assert data_of(events) == data
     (broken,) = [event for event in events if isinstance(event, BrokenOff)]
     assert broken.reason.endswith("no answer in time")
