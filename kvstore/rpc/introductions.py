@@ -5,7 +5,8 @@ others know it.
 | --- | --- |
 | another cluster, or that this is another replica | refused |
 | a life of the receiver that is not this one | refused; it is this node whose data are not known |
-| a replica that was replaced, or another life of one that is not | refused for good |
+| a replica that was replaced, whomever it means | refused for good |
+| another life of one that was not | refused for good |
 | a replica that is not in the map yet | taken: the map of this node is not the newest |
 | else, in the map | taken |
 
@@ -115,6 +116,10 @@ class Introductions:
             return Objection(
                 f"this node belongs to another cluster than the sender's, {said.cluster}"
             )
+        if self._map is not None and self._map.has_replaced(sender):
+            # Also where it means another replica than this one: who lost all it had may know the
+            # nodes only as they were in the beginning, and none of them is there any more.
+            return self._objection_to_life(sender, said)
         if to != self._me or sender == self._me or not self._may_be_peer(sender, has_begun):
             return Objection(
                 f"this is replica {self._me} and takes nothing from {sender} for {to}: nodes were"

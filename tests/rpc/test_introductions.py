@@ -109,6 +109,13 @@ def test_a_peer_that_counts_the_nodes_otherwise_is_refused(
         assert "different --initial-nodes" in said
 
 
+def test_whoever_was_replaced_is_told_so_for_good_whomever_it_means() -> None:
+    """A node that has lost its data knows the others only as they were in the beginning, and by now
+    each of them may be another replica."""
+    said = Door(cluster_map=SECOND_MAP).takes(TWO, of(TWO, 99, FIRST_START), to=THREE)
+    assert said == "CLUSTER THE CLUSTER HAS REPLACED REPLICA 2 BY ANOTHER"
+
+
 def test_the_order_in_which_nodes_are_named_makes_no_difference() -> None:
     turned = dict(reversed(NODES.items()))
     assert Door(nodes=turned).says().cluster == FIRST_START
