@@ -48,7 +48,7 @@ chaos: $(READY_DEV) ## Kill real nodes for many rounds, and print what that took
 
 chaos-storage: $(READY_DEV) ## Kill nodes while logs and tables turn over, damage files: is anything lost? (an hour)
 	$(BIN)/python -m pytest tests/chaos/test_storage_rounds.py tests/chaos/test_damage_rounds.py \
-		tests/chaos/test_damage_to_all.py -m chaos -s
+		tests/chaos/test_damage_to_all.py tests/process -m chaos -s
 
 simulate: $(READY) ## Run clusters in simulation, with faults (SEEDS=, FROM=, PROFILE=, JOBS=)
 	$(BIN)/kvstore simulate --seeds $(SEEDS) --from $(FROM) --profile $(PROFILE) --jobs $(JOBS)

@@ -146,6 +146,7 @@ async def writes_again(writers: Writers) -> None:
             await writers.put()
 
 
+@pytest.mark.chaos  # half a minute
 async def test_where_all_disks_are_full_writes_are_refused_and_all_else_goes_on(
     tmp_path: Path, disks: SmallDisks
 ) -> None:
