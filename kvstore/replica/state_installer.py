@@ -98,10 +98,12 @@ class StateInstaller:
             self._take(step)
 
     def _take(self, step: Callable[[], None]) -> None:
-        try:
-            step()
-        except ResourceExhausted:
-            self._refused.append(step)
+        # The pipeline calls it, too, and what fails here must stop the node there as well.
+        with self._guard:
+            try:
+                step()
+            except ResourceExhausted:
+                self._refused.append(step)
 
     def _switch(self, replica: Replica, snapshot: SnapshotMeta, generation: int) -> None:
         group = replica.group
