@@ -6,15 +6,13 @@ a file whose space is reserved while there is room, and which is removed before 
 
 from __future__ import annotations
 
-import errno
 import posixpath
 from typing import Final
 
-from kvstore.environment import FileSystem
+from kvstore.environment import DISK_FULL, FileSystem
 
 BALLAST_NAME: Final = "ballast"
 _LEAST_BYTES: Final = 64 << 10
-_DISK_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
 class Ballast:
@@ -57,7 +55,7 @@ class Ballast:
         try:
             file.allocate(size)
         except OSError as problem:
-            if problem.errno not in _DISK_FULL:
+            if problem.errno not in DISK_FULL:
                 raise
             self._files.remove(self._path)
             return False

@@ -15,8 +15,6 @@ random token. It is on stable storage before the node says anything to others.
 
 from __future__ import annotations
 
-import contextlib
-import errno
 import posixpath
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -24,9 +22,9 @@ from random import Random
 from typing import Final
 
 from cluster.ids import NodeId, ReplicaId
-from kvstore.ballast import BALLAST_NAME
+from kvstore.ballast import BALLAST_NAME, Ballast
 from kvstore.damage_mark import DAMAGED_NAME, Damage, read_damage, remove_damage, write_damage
-from kvstore.environment import FileSystem, Lock
+from kvstore.environment import DISK_FULL, FileSystem, Lock
 from kvstore.errors import ConfigurationError
 from kvstore.identity import (
     IDENTITY_NAME,
@@ -44,7 +42,6 @@ ENGINE_FOLDER: Final = "engine"
 SET_ASIDE_FOLDER: Final = "set-aside"
 
 _LOCK_BYTES_MAX: Final = 64
-_DISK_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 _MAY_STAND_IN_A_NEW_ONE: Final = frozenset({LOCK_NAME, IDENTITY_NAME + UNFINISHED, "lost+found"})
 """What a first start that was interrupted leaves behind, and what a fresh file system has."""
 _OURS: Final = _MAY_STAND_IN_A_NEW_ONE | {
@@ -206,11 +203,10 @@ class DataDirectory:
         try:
             write_damage(self._files, self.path, damage)
         except OSError as problem:
-            if problem.errno not in _DISK_FULL:
+            if problem.errno not in DISK_FULL:
                 raise
             # A start on a full disk has this in reserve, and there is nothing it needs more.
-            with contextlib.suppress(FileNotFoundError):
-                self._files.remove(posixpath.join(self.path, BALLAST_NAME))
+            Ballast(self._files, self.path, 0).give_up()
             write_damage(self._files, self.path, damage)
 
     def begin_life(
@@ -343,7 +339,7 @@ def _lock(files: FileSystem, path: str, process_id: int) -> Lock:
 def _unusable(path: str, problem: OSError) -> ConfigurationError:
     reason = problem.strerror or str(problem)
     place = problem.filename or path
-    if problem.errno in _DISK_FULL:
+    if problem.errno in DISK_FULL:
         return ConfigurationError(
             f"the data directory {path} cannot be used ({place}: {reason}): make room on its disk"
             " and start again"

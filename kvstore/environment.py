@@ -6,8 +6,9 @@ the time, a random number, a file or a socket.
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable, Sequence
-from typing import Protocol, TypeVar
+from typing import Final, Protocol, TypeVar
 
 from cluster.ids import GroupId, ReplicaId
 from cluster.raft.messages import Message
@@ -17,6 +18,9 @@ from kvstore.codec.scrub import ScrubHash, ScrubReply
 from kvstore.codec.state_transfer import StateAck, StateChunk
 
 T = TypeVar("T")
+
+DISK_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
+"""What files fail with for want of room: unlike all else, it passes."""
 
 PeerMessage = (
     Message

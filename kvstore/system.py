@@ -18,7 +18,7 @@ from queue import SimpleQueue
 from threading import Thread
 from typing import Final, TypeVar
 
-from kvstore.environment import File, Lock
+from kvstore.environment import DISK_FULL, File, Lock
 
 T = TypeVar("T")
 
@@ -220,7 +220,7 @@ class SystemFileSystem:
             try:
                 os.pwrite(descriptor, holder, 0)
             except OSError as problem:
-                if problem.errno not in (errno.ENOSPC, errno.EDQUOT):
+                if problem.errno not in DISK_FULL:
                     raise
         except BaseException:
             os.close(descriptor)

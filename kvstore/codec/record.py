@@ -49,13 +49,21 @@ def decode_record(data: bytes) -> Record:
     return Record(data[HEADER_BYTES:], version, create_revision, mod_revision, expiry_ms)
 
 
+def record_expiry_ms(data: bytes) -> int:
+    """Only when the record in `data` expires; 0: it does not."""
+    if len(data) < HEADER_BYTES or data[0] != RECORD_FORMAT:
+        raise CodecError(f"{len(data)} bytes are not a record of format {RECORD_FORMAT}")
+    return int(HEADER.unpack_from(data)[4])
+
+
 def with_time_left(data: bytes, clock_ms: int) -> bytes:
     """The record in `data` with what is left of its lifetime at `clock_ms`, at least 1 ms, in place
     of its expiry; one that does not expire stays as it is."""
-    record = decode_record(data)
-    if not record.expiry_ms:
+    expiry_ms = record_expiry_ms(data)
+    if not expiry_ms:
         return data
-    left_ms = max(1, record.expiry_ms - clock_ms)
+    record = decode_record(data)
+    left_ms = max(1, expiry_ms - clock_ms)
     return encode_record(
         record.value, record.version, record.create_revision, record.mod_revision, left_ms
     )

@@ -6,7 +6,6 @@ storage. So a segment under its name always began complete: damage there is neve
 
 from __future__ import annotations
 
-import errno
 import posixpath
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,10 +24,9 @@ from kvstore.commitlog.log_format import (
     encode_segment_header,
     frame_bytes,
 )
-from kvstore.environment import File, FileSystem
+from kvstore.environment import DISK_FULL, File, FileSystem
 from kvstore.errors import ResourceExhausted
 
-DISK_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 """What the system says where there is no room. Of a write it is no damage; of a sync it is: what
 had been taken in is lost, and a second one would say nothing of it."""
 

@@ -16,7 +16,6 @@ from typing import Final
 from kvstore.commitlog.file_names import is_spare_name, segment_name, segment_of_name, spare_name
 from kvstore.commitlog.log_format import ALIGNMENT, Record, SegmentHeader
 from kvstore.commitlog.log_writer import (
-    DISK_FULL,
     SegmentWriter,
     Spare,
     fill_spare,
@@ -26,7 +25,7 @@ from kvstore.commitlog.log_writer import (
 )
 from kvstore.commitlog.options import CommitLogOptions
 from kvstore.commitlog.recovery import Recovered
-from kvstore.environment import FileSystem
+from kvstore.environment import DISK_FULL, FileSystem
 from kvstore.errors import InvariantViolation, ResourceExhausted
 
 _SHORT_SEGMENT_BYTES: Final = 64 << 10

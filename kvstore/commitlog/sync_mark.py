@@ -19,8 +19,7 @@ from struct import Struct
 from typing import Final
 
 from kvstore.commitlog.log_format import crc32c
-from kvstore.commitlog.log_writer import DISK_FULL
-from kvstore.environment import File, FileSystem
+from kvstore.environment import DISK_FULL, File, FileSystem
 
 MARK_NAME: Final = "synced"
 MAGIC: Final = b"kvsm"

@@ -186,7 +186,6 @@ def _apply_entries(batch: WriteBatch, part: _Part, way: _Way) -> list[bytes]:
     """Does what `part` has to do, each command of a session once; a result per entry."""
     state = part.state
     results: list[bytes] = []
-    has_sessions = False
     for entry, command in zip(part.entries, part.commands, strict=True):
         if command is None:
             results.append(b"")
@@ -195,9 +194,6 @@ def _apply_entries(batch: WriteBatch, part: _Part, way: _Way) -> list[bytes]:
         if stamp is None:
             results.append(way.apply(command))
             continue
-        if not has_sessions:
-            has_sessions = True
-            state.sessions.begin()
         result = state.sessions.answer(stamp, Index(entry.index - 1))
         if result is None:
             result = way.apply(command)
@@ -213,7 +209,7 @@ def _position_after(part: _Part, way: _Way) -> bytes:
         way.revision,
         entries[-1].term if entries else state.term,
         way.clock_ms,
-        state.forgotten_through_now,
+        state.forgotten_through,
     )
 
 

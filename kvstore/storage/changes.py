@@ -22,7 +22,7 @@ from kvstore.codec.change import (
     increment_of,
 )
 from kvstore.codec.command import Command, OperationKind
-from kvstore.codec.record import Record, decode_record, encode_record
+from kvstore.codec.record import Record, decode_record, encode_record, record_expiry_ms
 from kvstore.codec.results import encode_results
 from kvstore.codec.transaction import (
     Branch,
@@ -274,4 +274,4 @@ class PartitionChanges:
 
 
 def _expiry_of(stored: bytes | None) -> int:
-    return 0 if stored is None else decode_record(stored).expiry_ms
+    return 0 if stored is None else record_expiry_ms(stored)

@@ -39,13 +39,13 @@ class PartitionState:
         "_data_end",
         "_engine",
         "_fence_prefix",
+        "_forgotten_through",
         "_sessions",
         "applied_index",
         "clock_ms",
         "configuration_key",
         "data_prefix",
         "expiries",
-        "forgotten_through",
         "generation",
         "group",
         "revision",
@@ -74,7 +74,7 @@ class PartitionState:
         """Of the entry at `applied_index`; 0: not known (Position)."""
         self.clock_ms = position.clock_ms
         """The latest time in an applied entry; see storage/expiry.py."""
-        self.forgotten_through = position.forgotten_through
+        self._forgotten_through = position.forgotten_through
         self._sessions: SessionTable | None = None
         self.expiries = ExpiryIndex(self._engine, group, position.generation)
         self._fence_prefix = section_prefix(group, position.generation, Section.FENCES)
@@ -91,7 +91,7 @@ class PartitionState:
                 self._engine,
                 self.group,
                 self.generation,
-                self.forgotten_through,
+                self._forgotten_through,
                 self.sessions_max,
             )
         return self._sessions
@@ -102,16 +102,16 @@ class PartitionState:
         return self._sessions
 
     @property
-    def forgotten_through_now(self) -> Index:
-        """As it will be once the round that is being applied is done; see SessionTable."""
+    def forgotten_through(self) -> Index:
+        """No session that was forgotten has written after this entry, those among them that the
+        round forgets which is being applied; see SessionTable."""
         sessions = self._sessions
-        return self.forgotten_through if sessions is None else sessions.forgotten_through
+        return self._forgotten_through if sessions is None else sessions.forgotten_through
 
     def commit_sessions(self) -> None:
         """The engine took what a round did to the sessions."""
         if self._sessions is not None:
             self._sessions.commit()
-            self.forgotten_through = self._sessions.forgotten_through
 
     def roll_back_sessions(self) -> None:
         """It did not."""

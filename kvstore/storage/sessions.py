@@ -56,7 +56,8 @@ class _Session:
 class SessionTable:
     """The sessions of one partition, as of what was applied to the engine.
 
-    `begin` opens a round; `commit` ends it when the engine took the batch, `rollback` when not.
+    What is kept belongs to one round until `commit` ends it, when the engine took the batch, or
+    `rollback`, when it did not.
     Results are read from the engine, and only when they are asked for again.
     """
 
@@ -101,18 +102,14 @@ class SessionTable:
 
     # --- a round
 
-    def begin(self) -> None:
-        """What follows belongs to one batch."""
+    def commit(self) -> None:
+        """The engine took the batch: what follows belongs to the next one."""
         self._undo = {}
         self._undo_forgotten = self.forgotten_through
         self._fresh = {}
 
-    def commit(self) -> None:
-        """The engine took the batch."""
-        self.begin()
-
     def rollback(self) -> None:
-        """It did not: nothing has happened since `begin`."""
+        """It did not: nothing has happened since the last `commit`."""
         if not self._undo:
             return
         for client, session in self._undo.items():
@@ -121,7 +118,7 @@ class SessionTable:
                 self._sessions[client] = session
         self._in_order()
         self.forgotten_through = self._undo_forgotten
-        self.begin()
+        self.commit()
 
     def answer(self, stamp: Stamp, applied: Index) -> bytes | None:
         """The result of a command that is not to be applied (again); None: it is to be.
