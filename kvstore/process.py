@@ -12,7 +12,7 @@ from typing import Final, Literal
 import structlog
 import uvloop
 
-from kvstore.client.channel import GrpcChannel
+from kvstore.client.direct_channel import DirectChannel
 from kvstore.config import NodeSettings
 from kvstore.errors import CorruptionError
 from kvstore.logs import configure_logging
@@ -42,7 +42,7 @@ def real_seams(loop: asyncio.AbstractEventLoop) -> Seams:
         start_log_worker=lambda: ThreadWorker(loop, name="kvstore-log"),
         start_flush_worker=lambda: ThreadWorker(loop, name="kvstore-flush"),
         open_peer_links=PeerTransport,
-        open_channel=GrpcChannel,
+        open_channel=DirectChannel,
         call_soon=loop.call_soon,
     )
 

@@ -22,7 +22,7 @@ import grpc.aio
 
 from cluster.partition.ranges import partition_of_hash
 from kvstore import AsyncClient, LocalCluster
-from kvstore.client.channel import GrpcChannel
+from kvstore.client.direct_channel import DirectChannel
 from kvstore.codec.change import Action, Change, decode_answer, encode_change, increment_operand
 from kvstore.codec.command import CLIENT_ID_BYTES, OperationKind, Stamp, encode_command
 from kvstore.codec.results import Results, decode_results
@@ -94,7 +94,7 @@ class Visits:
         self._library = library
         self._keys = keys
         self._random = Random(1)
-        self._channels: dict[str, GrpcChannel] = {}
+        self._channels: dict[str, DirectChannel] = {}
         self._leaders: dict[int, str] = {}
         """Addresses, by partition."""
         self._applied = dict.fromkeys(keys, 0)
@@ -123,7 +123,7 @@ class Visits:
                 self._leaders[partition] = addresses[str(leader)]
         for address in self._leaders.values():
             if address not in self._channels:
-                self._channels[address] = GrpcChannel(address)
+                self._channels[address] = DirectChannel(address)
 
     async def _come(self, rounds: int) -> None:
         for _ in range(rounds):

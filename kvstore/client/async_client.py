@@ -15,9 +15,10 @@ from cluster.partition.map import ClusterMap
 from cluster.partition.ranges import partition_of_hash
 from kvstore.client.arguments import as_bytes, checked_timeout_s, parsed_endpoints
 from kvstore.client.backup import BackupEvent, partition_events
-from kvstore.client.channel import GrpcChannel, OpenChannel
+from kvstore.client.channel import OpenChannel
 from kvstore.client.connection import Suspects, suspects_nobody
 from kvstore.client.counting import count_keys
+from kvstore.client.direct_channel import DirectChannel
 from kvstore.client.dispatch import Dispatcher
 from kvstore.client.group_operations import GroupOperations
 from kvstore.client.level_sections import class_of
@@ -82,7 +83,7 @@ class AsyncClient(GroupOperations):
         timeout_s: float = TIMEOUT_S_DEFAULT,
         random: Random | None = None,
         suspects: Suspects = suspects_nobody,
-        open_channel: OpenChannel = GrpcChannel,
+        open_channel: OpenChannel = DirectChannel,
     ) -> None:
         self._endpoints = parsed_endpoints(endpoints)
         self._timeout_s = checked_timeout_s(timeout_s)

@@ -1,4 +1,5 @@
-"""The seam below the client: a channel to one node. By gRPC here; simulation opens others."""
+"""The seam below the client: a channel to one node. Direct ones are the rule; simulation opens
+others."""
 
 from __future__ import annotations
 
@@ -6,12 +7,9 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, Final, Protocol
 
-import grpc
-import grpc.aio
 from google.protobuf.message import Message
 
 from kvstore.codec.limits import MESSAGE_BYTES_MAX
-from kvstore.generated.kvstore.v1 import admin_pb2, kv_pb2
 
 CONNECT_TIMEOUT_S: Final = 1.0
 """How long to wait for a connection before other nodes are tried."""
@@ -100,7 +98,7 @@ class Channel(Protocol):
         ...
 
     def is_down(self) -> bool:
-        """Whether the last attempt to connect failed."""
+        """Whether an attempt to connect failed, so lately that it is too early for the next one."""
         ...
 
     async def connected(self, timeout_s: float) -> bool:
@@ -114,67 +112,3 @@ class Channel(Protocol):
 
 OpenChannel = Callable[[str], Channel]
 """Makes the channel to an address, "host:port"; nothing is sent before it is used."""
-
-
-class GrpcChannel:
-    """See Channel."""
-
-    __slots__ = ("_channel", "batch", "get_map", "rejoin", "scrub", "status")
-
-    def __init__(self, address: str) -> None:
-        channel = grpc.aio.insecure_channel(address, options=CHANNEL_OPTIONS)
-        self._channel = channel
-        self.batch: Method = channel.unary_unary(
-            BATCH_METHOD,
-            request_serializer=kv_pb2.BatchRequest.SerializeToString,
-            response_deserializer=kv_pb2.BatchResponse.FromString,
-        )
-        self.get_map: Method = channel.unary_unary(
-            GET_MAP_METHOD,
-            request_serializer=admin_pb2.GetMapRequest.SerializeToString,
-            response_deserializer=admin_pb2.GetMapResponse.FromString,
-        )
-        self.status: Method = channel.unary_unary(
-            STATUS_METHOD,
-            request_serializer=admin_pb2.StatusRequest.SerializeToString,
-            response_deserializer=admin_pb2.StatusResponse.FromString,
-        )
-        self.scrub: Method = channel.unary_unary(
-            SCRUB_METHOD,
-            request_serializer=admin_pb2.ScrubRequest.SerializeToString,
-            response_deserializer=admin_pb2.ScrubResponse.FromString,
-        )
-        self.rejoin: Method = channel.unary_unary(
-            REJOIN_METHOD,
-            request_serializer=admin_pb2.RejoinRequest.SerializeToString,
-            response_deserializer=admin_pb2.RejoinResponse.FromString,
-        )
-
-    def is_ready(self) -> bool:
-        """See Channel."""
-        return self._channel.get_state(try_to_connect=True) is grpc.ChannelConnectivity.READY
-
-    def is_down(self) -> bool:
-        """See Channel."""
-        return self._channel.get_state() is grpc.ChannelConnectivity.TRANSIENT_FAILURE
-
-    async def connected(self, timeout_s: float) -> bool:
-        """See Channel."""
-        try:
-            async with asyncio.timeout(timeout_s):
-                while not self.is_ready():
-                    state = self._channel.get_state()
-                    if state in (
-                        grpc.ChannelConnectivity.TRANSIENT_FAILURE,
-                        grpc.ChannelConnectivity.SHUTDOWN,
-                    ):
-                        return False
-                    if state is not grpc.ChannelConnectivity.READY:
-                        await self._channel.wait_for_state_change(state)
-        except TimeoutError:
-            return False
-        return True
-
-    async def close(self) -> None:
-        """See Channel."""
-        await self._channel.close(None)

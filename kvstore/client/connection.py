@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 
-from kvstore.client.channel import GrpcChannel, Method, OpenChannel
+from kvstore.client.channel import Method, OpenChannel
+from kvstore.client.direct_channel import DirectChannel
 
 Suspects = Callable[[str], bool]
 """Whether nothing should be handed to an address now, because its node is thought to be gone."""
@@ -42,7 +43,7 @@ class Connection:
         return self._channel.is_ready() and not self._suspects(self.address)
 
     def is_down(self) -> bool:
-        """Whether the last attempt to connect failed, or the node is suspected."""
+        """Whether an attempt to connect failed just now, or the node is suspected."""
         return self._channel.is_down() or self._suspects(self.address)
 
     async def connected(self, timeout_s: float) -> bool:
@@ -62,7 +63,7 @@ class Connections:
     __slots__ = ("_by_address", "_open_channel", "_suspects")
 
     def __init__(
-        self, suspects: Suspects = suspects_nobody, open_channel: OpenChannel = GrpcChannel
+        self, suspects: Suspects = suspects_nobody, open_channel: OpenChannel = DirectChannel
     ) -> None:
         self._suspects = suspects
         self._open_channel = open_channel

@@ -18,25 +18,9 @@ def server_options() -> Options:
     """Of a node's server."""
     return [
         *_MESSAGE_LENGTHS,
-        # Without it a second process binds the same port in silence.
-        ("grpc.so_reuseport", 0),
         # The default, 120 s, lets a peer that says nothing hold a connection for that long.
         ("grpc.server_handshake_timeout_ms", 5_000),
         ("grpc.max_concurrent_streams", 4_096),
         ("grpc.http2.min_recv_ping_interval_without_data_ms", 1_000),
         ("grpc.keepalive_permit_without_calls", 1),
-    ]
-
-
-def channel_options() -> Options:
-    """Of a channel to a peer: a dead connection is noticed, a lost one soon replaced."""
-    return [
-        *_MESSAGE_LENGTHS,
-        ("grpc.enable_http_proxy", 0),
-        ("grpc.keepalive_time_ms", 5_000),
-        ("grpc.keepalive_timeout_ms", 3_000),
-        ("grpc.http2.max_pings_without_data", 0),
-        ("grpc.initial_reconnect_backoff_ms", 50),
-        ("grpc.min_reconnect_backoff_ms", 2_000),
-        ("grpc.max_reconnect_backoff_ms", 250),
     ]

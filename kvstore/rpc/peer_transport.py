@@ -11,7 +11,7 @@ import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from random import Random
-from typing import Any, Final
+from typing import Final
 
 import grpc
 import structlog
@@ -20,8 +20,8 @@ from cluster.ids import ReplicaId
 from cluster.raft.messages import AppendRequest
 from kvstore.codec.state_transfer import StateChunk
 from kvstore.environment import GroupMessage
-from kvstore.generated.cluster.v1 import peer_pb2 as pb
-from kvstore.rpc.options import channel_options
+from kvstore.http2.calls import ClientLink, MessageStream
+from kvstore.http2.dialer import Dialer
 from kvstore.rpc.peer_service import REFUSED_FOR_GOOD, ROUNDS_METHOD
 from kvstore.wire.peer import Introduction, encode_round
 
@@ -29,6 +29,10 @@ _QUEUE_BYTES_MAX: Final = 32 << 20
 _ROUND_BYTES_MAX: Final = 8 << 20
 """Messages beyond it go into a round of their own, which keeps rounds below gRPC's limit."""
 _MESSAGE_OVERHEAD_BYTES: Final = 64
+_CONNECT_TIMEOUT_S: Final = 2.0
+_IDLE_S: Final = 5.0
+_ANSWER_S: Final = 3.0
+"""A connection that is dead is noticed, too, if nothing tells: see Link.keep_alive."""
 _BACKOFF_S_MIN: Final = 0.05
 _BACKOFF_S_MAX: Final = 0.25
 """A peer that comes back is soon reached; to knock four times a second costs next to nothing."""
@@ -59,25 +63,26 @@ class PeerStream:
         self._on_refused = on_refused
         self._random = random
         self._queue: list[GroupMessage] = []
+        self._has_round = False
         self.queued_bytes = 0
-        self._greeting = False
-        self._wrote = False
-        self._more: asyncio.Future[None] | None = None
+        self._link: ClientLink | None = None
+        self._stream: MessageStream | None = None
         self._reported: str | None = None
         self._task = asyncio.get_running_loop().create_task(self._run())
 
     def send(self, messages: Sequence[GroupMessage]) -> None:
-        """Queues `messages` for the next write; an empty sequence makes an empty round."""
+        """Writes `messages` as a round, or queues them while there is no way or no room; an empty
+        sequence makes an empty round."""
+        self._has_round = True
+        self._queue.extend(messages)
         for message in messages:
             self.queued_bytes += _size(message)
-        self._queue.extend(messages)
+        if self._link is not None:
+            self._write()
         if self.queued_bytes > _QUEUE_BYTES_MAX:
             # The peer is too slow or away. Raft starts over from what it acknowledges next.
             self._queue.clear()
             self.queued_bytes = 0
-        self._greeting = True
-        if self._more is not None and not self._more.done():
-            self._more.set_result(None)
 
     async def close(self) -> None:
         """Ends the stream."""
@@ -86,69 +91,80 @@ class PeerStream:
             await self._task
 
     async def _run(self) -> None:
+        dialer = Dialer(
+            self.address,
+            connect_timeout_s=_CONNECT_TIMEOUT_S,
+            backoff_s_min=0.0,
+            backoff_s_max=0.0,
+            idle_s=_IDLE_S,
+            answer_s=_ANSWER_S,
+        )
         backoff_s = _BACKOFF_S_MIN
-        async with grpc.aio.insecure_channel(self.address, options=channel_options()) as channel:
-            rounds = channel.stream_unary(
-                ROUNDS_METHOD,
-                request_serializer=pb.Round.SerializeToString,
-                response_deserializer=pb.RoundsSummary.FromString,
-            )
+        try:
             while True:
-                call = rounds()  # type: ignore[call-arg]  # written to, not iterated: the stubs miss it
-                try:
-                    await self._write(call)
-                except asyncio.CancelledError:
-                    # grpc.aio raises it, too, when it was the peer that cancelled the stream.
-                    task = asyncio.current_task()
-                    if task is None or task.cancelling():
-                        raise
-                    self._report("the peer cancelled the stream")
-                except Exception as problem:  # whatever broke it, the stream is made anew
-                    code, reason = await _end(call, problem)
-                    self._report(reason)
-                    if code is REFUSED_FOR_GOOD:
-                        self._on_refused(reason)
-                finally:
-                    call.cancel()
+                if await dialer.connected(_CONNECT_TIMEOUT_S) and dialer.link is not None:
+                    backoff_s = _BACKOFF_S_MIN
+                    await self._carry(dialer.link)
+                else:
+                    self._report(dialer.problem)
                 self._queue.clear()
                 self.queued_bytes = 0
-                if self._wrote:
-                    backoff_s = _BACKOFF_S_MIN
                 await asyncio.sleep(backoff_s * self._random.uniform(0.5, 1.0))
                 backoff_s = min(2 * backoff_s, _BACKOFF_S_MAX)
+        finally:
+            await dialer.close()
 
-    async def _write(self, call: grpc.aio.StreamUnaryCall[Any, Any]) -> None:
+    async def _carry(self, link: ClientLink) -> None:
         """Writes rounds until the stream breaks."""
-        self._wrote = False
-        while True:
-            if not self._greeting:
-                self._more = asyncio.get_running_loop().create_future()
-                await self._more
-            for messages in self._take():
-                await call.write(
-                    encode_round(self._me, self._to, self._introduce(self._to), messages)
-                )
-            if not self._wrote:
-                self._wrote = True
-                self._report(None)
+        over: asyncio.Future[tuple[grpc.StatusCode, str]] = (
+            asyncio.get_running_loop().create_future()
+        )
 
-    def _take(self) -> list[list[GroupMessage]]:
-        """What is queued, in rounds of bounded size; at least one, which may be empty."""
-        queue, self._queue = self._queue, []
-        small = self.queued_bytes <= _ROUND_BYTES_MAX
-        self.queued_bytes = 0
-        self._greeting = False
-        if small:
-            return [queue]
-        rounds: list[list[GroupMessage]] = [[]]
-        size = 0
+        def on_over(code: grpc.StatusCode, reason: str) -> None:
+            if not over.done():
+                over.set_result((code, reason))
+
+        self._stream = link.open_stream(ROUNDS_METHOD, on_over)
+        self._link = link
+        link.on_room = self._write
+        self._report(None)
+        try:
+            if self._has_round:
+                self._write()
+            code, reason = await over
+        finally:
+            self._link = None
+            self._stream.cancel()
+        self._report(reason or code.name)
+        if code is REFUSED_FOR_GOOD:
+            self._on_refused(reason)
+
+    def _write(self) -> None:
+        """Writes what is queued, if there is room for it: in one round, as a rule."""
+        link, stream = self._link, self._stream
+        while self._has_round and link is not None and stream is not None and not link.is_full:
+            introduction = self._introduce(self._to)
+            round_ = encode_round(self._me, self._to, introduction, self._take())
+            stream.write(round_.SerializeToString())
+
+    def _take(self) -> list[GroupMessage]:
+        """What goes into the next round: all that is queued, unless that is too much for one."""
+        queue = self._queue
+        if self.queued_bytes <= _ROUND_BYTES_MAX:
+            self._queue = []
+            self.queued_bytes = 0
+            self._has_round = False
+            return queue
+        size = count = 0
         for message in queue:
-            if rounds[-1] and size + _size(message) > _ROUND_BYTES_MAX:
-                rounds.append([])
-                size = 0
-            rounds[-1].append(message)
             size += _size(message)
-        return rounds
+            if count and size > _ROUND_BYTES_MAX:
+                break
+            count += 1
+        self._queue = queue[count:]
+        self.queued_bytes = sum(map(_size, self._queue))
+        self._has_round = bool(self._queue)
+        return queue[:count]
 
     def _report(self, reason: str | None) -> None:
         """Logs a change between reachable and not; not every attempt."""
@@ -215,15 +231,3 @@ def _size(message: GroupMessage) -> int:
     if isinstance(body, StateChunk):
         return _MESSAGE_OVERHEAD_BYTES + len(body.data)
     return _MESSAGE_OVERHEAD_BYTES
-
-
-async def _end(
-    call: grpc.aio.StreamUnaryCall[Any, Any], problem: Exception
-) -> tuple[grpc.StatusCode | None, str]:
-    """How a stream broke, and why: a write fails without saying so, the call's end knows."""
-    if isinstance(problem, grpc.aio.AioRpcError):
-        return problem.code(), problem.details() or problem.code().name
-    if call.done():
-        code = await call.code()
-        return code, (await call.details()) or code.name
-    return None, repr(problem)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
+import secrets
 from collections.abc import Sequence
 from typing import Any, Final, cast
 
@@ -10,9 +13,10 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_health.v1.health import aio  # type: ignore[attr-defined]  # the stubs lack it
 from grpc_reflection.v1alpha import reflection
 
-from kvstore.errors import ConfigurationError
 from kvstore.generated.cluster.v1 import peer_pb2
 from kvstore.generated.kvstore.v1 import admin_pb2, kv_pb2
+from kvstore.http2.serving import MethodTable
+from kvstore.rpc.front_door import FrontDoor
 from kvstore.rpc.options import server_options
 
 _SERVICES: Final = (
@@ -25,32 +29,30 @@ _SERVICES: Final = (
 
 
 class NodeServer:
-    """Holds the port from the start, and serves once it is given services."""
+    """Holds the port from the start, and serves once it is given services.
+
+    gRPC's own server listens on a socket that only this machine can reach, and only by a name that
+    nobody can guess: visitors come in by the front door.
+    """
 
     def __init__(self, listen: str) -> None:
         """Binds `listen`, "host:port"; raises ConfigurationError when it cannot be had."""
-        self._server = grpc.aio.server(options=server_options())
-        try:
-            bound = self._server.add_insecure_port(listen)
-        except RuntimeError:
-            bound = 0
-        if not bound:
-            raise ConfigurationError(
-                f"cannot listen on {listen}: the port is in use or the address is not this"
-                " machine's; end what uses it or choose another with --listen"
-            )
+        self._inner: Final = f"kvstore-{os.getpid()}-{secrets.token_hex(16)}"
+        self._door = FrontDoor(listen, self._inner)
+        self._server: grpc.aio.Server | None = None
         self._health: Any = aio.HealthServicer()
-        self._is_started = False
 
     async def start(self, handlers: Sequence[grpc.GenericRpcHandler[Any, Any]]) -> None:
         """Serves `handlers`, health and reflection."""
-        self._server.add_generic_rpc_handlers(tuple(handlers))
-        generic = cast("Any", _GenericOnly(self._server))
+        server = self._server = grpc.aio.server(options=server_options())
+        server.add_insecure_port(f"unix-abstract:{self._inner}")
+        server.add_generic_rpc_handlers(tuple(handlers))
+        generic = cast("Any", _GenericOnly(server))
         health_pb2_grpc.add_HealthServicer_to_server(self._health, generic)
         reflection.enable_server_reflection(_SERVICES, generic)
         await self.set_serving(serving=False)
-        await self._server.start()
-        self._is_started = True
+        await server.start()
+        await self._door.open(MethodTable(handlers))
 
     async def set_serving(self, *, serving: bool) -> None:
         """What the health service answers for the node as a whole (service "")."""
@@ -59,11 +61,11 @@ class NodeServer:
 
     async def stop(self, grace_s: float | None) -> None:
         """Takes no more calls, and ends those still under way after `grace_s` (None: at once)."""
-        if not self._is_started:
-            # Only a server that was started lets go of its port when it is stopped.
-            await self._server.start()
-            self._is_started = True
-        await self._server.stop(grace_s)
+        closing = [self._door.close(grace_s)]
+        if self._server is not None:
+            closing.append(self._server.stop(grace_s))
+        await asyncio.gather(*closing)
+        self._door.close_passages()
 
 
 class _GenericOnly:

@@ -12,8 +12,8 @@ import pytest
 from cluster.ids import GroupId, ReplicaId, group_of
 from cluster.partition.map import ClusterMap
 from kvstore import AsyncClient
-from kvstore.client.channel import GrpcChannel
 from kvstore.client.connection import Connections
+from kvstore.client.direct_channel import DirectChannel
 from kvstore.client.scrub import ScrubRun, ScrubVerdict
 from kvstore.codec.record import HEADER_BYTES
 from kvstore.local import LocalCluster
@@ -61,7 +61,7 @@ async def test_a_scrub_goes_on_with_nodes_that_have_become_other_replicas(
 ) -> None:
     async with AsyncClient(cluster.endpoints) as client:
         newest = await client.cluster_map()
-        connections = Connections(lambda _address: False, GrpcChannel)
+        connections = Connections(lambda _address: False, DirectChannel)
         groups = [group_of(info.partition) for info in newest.partitions]
         run = ScrubRun(
             connections,

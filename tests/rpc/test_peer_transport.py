@@ -14,6 +14,7 @@ from cluster.ids import GroupId, Index, ReplicaId, Term
 from cluster.raft.messages import AppendRequest, Entry, EntryKind, TimeoutNow
 from kvstore.environment import GroupMessage
 from kvstore.generated.cluster.v1 import peer_pb2
+from kvstore.http2.link import Link
 from kvstore.local.ports import free_ports
 from kvstore.rpc import peer_transport
 from kvstore.rpc.introductions import Objection
@@ -107,15 +108,19 @@ async def test_messages_arrive_whole_and_in_order(
     assert receiver.messages == sent
 
 
-async def test_what_gathers_while_a_round_is_written_travels_as_one(
-    receiver: Receiver, transport: PeerTransport
+async def test_what_gathers_while_there_is_no_room_travels_as_one(
+    receiver: Receiver, transport: PeerTransport, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await until(lambda: receiver.rounds > 0, lambda: transport.send(PEER, ()))
+    transport.send(PEER, ())
+    await until(lambda: receiver.rounds > 0)
     before = receiver.rounds
-    for number in range(1, 1001):
-        transport.send(PEER, [numbered(number)])
-    await until(lambda: len(receiver.messages) == 1000)
-    assert receiver.rounds - before < 10
+    with monkeypatch.context() as context:
+        context.setattr(Link, "is_full", True)
+        for number in range(1, 1001):
+            transport.send(PEER, [numbered(number)])
+    transport.send(PEER, [numbered(1001)])
+    await until(lambda: len(receiver.messages) == 1001)
+    assert receiver.rounds - before == 1
 
 
 async def test_a_peer_that_comes_back_is_reached_again(

@@ -8,7 +8,8 @@ from collections.abc import Mapping
 import grpc.aio
 
 from kvstore import AsyncClient, KVStoreError
-from kvstore.client.channel import ConnectionClosed, GrpcChannel, call
+from kvstore.client.channel import ConnectionClosed, call
+from kvstore.client.direct_channel import DirectChannel
 from kvstore.client.scrub import GroupScrub, ScrubVerdict
 from kvstore.generated.kvstore.v1 import admin_pb2
 
@@ -18,7 +19,7 @@ _ANSWER_TIMEOUT_S = 2.0
 
 
 async def _status(address: str) -> admin_pb2.StatusResponse | None:
-    channel = GrpcChannel(address)
+    channel = DirectChannel(address)
     try:
         answer: admin_pb2.StatusResponse = await call(
             channel.status, admin_pb2.StatusRequest(), _ANSWER_TIMEOUT_S

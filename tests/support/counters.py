@@ -15,7 +15,7 @@ import grpc
 import grpc.aio
 
 from kvstore import AsyncClient, KVStoreError, Outcome
-from kvstore.client.channel import GrpcChannel
+from kvstore.client.direct_channel import DirectChannel
 from kvstore.generated.kvstore.v1 import kv_pb2
 
 _WRITE = kv_pb2.SECTION_KIND_WRITE
@@ -39,7 +39,7 @@ class Cuts:
         return CutChannel(address, self)
 
 
-class CutChannel(GrpcChannel):
+class CutChannel(DirectChannel):
     """A channel whose connection is lost now and then, once the node has done what it was asked."""
 
     def __init__(self, address: str, cuts: Cuts) -> None:

@@ -1,0 +1,412 @@
+"""A connection, as both of its ends have it: frames, windows, settings, pings, and its end.
+
+Messages are written at once. What the peer leaves no room for waits in its stream, and `is_full`
+says so when much waits here or in the socket: whoever writes more than a bounded amount has to
+stop then, until `on_room` is called.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, Final, cast
+
+from kvstore.codec.limits import MESSAGE_BYTES_MAX
+from kvstore.http2 import frames
+from kvstore.http2.frames import ErrorCode, FrameType, Setting
+from kvstore.http2.headers import BLOCK_BYTES_MAX
+from kvstore.http2.stream import MessageTooLarge, Stream
+
+_HEADER: Final = frames.HEADER
+_HEADER_BYTES: Final = frames.HEADER_BYTES
+_DATA: Final = int(FrameType.DATA)
+_WINDOW_REFILL: Final = frames.WINDOW_MAX // 2
+_WRITE_BUFFER_BYTES: Final = 1 << 20
+_PARTIAL_BYTES_MAX: Final = 2 * MESSAGE_BYTES_MAX
+"""Of messages of all streams that have not come in whole."""
+_CONTROL_FRAMES_MAX: Final = 10_000
+"""That are answered, or carry nothing, in a row: beyond it a peer means no good."""
+
+_SETTINGS: Final = (
+    (Setting.HEADER_TABLE_SIZE, 0),
+    (Setting.ENABLE_PUSH, 0),
+    (Setting.INITIAL_WINDOW_SIZE, frames.WINDOW_MAX),
+    (Setting.MAX_FRAME_SIZE, frames.FRAME_BYTES_MAX),
+    (Setting.DIRECT, 1),
+)
+_OPENING: Final = frames.window_update(0, frames.WINDOW_MAX - frames.WINDOW_DEFAULT)
+_SETTINGS_ACK: Final = frames.frame(FrameType.SETTINGS, frames.ACK, 0)
+
+
+class Link(asyncio.Protocol):
+    """See the module. One end or the other adds calls."""
+
+    def __init__(self, *, streams_max: int | None = None) -> None:
+        """`streams_max` is how many the peer may have under way."""
+        self.loop: Final = asyncio.get_running_loop()
+        self.transport: asyncio.Transport
+        self.streams: dict[int, Stream] = {}
+        self.is_closed = False
+        self.peer_streams_max: int | None = None
+        """How many the peer takes at once; None: it has not said."""
+        self.on_room: Callable[[], None] = _nothing
+        self._streams_max = streams_max
+        self._rest = b""
+        self._partial_bytes = 0
+        self._header_stream = 0
+        self._header_flags = 0
+        self._header_block = b""
+        self._send_window = frames.WINDOW_DEFAULT
+        self._stream_window = frames.WINDOW_DEFAULT
+        self._frame_bytes = frames.FRAME_BYTES_DEFAULT
+        self._received_bytes = 0
+        self._blocked: dict[int, Stream] = {}
+        self._is_transport_full = False
+        self._control_frames = 0
+        self._heard = True
+        self._pinged = False
+        self._alive_check: asyncio.TimerHandle | None = None
+        self._on_frame: dict[int, Callable[[int, int, bytes], None]] = {
+            FrameType.HEADERS: self._on_headers,
+            FrameType.CONTINUATION: self._on_continuation,
+            FrameType.RST_STREAM: self._on_reset,
+            FrameType.SETTINGS: self._on_settings,
+            FrameType.PING: self._on_ping,
+            FrameType.GOAWAY: self._on_goaway,
+            FrameType.WINDOW_UPDATE: self._on_window_update,
+        }
+
+    # --- the transport's side
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """See asyncio.Protocol."""
+        self.transport = cast("asyncio.Transport", transport)
+        self.transport.set_write_buffer_limits(high=_WRITE_BUFFER_BYTES)
+        values = list(_SETTINGS)
+        if self._streams_max is not None:
+            values.append((Setting.MAX_CONCURRENT_STREAMS, self._streams_max))
+        self.transport.write(self._preface() + frames.settings(values) + _OPENING)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """See asyncio.Protocol."""
+        self.lose(f"the connection was lost: {exc}" if exc else "the peer closed the connection")
+
+    def pause_writing(self) -> None:
+        """See asyncio.Protocol."""
+        self._is_transport_full = True
+
+    def resume_writing(self) -> None:
+        """See asyncio.Protocol."""
+        self._is_transport_full = False
+        self.on_room()
+
+    def data_received(self, data: bytes) -> None:
+        """See asyncio.Protocol."""
+        self._heard = True
+        if self._rest:
+            data = self._rest + data
+        start, end = 0, len(data)
+        while end - start >= _HEADER_BYTES:
+            high, low, kind, flags, number = _HEADER.unpack_from(data, start)
+            length = high << 16 | low
+            if length > frames.FRAME_BYTES_MAX:
+                self.fail(ErrorCode.FRAME_SIZE_ERROR, f"a frame has {length} bytes")
+                return
+            stop = start + _HEADER_BYTES + length
+            if stop > end:
+                break
+            payload = data[start + _HEADER_BYTES : stop]
+            start = stop
+            if not self._take(kind, flags, number & frames.STREAM_MASK, payload):
+                return
+        self._rest = data[start:]
+
+    def _take(self, kind: int, flags: int, number: int, payload: bytes) -> bool:
+        """Takes a frame; whether the connection goes on."""
+        try:
+            if self._header_stream and kind != FrameType.CONTINUATION:
+                raise ValueError("a header block was not finished")
+            if kind == _DATA:
+                self._on_data(flags, number, payload)
+            else:
+                on_frame = self._on_frame.get(kind)
+                if on_frame is not None:
+                    on_frame(flags, number, payload)
+        except ValueError as problem:
+            self.fail(ErrorCode.PROTOCOL_ERROR, str(problem))
+        return not self.is_closed
+
+    # --- what comes in
+
+    def _on_data(self, flags: int, number: int, payload: bytes) -> None:
+        self._received_bytes += len(payload)
+        if self._received_bytes >= _WINDOW_REFILL:
+            self.transport.write(frames.window_update(0, self._received_bytes))
+            self._received_bytes = 0
+        stream = self.streams.get(number)
+        if stream is None:
+            if not number or self.is_new(number):
+                raise ValueError(f"DATA on stream {number}, which is not open")
+            return  # it was ended here while this was on its way
+        stream.received_bytes += len(payload)
+        is_last = flags & frames.END_STREAM
+        if stream.received_bytes >= _WINDOW_REFILL and not is_last:
+            self.transport.write(frames.window_update(number, stream.received_bytes))
+            stream.received_bytes = 0
+        if flags & frames.PADDED:
+            payload = frames.without_padding(flags & frames.PADDED, payload)
+        if payload:
+            self._control_frames = 0
+            before = len(stream.partial)
+            try:
+                stream.take_data(payload, MESSAGE_BYTES_MAX)
+            except MessageTooLarge as problem:
+                self.on_too_large(stream, str(problem))
+                return
+            self._partial_bytes += len(stream.partial) - before
+            if self._partial_bytes > _PARTIAL_BYTES_MAX:
+                self.fail(ErrorCode.ENHANCE_YOUR_CALM, "too many large messages at once")
+                return
+        else:
+            self._count_control()
+        if is_last and number in self.streams:
+            stream.on_end()
+
+    def _on_headers(self, flags: int, number: int, payload: bytes) -> None:
+        payload = frames.without_padding(flags, payload)
+        self._header_flags = flags
+        self._take_block(number, payload, flags)
+
+    def _on_continuation(self, flags: int, number: int, payload: bytes) -> None:
+        if not number or number != self._header_stream:
+            raise ValueError("CONTINUATION continues nothing")
+        self._take_block(number, self._header_block + payload, flags)
+
+    def _take_block(self, number: int, block: bytes, flags: int) -> None:
+        if len(block) > BLOCK_BYTES_MAX:
+            raise ValueError(f"headers have {len(block)} bytes; the limit is {BLOCK_BYTES_MAX}")
+        if not flags & frames.END_HEADERS:
+            self._count_control()
+            self._header_stream, self._header_block = number, block
+            return
+        self._header_stream, self._header_block = 0, b""
+        is_last = bool(self._header_flags & frames.END_STREAM)
+        stream = self.streams.get(number)
+        if stream is not None:
+            stream.on_headers(block, is_last=is_last)
+        else:
+            self.on_new_stream(number, block, is_last=is_last)
+
+    def _on_reset(self, _flags: int, number: int, payload: bytes) -> None:
+        self._count_control()
+        code = frames.read_uint32(payload)
+        stream = self.forget(number)
+        if stream is not None:
+            stream.on_reset(code)
+
+    def _on_settings(self, flags: int, _number: int, payload: bytes) -> None:
+        if flags & frames.ACK:
+            return
+        self._count_control()
+        for name, value in frames.read_settings(payload):
+            if name == Setting.INITIAL_WINDOW_SIZE:
+                if value > frames.WINDOW_MAX:
+                    raise ValueError(f"a window has {value} bytes")
+                for stream in self.streams.values():
+                    stream.send_window += value - self._stream_window
+                self._stream_window = value
+            elif name == Setting.MAX_FRAME_SIZE:
+                if not frames.FRAME_BYTES_DEFAULT <= value < 1 << 24:
+                    raise ValueError(f"frames of {value} bytes")
+                self._frame_bytes = min(value, frames.FRAME_BYTES_MAX)
+            elif name == Setting.MAX_CONCURRENT_STREAMS:
+                self.peer_streams_max = value
+        self.transport.write(_SETTINGS_ACK)
+        self.on_settings()
+        self._pump()
+
+    def _on_ping(self, flags: int, _number: int, payload: bytes) -> None:
+        if not flags & frames.ACK:
+            self._count_control()
+            self.transport.write(frames.frame(FrameType.PING, frames.ACK, 0, payload))
+
+    def _on_goaway(self, _flags: int, _number: int, payload: bytes) -> None:
+        last, _code, reason = frames.read_goaway(payload)
+        self.on_goaway(last, reason)
+
+    def _on_window_update(self, _flags: int, number: int, payload: bytes) -> None:
+        increment = frames.read_uint32(payload) & frames.WINDOW_MAX
+        if not number:
+            self._send_window += increment
+        else:
+            stream = self.streams.get(number)
+            if stream is None:
+                return
+            stream.send_window += increment
+        if self._blocked:
+            self._pump()
+        else:
+            self._count_control()
+
+    def _count_control(self) -> None:
+        self._control_frames += 1
+        if self._control_frames > _CONTROL_FRAMES_MAX:
+            self.fail(ErrorCode.ENHANCE_YOUR_CALM, "too many frames that carry nothing")
+
+    # --- what goes out
+
+    @property
+    def is_full(self) -> bool:
+        """Whether so much waits to be sent that no more should be handed over."""
+        return self._is_transport_full or bool(self._blocked)
+
+    def add(self, stream: Stream) -> None:
+        """Opens a stream."""
+        self.streams[stream.number] = stream
+
+    def new_window(self) -> int:
+        """How much may be sent on a stream that is opened now."""
+        return self._stream_window
+
+    def send_headers(self, number: int, block: bytes, *, is_last: bool = False) -> None:
+        """Sends headers, or trailers, of a stream that has nothing else waiting."""
+        flags = frames.END_HEADERS | (frames.END_STREAM if is_last else 0)
+        self.transport.write(frames.frame(FrameType.HEADERS, flags, number, block))
+
+    def send_data(self, stream: Stream, data: bytes, *, is_last: bool = False) -> None:
+        """Sends bytes of a stream, as soon as the peer has room for them."""
+        size = len(data)
+        stream.is_sending_done = is_last
+        if (
+            size <= self._frame_bytes
+            and size <= self._send_window
+            and size <= stream.send_window
+            and not stream.unsent
+        ):
+            self._send_window -= size
+            stream.send_window -= size
+            flags = frames.END_STREAM if is_last else 0
+            header = _HEADER.pack(size >> 16, size & 0xFFFF, _DATA, flags, stream.number)
+            self.transport.write(header + data)
+            return
+        stream.unsent.append(memoryview(data))
+        self._blocked[stream.number] = stream
+        self._pump()
+
+    def _pump(self) -> None:
+        """Sends of what waits as much as there is room for, stream by stream."""
+        for number, stream in list(self._blocked.items()):
+            while stream.unsent:
+                room = min(self._send_window, stream.send_window, self._frame_bytes)
+                data = stream.unsent[0]
+                if room <= 0 < len(data):
+                    break
+                piece, rest = data[:room], data[room:]
+                if rest:
+                    stream.unsent[0] = rest
+                else:
+                    stream.unsent.popleft()
+                is_last = stream.is_sending_done and not stream.unsent
+                self._send_window -= len(piece)
+                stream.send_window -= len(piece)
+                flags = frames.END_STREAM if is_last else 0
+                size = len(piece)
+                self.transport.write(_HEADER.pack(size >> 16, size & 0xFFFF, _DATA, flags, number))
+                self.transport.write(piece)
+            if not stream.unsent:
+                del self._blocked[number]
+                self.on_sent(stream)
+        if not self._blocked:
+            self.on_room()
+
+    def reset(self, stream: Stream, code: ErrorCode) -> None:
+        """Ends a stream at once, without a word more."""
+        if self.forget(stream.number) is not None:
+            self.transport.write(frames.reset_stream(stream.number, code))
+
+    def forget(self, number: int) -> Stream | None:
+        """Drops a stream that has ended; returns it if there was one."""
+        stream = self.streams.pop(number, None)
+        if stream is not None:
+            self._blocked.pop(number, None)
+            self._partial_bytes -= len(stream.partial)
+        return stream
+
+    # --- its end
+
+    def keep_alive(self, idle_s: float, answer_s: float) -> None:
+        """From now on asks a peer that has said nothing for `idle_s`, and gives it up when it does
+        not answer within `answer_s`; not while there are no streams."""
+
+        def check() -> None:
+            if self._heard or not self.streams:
+                self._heard = self._pinged = False
+                wait_s = idle_s
+            elif self._pinged:
+                self.lose(f"the peer did not answer within {answer_s:.0f} s")
+                return
+            else:
+                self._pinged = True
+                self.transport.write(frames.frame(FrameType.PING, 0, 0, bytes(8)))
+                wait_s = answer_s
+            self._alive_check = self.loop.call_later(wait_s, check)
+
+        self._alive_check = self.loop.call_later(idle_s, check)
+
+    def fail(self, code: ErrorCode, reason: str) -> None:
+        """Ends the connection for something that the peer did."""
+        if not self.is_closed:
+            self.transport.write(frames.goaway(self.last_stream(), code, reason))
+            self.lose(reason)
+
+    def lose(self, reason: str) -> None:
+        """The connection is over: all calls are told, and it is closed."""
+        if self.is_closed:
+            return
+        self.is_closed = True
+        if self._alive_check is not None:
+            self._alive_check.cancel()
+        self.transport.close()
+        streams, self.streams, self._blocked = self.streams, {}, {}
+        for stream in streams.values():
+            stream.on_lost(reason)
+        self.on_over(reason)
+        self.on_room()
+
+    # --- what the two ends do differently
+
+    def _preface(self) -> bytes:
+        return b""
+
+    def is_new(self, number: int) -> bool:
+        """Whether the peer has not opened this stream yet."""
+        raise NotImplementedError
+
+    def last_stream(self) -> int:
+        """The last one that the peer has opened."""
+        return 0
+
+    def on_new_stream(self, number: int, block: bytes, *, is_last: bool) -> None:
+        """Headers have come of a stream that is not open."""
+        raise NotImplementedError
+
+    def on_settings(self) -> None:
+        """The peer has said what it takes."""
+
+    def on_goaway(self, last: int, reason: str) -> None:
+        """The peer serves no streams above `last`."""
+        raise NotImplementedError
+
+    def on_too_large(self, stream: Stream, reason: str) -> None:
+        """A message on `stream` exceeds the limit."""
+        raise NotImplementedError
+
+    def on_sent(self, stream: Stream) -> None:
+        """All that waited on `stream` is on its way."""
+
+    def on_over(self, reason: str) -> None:
+        """The connection is over, and all calls have been told."""
+
+
+def _nothing(*_arguments: Any) -> None:
+    """What is done while nobody waits."""
