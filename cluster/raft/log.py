@@ -230,6 +230,11 @@ class RaftLog:
         return self.handed_out < self.commit and self.handed_out < self.persisted
 
     @property
+    def has_news(self) -> bool:
+        """Whether there is anything to hand out: entries of either kind, or a snapshot."""
+        return bool(self._unstable) or self.snapshot is not None or self.has_committed
+
+    @property
     def is_installing(self) -> bool:
         """Whether a snapshot was taken in that is not yet installed."""
         return self.snapshot is not None or bool(self._installs)

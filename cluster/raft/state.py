@@ -176,9 +176,16 @@ class ReplicaState:
             self.messages.append(message)
 
     @property
-    def has_hard_state(self) -> bool:
-        """Whether term, vote or commit changed since the last bundle."""
-        return self._hard_state_number > self.number or self._handed_out_commit != self.log.commit
+    def has_news(self) -> bool:
+        """Whether there are messages, or term, vote, commit, role or leader changed, since the
+        last bundle."""
+        return (
+            bool(self.messages)
+            or self._handed_out_commit != self.log.commit
+            or bool(self.messages_after_persist)
+            or self.changed
+            or self._hard_state_number > self.number
+        )
 
     def hand_out_hard_state(self) -> tuple[HardState | None, bool]:
         """The hard state as part of bundle `number`, None if it is as before; whether it has to

@@ -13,7 +13,7 @@ from kvstore.http2 import frames
 from kvstore.http2.frames import ErrorCode
 from kvstore.http2.headers import decode, details_of, request_block
 from kvstore.http2.link import Link
-from kvstore.http2.stream import Stream, with_prefix
+from kvstore.http2.stream import Stream
 
 Status = tuple[grpc.StatusCode, str, Mapping[str, str]]
 """How a call ended: its code, a sentence, and the trailers."""
@@ -156,7 +156,7 @@ class MessageStream(CallStream):
     def write(self, message: bytes) -> None:
         """Sends a message; nothing when the call is over."""
         if not self.is_over:
-            self._link.send_data(self, with_prefix(message))
+            self._link.send_message(self, message)
 
     def cancel(self) -> None:
         """See CallStream."""
@@ -205,8 +205,9 @@ class ClientLink(Link):
             future.set_exception(failure(grpc.StatusCode.UNAVAILABLE, "the connection is closed"))
             return future
         call = UnaryCall(self, self._number(), timeout_s, decode)
-        self._begin(call, method, timeout_s)
-        self.send_data(call, with_prefix(request), is_last=True)
+        self.add(call)
+        opening = self._opening_of(call, method, timeout_s)
+        self.send_message(call, request, is_last=True, before=opening)
         return call.future
 
     def open_stream(
@@ -214,7 +215,8 @@ class ClientLink(Link):
     ) -> MessageStream:
         """Begins a call that messages can be written to; the link has to be open."""
         call = MessageStream(self, self._number(), on_over)
-        self._begin(call, method, None)
+        self.add(call)
+        self.transport.write(self._opening_of(call, method, None))
         return call
 
     def cancel_all(self) -> None:
@@ -225,10 +227,9 @@ class ClientLink(Link):
             elif isinstance(stream, MessageStream):
                 stream.cancel()
 
-    def _begin(self, call: CallStream, method: str, timeout_s: float | None) -> None:
-        self.add(call)
+    def _opening_of(self, call: CallStream, method: str, timeout_s: float | None) -> bytes:
         timeout_ms = None if timeout_s is None else max(1, round(timeout_s * 1000))
-        self.send_headers(call.number, request_block(method, self._authority, timeout_ms))
+        return frames.headers(call.number, request_block(method, self._authority, timeout_ms))
 
     def _number(self) -> int:
         number, self._next = self._next, self._next + 2

@@ -79,6 +79,11 @@ def frame(kind: int, flags: int, stream: int, payload: bytes = b"") -> bytes:
     return HEADER.pack(length >> 16, length & 0xFFFF, kind, flags, stream) + payload
 
 
+def headers(stream: int, block: bytes, *, is_last: bool = False) -> bytes:
+    """A HEADERS frame that holds a whole block."""
+    return frame(FrameType.HEADERS, END_HEADERS | (END_STREAM if is_last else 0), stream, block)
+
+
 def settings(values: Iterable[tuple[Setting, int]]) -> bytes:
     """A SETTINGS frame."""
     return frame(FrameType.SETTINGS, 0, 0, b"".join(_SETTING.pack(*each) for each in values))

@@ -15,7 +15,7 @@ from kvstore.codec.limits import MESSAGE_BYTES_MAX
 from kvstore.http2 import frames
 from kvstore.http2.frames import ErrorCode, FrameType, Setting
 from kvstore.http2.headers import BLOCK_BYTES_MAX
-from kvstore.http2.stream import MessageTooLarge, Stream
+from kvstore.http2.stream import PREFIX_BYTES, MessageTooLarge, Stream, prefix_of
 
 _HEADER: Final = frames.HEADER
 _HEADER_BYTES: Final = frames.HEADER_BYTES
@@ -268,14 +268,21 @@ class Link(asyncio.Protocol):
         """How much may be sent on a stream that is opened now."""
         return self._stream_window
 
-    def send_headers(self, number: int, block: bytes, *, is_last: bool = False) -> None:
-        """Sends headers, or trailers, of a stream that has nothing else waiting."""
-        flags = frames.END_HEADERS | (frames.END_STREAM if is_last else 0)
-        self.transport.write(frames.frame(FrameType.HEADERS, flags, number, block))
+    def send_message(
+        self,
+        stream: Stream,
+        message: bytes,
+        *,
+        is_last: bool = False,
+        before: bytes = b"",
+        after: bytes = b"",
+    ) -> bool:
+        """Sends a message of a stream behind the frames `before` it, as soon as the peer has room.
+        Whether the frames `after` it are sent, too: if not, `on_sent` has to see to them.
 
-    def send_data(self, stream: Stream, data: bytes, *, is_last: bool = False) -> None:
-        """Sends bytes of a stream, as soon as the peer has room for them."""
-        size = len(data)
+        All with one write where it fits: a write wakes the peer.
+        """
+        size = PREFIX_BYTES + len(message)
         stream.is_sending_done = is_last
         if (
             size <= self._frame_bytes
@@ -286,12 +293,15 @@ class Link(asyncio.Protocol):
             self._send_window -= size
             stream.send_window -= size
             flags = frames.END_STREAM if is_last else 0
-            header = _HEADER.pack(size >> 16, size & 0xFFFF, _DATA, flags, stream.number)
-            self.transport.write(header + data)
-            return
-        stream.unsent.append(memoryview(data))
+            head = _HEADER.pack(size >> 16, size & 0xFFFF, _DATA, flags, stream.number)
+            self.transport.write(b"".join((before, head, prefix_of(message), message, after)))
+            return True
+        if before:
+            self.transport.write(before)
+        stream.unsent.append(memoryview(prefix_of(message) + message))
         self._blocked[stream.number] = stream
         self._pump()
+        return False
 
     def _pump(self) -> None:
         """Sends of what waits as much as there is room for, stream by stream."""

@@ -16,7 +16,7 @@ from kvstore.http2 import headers as header_blocks
 from kvstore.http2.frames import ErrorCode
 from kvstore.http2.headers import RESPONSE_BLOCK, decode
 from kvstore.http2.link import Link
-from kvstore.http2.stream import Stream, with_prefix
+from kvstore.http2.stream import Stream
 
 _STREAMS_MAX: Final = 4096
 _INBOX_BYTES_MAX: Final = 8 << 20
@@ -203,7 +203,7 @@ class ServedCall(Stream):
     async def _run(self, work: Any) -> None:
         try:
             response = await work
-            body = with_prefix(self._method.response_serializer(response))
+            body = self._method.response_serializer(response)
         except _Aborted as end:
             self._finish(end.code, end.details, end.metadata)
         except asyncio.CancelledError:
@@ -311,17 +311,18 @@ class ServerLink(Link):
 
     def _answer_at_once(self, number: int, code: grpc.StatusCode, sentence: str) -> None:
         block = header_blocks.error_response(number_of(code), sentence)
-        self.send_headers(number, block, is_last=True)
+        self.transport.write(frames.headers(number, block, is_last=True))
 
     def respond(self, call: ServedCall, body: bytes) -> None:
         """Sends the response of a call that went well."""
         if self.streams.get(call.number) is not call:
             return
-        self.send_headers(call.number, RESPONSE_BLOCK)
-        self._answering[call.number] = call
-        self.send_data(call, body)
-        if not call.unsent:
-            self.on_sent(call)
+        number = call.number
+        before = frames.headers(number, RESPONSE_BLOCK)
+        after = frames.headers(number, header_blocks.OK_TRAILERS, is_last=True)
+        self._answering[number] = call
+        if self.send_message(call, body, before=before, after=after):
+            self.forget(number)
 
     def on_sent(self, stream: Stream) -> None:
         """See Link: behind its response go the trailers."""
@@ -333,7 +334,7 @@ class ServerLink(Link):
         """Ends a call with trailers. Where the caller would go on sending, it is told not to."""
         if self.is_closed or self.streams.get(call.number) is not call:
             return
-        self.send_headers(call.number, block, is_last=True)
+        self.transport.write(frames.headers(call.number, block, is_last=True))
         if is_whole:
             self.forget(call.number)
         else:

@@ -92,6 +92,6 @@ class Stream:
             self.partial = bytearray(data[start:])
 
 
-def with_prefix(message: bytes) -> bytes:
-    """A message as gRPC writes it."""
-    return _PREFIX.pack(0, len(message)) + message
+def prefix_of(message: bytes) -> bytes:
+    """What gRPC writes before a message."""
+    return _PREFIX.pack(0, len(message))

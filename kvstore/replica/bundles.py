@@ -164,7 +164,8 @@ class Bundles:
         for message in pending.messages:
             self._send(replica, message)
         replica.core.on_persisted(pending.number)
-        self._agenda.touch(replica)
+        if replica.core.has_ready:
+            self._agenda.touch(replica)
 
     def _have_applied(self, replica: Replica, last: Entry) -> None:
         replica.core.on_applied(last.index)

@@ -74,14 +74,14 @@ class Lifetimes:
         """Time passes: proposes to end what has ended, in every partition that is led here."""
         for group, replica in self._replicas.items():
             state = replica.state
-            if state is None or not replica.is_leader:
+            if state is None or state.expiries.is_empty or not replica.is_leader:
                 continue
             clock_ms = self.clock_ms(replica)
             if not may_propose or self._is_ending(replica):
                 continue
             due = state.expiries.due(clock_ms, ENDED_MAX)
             is_behind = clock_ms - state.clock_ms >= CLOCK_BEHIND_MS_MAX
-            if due or (is_behind and not state.expiries.is_empty):
+            if due or is_behind:
                 self._end(group, replica, due, clock_ms)
 
     def _is_ending(self, replica: Replica) -> bool:
