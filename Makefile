@@ -11,15 +11,19 @@ SEEDS ?= 300
 FROM ?= 0
 JOBS ?= 2
 PROFILE ?= everything
+# make bench-etcd BENCH='--pairs 7 --only put-256,get-256', and the like for the others.
+BENCH ?=
+# make soak runs for so long.
+SECONDS ?= 1800
 
 # Fewer mutants or checks: make mutants MUTANTS='--only commit-moves-back --units'
 MUTANTS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help environment demo test chaos chaos-storage simulate mutants check format proto docs clean
+.PHONY: help environment demo test chaos chaos-storage simulate mutants bench-etcd bench-overload bench-scaling soak check format proto docs clean
 
 help: ## Say what there is to make
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 environment: $(READY_DEV) ## Make the virtual environment .venv
 
@@ -55,6 +59,18 @@ simulate: $(READY) ## Run clusters in simulation, with faults (SEEDS=, FROM=, PR
 
 mutants: $(READY_DEV) ## Plant known mistakes and say which check finds each (hours)
 	$(BIN)/python -m tools.mutants $(MUTANTS)
+
+bench-etcd: $(READY) ## Compare with etcd on this machine (an hour; needs Debian's etcd and Go)
+	$(BIN)/python -m benchmarks.etcd.run $(BENCH)
+
+bench-overload: $(READY) ## Offer ten times what a cluster can do (two minutes)
+	$(BIN)/python -m benchmarks.overload $(BENCH)
+
+bench-scaling: $(READY) ## What partitions, keys and large values cost (half an hour)
+	$(BIN)/python -m benchmarks.scaling $(BENCH)
+
+soak: $(READY) ## Is anything still growing after half an hour of load? (SECONDS=)
+	$(BIN)/python -m benchmarks.soak --seconds $(SECONDS) $(BENCH)
 
 check: $(READY_DEV) ## Lint, types, import rules, generated code and pages (seconds)
 	$(BIN)/ruff check .

@@ -57,7 +57,7 @@ SECTIONS: Final[tuple[tuple[str, str, tuple[str, ...]], ...]] = (
         "What a cluster says of itself, and clusters for development.",
         (
             *("ClusterStatus", "NodeStatus", "GroupStatus", "GroupScrub", "ReplicaScrub"),
-            *("ScrubVerdict", "Finding", "LocalCluster"),
+            *("ScrubVerdict", "Finding", "LeaderPlacement", "LocalCluster"),
         ),
     ),
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeVar
@@ -112,6 +113,38 @@ def leaders_to_hand_over(
         if preferred != me and lag is not None and lag <= lag_max:
             handed.append((partition, preferred))
     return handed
+
+
+def gathered_leaders(cluster_map: ClusterMap, replica: ReplicaId) -> dict[PartitionId, ReplicaId]:
+    """What has to be preferred otherwise so that `replica` is meant to lead all that it holds.
+
+    What it does not hold stays where it is.
+    """
+    return {
+        info.partition: replica
+        for info in cluster_map.partitions
+        if replica in info.replicas and info.preferred_leader != replica
+    }
+
+
+def spread_leaders(cluster_map: ClusterMap) -> dict[PartitionId, ReplicaId]:
+    """What has to be preferred otherwise so that leaders are spread as evenly as can be.
+
+    Nothing, where they are.
+    """
+    even = spread([info.replicas for info in cluster_map.partitions])
+    preferred = [info.preferred_leader for info in cluster_map.partitions]
+    if _loads(preferred) == _loads(even):
+        return {}
+    return {
+        info.partition: leader
+        for info, leader in zip(cluster_map.partitions, even, strict=True)
+        if leader != info.preferred_leader
+    }
+
+
+def _loads(leaders: Sequence[ReplicaId]) -> list[int]:
+    return sorted(Counter(leaders).values())
 
 
 def drain_targets(

@@ -234,9 +234,7 @@ class Raft(ReplicaView):
         """Whether `ready()` has something to hand out. Asked more often than all else."""
         leader = self._roles.leader
         return (
-            self._state.has_news
-            or self._log.has_news
-            or (leader is not None and leader.has_work)
+            self._state.has_news or self._log.has_news or (leader is not None and leader.has_work)
         )
 
     def ready(self, now_us: int | None = None) -> Ready:

@@ -16,6 +16,7 @@ from kvstore.cli import (
     explain,
     inspect,
     keys,
+    leaders,
     local,
     ranges,
     restore,
@@ -137,6 +138,7 @@ for _name, _command in (
 ):
     app.command(_name)(_command)
 app.add_typer(local.app, name="local")
+app.add_typer(leaders.app, name="leaders")
 app.add_typer(bench.app, name="bench")
 
 

@@ -8,6 +8,7 @@ decides what each answer means; `async_client` is the face, with `key_operations
 
 from kvstore.client.async_client import AsyncClient
 from kvstore.client.changes import DeleteResult, PutResult
+from kvstore.client.leaders import LeaderPlacement
 from kvstore.client.levels import Consistency, Stale
 from kvstore.client.lock import Lock
 from kvstore.client.receipts import Answer, Receipt
@@ -44,6 +45,7 @@ __all__ = [
     "GroupScrub",
     "GroupStatus",
     "Increment",
+    "LeaderPlacement",
     "Location",
     "Lock",
     "NodeStatus",

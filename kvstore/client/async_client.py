@@ -21,6 +21,7 @@ from kvstore.client.counting import count_keys
 from kvstore.client.direct_channel import DirectChannel
 from kvstore.client.dispatch import Dispatcher
 from kvstore.client.group_operations import GroupOperations
+from kvstore.client.leaders import LeaderPlacement, LeaderRun
 from kvstore.client.level_sections import class_of
 from kvstore.client.levels import Consistency, Level
 from kvstore.client.range_delete import DeleteProgress, check_bounded, delete_keys
@@ -405,6 +406,29 @@ class AsyncClient(GroupOperations):
             progress=progress,
         )
         return await run.run()
+
+    async def gather_leaders(
+        self, node_id: str, *, timeout_s: float | None = None
+    ) -> LeaderPlacement:
+        """Has `node_id` lead every partition that it holds, from now on, and waits until it does.
+
+        That stands in the cluster map: it lasts until `spread_leaders`, over restarts too. While
+        the node is down, or its disk is full or stuck, others lead as ever. What does not follow
+        within `timeout_s` is `unsettled` in the answer, and follows later. Raises InvalidArgument
+        where there is no such node.
+        """
+        if not node_id:
+            raise InvalidArgument("node_id is empty; it must be the name of a node")
+        return await self._place_leaders(node_id, timeout_s)
+
+    async def spread_leaders(self, *, timeout_s: float | None = None) -> LeaderPlacement:
+        """Has all nodes lead as evenly many partitions as can be, as in the beginning."""
+        return await self._place_leaders("", timeout_s)
+
+    async def _place_leaders(self, node_id: str, timeout_s: float | None) -> LeaderPlacement:
+        dispatcher, deadline_s = await self._refreshed(timeout_s)
+        newest_map = partial(self.cluster_map, timeout_s=timeout_s)
+        return await LeaderRun(dispatcher.connections, newest_map, deadline_s).run(node_id)
 
     async def cluster_map(self, *, timeout_s: float | None = None) -> ClusterMap:
         """The cluster's map, asked anew."""

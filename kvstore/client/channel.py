@@ -20,6 +20,7 @@ STATUS_METHOD: Final = "/kvstore.v1.Admin/Status"
 BACKUP_METHOD: Final = "/kvstore.v1.Admin/Backup"
 SCRUB_METHOD: Final = "/kvstore.v1.Admin/Scrub"
 REJOIN_METHOD: Final = "/kvstore.v1.Admin/Rejoin"
+PREFER_LEADERS_METHOD: Final = "/kvstore.v1.Admin/PreferLeaders"
 
 CHANNEL_OPTIONS: Final[tuple[tuple[str, Any], ...]] = (
     ("grpc.max_send_message_length", MESSAGE_BYTES_MAX),
@@ -91,6 +92,11 @@ class Channel(Protocol):
     @property
     def rejoin(self) -> Method:
         """Admin.Rejoin."""
+        ...
+
+    @property
+    def prefer_leaders(self) -> Method:
+        """Admin.PreferLeaders."""
         ...
 
     def is_ready(self) -> bool:

@@ -23,7 +23,16 @@ class Connection:
     hangs is neither done nor refused, and a write so sent has no known outcome.
     """
 
-    __slots__ = ("_channel", "_suspects", "address", "batch", "get_map", "scrub", "status")
+    __slots__ = (
+        "_channel",
+        "_suspects",
+        "address",
+        "batch",
+        "get_map",
+        "prefer_leaders",
+        "scrub",
+        "status",
+    )
 
     def __init__(self, address: str, suspects: Suspects, open_channel: OpenChannel) -> None:
         self.address = address
@@ -34,6 +43,7 @@ class Connection:
         self.get_map: Method = channel.get_map
         self.status: Method = channel.status
         self.scrub: Method = channel.scrub
+        self.prefer_leaders: Method = channel.prefer_leaders
 
     def __repr__(self) -> str:
         return f"<Connection to {self.address}>"

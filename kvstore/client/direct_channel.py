@@ -13,6 +13,7 @@ from kvstore.client.channel import (
     BATCH_METHOD,
     CONNECT_TIMEOUT_S,
     GET_MAP_METHOD,
+    PREFER_LEADERS_METHOD,
     REJOIN_METHOD,
     SCRUB_METHOD,
     STATUS_METHOD,
@@ -32,7 +33,7 @@ _ANSWER_S: Final = 5.0
 class DirectChannel:
     """See Channel."""
 
-    __slots__ = ("_dialer", "batch", "get_map", "rejoin", "scrub", "status")
+    __slots__ = ("_dialer", "batch", "get_map", "prefer_leaders", "rejoin", "scrub", "status")
 
     def __init__(self, address: str) -> None:
         self._dialer = Dialer(
@@ -48,6 +49,9 @@ class DirectChannel:
         self.status: Method = self._method(STATUS_METHOD, admin_pb2.StatusResponse.FromString)
         self.scrub: Method = self._method(SCRUB_METHOD, admin_pb2.ScrubResponse.FromString)
         self.rejoin: Method = self._method(REJOIN_METHOD, admin_pb2.RejoinResponse.FromString)
+        self.prefer_leaders: Method = self._method(
+            PREFER_LEADERS_METHOD, admin_pb2.PreferLeadersResponse.FromString
+        )
 
     def _method(self, path: str, decode: Callable[[bytes], Any]) -> Method:
         dialer = self._dialer

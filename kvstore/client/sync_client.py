@@ -11,6 +11,7 @@ from typing import NoReturn, Self
 from cluster.partition.map import ClusterMap
 from kvstore.client.async_client import ENDPOINTS_DEFAULT, TIMEOUT_S_DEFAULT, AsyncClient
 from kvstore.client.background import Background
+from kvstore.client.leaders import LeaderPlacement
 from kvstore.client.levels import Consistency, Level
 from kvstore.client.range_delete import DeleteProgress
 from kvstore.client.receipts import Answer
@@ -216,6 +217,14 @@ class Client(SyncOperations):
         return self._background.run(
             self._client.scrub(partitions, timeout_s=timeout_s, progress=progress)
         )
+
+    def gather_leaders(self, node_id: str, *, timeout_s: float | None = None) -> LeaderPlacement:
+        """See AsyncClient.gather_leaders."""
+        return self._background.run(self._client.gather_leaders(node_id, timeout_s=timeout_s))
+
+    def spread_leaders(self, *, timeout_s: float | None = None) -> LeaderPlacement:
+        """See AsyncClient.spread_leaders."""
+        return self._background.run(self._client.spread_leaders(timeout_s=timeout_s))
 
     def cluster_map(self, *, timeout_s: float | None = None) -> ClusterMap:
         """See AsyncClient.cluster_map."""

@@ -1,4 +1,4 @@
-"""The admin service: what this node knows of itself and of the cluster, and scrubs on demand."""
+"""The admin service: what this node knows of itself and the cluster, scrubs, who should lead."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from kvstore.replica.replica import Replica
 from kvstore.replica.scrub_rounds import ScrubResult
 from kvstore.replica.space import Space
 from kvstore.rpc.errors import refuse
+from kvstore.rpc.leaders_service import LeadersService
 from kvstore.rpc.node_view import NodeView
 from kvstore.rpc.rejoin_service import RejoinService
 
@@ -38,6 +39,7 @@ class AdminService:
     def __init__(self, view: NodeView, open_channel: OpenChannel, tick_s: float) -> None:
         self._view = view
         self._rejoining = RejoinService(view, self.own_status, open_channel, tick_s)
+        self._leaders = LeadersService(view, tick_s)
 
     def handler(self) -> grpc.GenericRpcHandler[Any, Any]:
         """What a server is given."""
@@ -57,6 +59,11 @@ class AdminService:
                     self._rejoining.rejoin,
                     pb.RejoinRequest.FromString,
                     pb.RejoinResponse.SerializeToString,
+                ),
+                "PreferLeaders": grpc.unary_unary_rpc_method_handler(
+                    self._leaders.prefer,
+                    pb.PreferLeadersRequest.FromString,
+                    pb.PreferLeadersResponse.SerializeToString,
                 ),
             },
         )

@@ -16,6 +16,7 @@ from kvstore.client.channel import (
     BATCH_METHOD,
     CONNECT_TIMEOUT_S,
     GET_MAP_METHOD,
+    PREFER_LEADERS_METHOD,
     REJOIN_METHOD,
     SCRUB_METHOD,
     STATUS_METHOD,
@@ -84,6 +85,9 @@ class SimulatedChannel:
         self.status: Method = self.method(STATUS_METHOD, admin_pb2.StatusResponse.FromString)
         self.scrub: Method = self.method(SCRUB_METHOD, admin_pb2.ScrubResponse.FromString)
         self.rejoin: Method = self.method(REJOIN_METHOD, admin_pb2.RejoinResponse.FromString)
+        self.prefer_leaders: Method = self.method(
+            PREFER_LEADERS_METHOD, admin_pb2.PreferLeadersResponse.FromString
+        )
 
     def method(self, name: str, decode: Callable[[bytes], Message]) -> Method:
         """Any unary method, by its path."""

@@ -246,18 +246,42 @@ def test_export_of_nothing_is_an_empty_file(at_cluster: Command, tmp_path: Path)
     assert target.read_bytes() == b""
 
 
-@pytest.mark.parametrize("name", ["put", "get"])
-def test_bench_counts_what_it_does(at_cluster: Command, name: str) -> None:
-    short = ("--seconds", "0.3", "--callers", "32", "--keys", "100")
-    (found,) = objects(at_cluster("--output", "json", "bench", name, *short))
-    assert found["operation"] == name
-    assert found["callers"] == 32
-    assert found["failures"] == 0
-    assert found["operations"] > 0
-    assert 0 < found["p50_ms"] <= found["p99_ms"] <= found["p99.9_ms"] <= found["max_ms"]
-    assert found["operations_per_second"] == pytest.approx(
-        found["operations"] / found["seconds"], rel=0.01, abs=1
-    )
+def test_leaders_are_gathered_on_a_node_and_spread_again(at_cluster: Command) -> None:
+    (gathered,) = objects(at_cluster("leaders", "gather", "n2", "--output", "json"))
+    assert gathered["settled"] is True
+    assert gathered["nodes"]["n2"] == {"leads": 16, "preferred": 16}
+    refused = at_cluster("leaders", "gather", "n9")
+    assert refused.code == 5
+    assert "node is 'n9'; the cluster has n1, n2, n3" in one_sentence(refused)
+    spread = at_cluster("leaders", "spread").out.decode().splitlines()
+    assert sorted(line.split()[2] for line in spread) == ["leads=5", "leads=5", "leads=6"]
+
+
+def test_bench_counts_what_it_does(at_cluster: Command, tmp_path: Path) -> None:
+    short = ("--seconds", "0.5", "--warm-up", "0.1", "--keys", "100", "--output", "json")
+    picture = tmp_path / "load.svg"
+    for name, *more in (
+        ("put",),
+        ("get",),
+        ("mixed", "--reads", "0.9", "--rate", "300"),
+        ("ycsb-e", "--plot", str(picture)),
+        ("batch", "--batch", "16"),
+        ("connections", "--processes", "2"),
+    ):
+        (found,) = objects(at_cluster("bench", name, *more, *short))
+        assert found["workload"] == name
+        assert found["failures"] == 0
+        assert found["operations"] > 0
+        assert 0 < found["p50_ms"] <= found["p99_ms"] <= found["p99.9_ms"] <= found["max_ms"]
+        assert found["operations_per_second"] == pytest.approx(
+            found["operations"] / found["seconds"], rel=0.01, abs=1
+        )
+        calls = sum(kind["calls"] for kind in found["kinds"].values())
+        assert calls * found["batch"] == found["operations"]
+        assert found["latency_since"] == ("due" if found["rate"] else "asked")
+    assert picture.read_text().startswith("<svg")
+    assert "scan: " in at_cluster("bench", "ycsb-e", *short[:-2]).out.decode()
+    assert "asked" in at_cluster("bench", "put", *short[:-1], "table").out.decode()
 
 
 def test_keys_survive_the_death_of_their_leader(at_cluster: Command, cluster: LocalCluster) -> None:

@@ -40,7 +40,10 @@ COMMANDS = [
     *("simulate", "backup", "restore", "scrub", "increment", "append", "touch", "explain", "shell"),
     *("simulate", "backup", "restore", "scrub", "count", "delete-range"),
     *(f"local {name}" for name in ("up", "status", "kill", "stop", "pause", "resume")),
-    *("local start", "local logs", "local down", "bench put", "bench get", "serve"),
+    *("local start", "local logs", "local down", "serve"),
+    *(f"bench {name}" for name in ("put", "get", "mixed", "batch", "connections")),
+    *(f"bench ycsb-{letter}" for letter in "abcdef"),
+    *("leaders gather", "leaders spread"),
 ]
 
 
@@ -78,6 +81,12 @@ COMMANDS = [
         (("export", "rows.csv"), "rows.csv ends in none of .jsonl"),
         (("export", "absent/rows.jsonl"), "No such file or directory"),
         (("bench", "put", "--seconds", "0"), "seconds is 0; it must be above 0"),
+        (("bench", "get", "--warm-up", "-1"), "warm-up is -1; it must be at least 0"),
+        (("bench", "ycsb-a", "--rate", "0"), "rate is 0; it must be above 0"),
+        (("bench", "put", "--plot", "a.png"), "plot is a.png; it must end in .svg"),
+        (("bench", "mixed", "--reads", "1.5"), "reads is 1.5; it must be at least 0 and at most 1"),
+        (("bench", "batch", "--batch", "9", "--keys", "8"), "at most the number of keys, 8"),
+        (("bench", "connections", "--callers", "2"), "no such option: --callers"),
         (("simulate", "--profile", "worse"), "profile is 'worse'; it must be one of calm"),
         (("simulate", "--trace", "events.jsonl"), "--trace is for one seed"),
         (("local",), "missing command"),
@@ -136,7 +145,11 @@ def test_exit_codes_stay_what_scripts_know() -> None:
 
 
 @pytest.mark.parametrize(
-    "verb", [("get", "a"), ("put", "a", "b"), ("status",), ("scan",), ("count",)]
+    "verb",
+    [
+        *(("get", "a"), ("put", "a", "b"), ("status",), ("scan",), ("count",)),
+        *(("leaders", "spread"), ("bench", "put"), ("bench", "connections")),
+    ],
 )
 def test_nobody_there_is_exit_code_3(command: Command, verb: tuple[str, ...]) -> None:
     finished = command("--endpoints", NOBODY, "--timeout", "0.2", *verb)

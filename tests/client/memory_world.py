@@ -89,7 +89,7 @@ class MemoryChannel:
     async def get_map(self, request: admin_pb2.GetMapRequest, **options: float) -> Any:
         return admin_pb2.GetMapResponse(map=self._world.cluster.map_message())
 
-    status = scrub = rejoin = get_map
+    status = scrub = rejoin = prefer_leaders = get_map
 
 
 class World:

@@ -11,7 +11,14 @@ from hypothesis import strategies as st
 
 from cluster.ids import META_GROUP, GroupId, PartitionId, ReplicaId
 from cluster.partition.map import ClusterMap, ClusterSettings, NodeInfo, PartitionInfo
-from cluster.partition.placement import LedReplica, drain_targets, leaders_to_hand_over
+from cluster.partition.meta import SetPreferredLeaders, apply
+from cluster.partition.placement import (
+    LedReplica,
+    drain_targets,
+    gathered_leaders,
+    leaders_to_hand_over,
+    spread_leaders,
+)
 from tests.partition.maps import map_of, replica_ids
 
 ME = ReplicaId(1)
@@ -87,6 +94,35 @@ def test_leadership_comes_to_rest_where_the_map_prefers_it(
             moved += len(handed)
     assert moved == 0
     assert leaders == {info.partition: info.preferred_leader for info in cluster_map.partitions}
+
+
+# As an operator prefers.
+
+
+def preferring(cluster_map: ClusterMap, leaders: dict[PartitionId, ReplicaId]) -> ClusterMap:
+    state = apply(cluster_map, SetPreferredLeaders(leaders)).state
+    assert state is not None
+    return state
+
+
+@settings(deadline=None)
+@given(st.integers(1, 5), st.integers(1, 32))
+def test_gathered_and_spread_again_leaders_are_as_even_as_in_the_beginning(
+    nodes: int, partitions: int
+) -> None:
+    begun = map_of(nodes, partitions)
+    assert spread_leaders(begun) == {}
+    gathered = preferring(begun, gathered_leaders(begun, ME))
+    for info in gathered.partitions:
+        assert (info.preferred_leader == ME) == (ME in info.replicas)
+    assert gathered_leaders(gathered, ME) == {}
+    again = preferring(gathered, spread_leaders(gathered))
+    assert sorted(Counter(info.preferred_leader for info in again.partitions).values()) == sorted(
+        Counter(info.preferred_leader for info in begun.partitions).values()
+    )
+    assert [set(info.replicas) for info in again.partitions] == [
+        set(info.replicas) for info in begun.partitions
+    ]
 
 
 # Before a stop.

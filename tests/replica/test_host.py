@@ -6,8 +6,11 @@ import errno
 
 import pytest
 
-from cluster.ids import META_GROUP, GroupId, ReplicaId, group_of
+from cluster.ids import META_GROUP, GroupId, PartitionId, ReplicaId, group_of
+from cluster.partition.meta import SetPreferredLeaders
+from cluster.partition.placement import gathered_leaders, spread_leaders
 from cluster.raft.messages import AppendRequest
+from kvstore.codec.meta import encode_meta_command
 from kvstore.commitlog.commit_log import CommitLogFailed
 from kvstore.environment import GroupMessage
 from kvstore.replica.requests import Status
@@ -302,6 +305,36 @@ def test_a_node_that_comes_back_hears_of_its_quiet_groups_leader_at_once(world: 
         member.host.meet(me)
     world.until(lambda: replica.core.leader is not None, ticks=RAFT.heartbeat_ticks)
     assert (replica.core.leader, replica.core.term) == (leader(world), term)
+
+
+def test_leaders_go_where_the_map_says_and_stay_there(world: World) -> None:
+    groups = [group_of(info.partition) for info in world.first_map().partitions]
+
+    def prefer(wanted: dict[PartitionId, ReplicaId]) -> None:
+        meta_leader = world.leader_of(META_GROUP)
+        assert meta_leader is not None
+        command = encode_meta_command(SetPreferredLeaders(wanted))
+        world.members[meta_leader].host.propose_meta(command)
+
+    def leads(me: ReplicaId) -> int:
+        return sum(world.leader_of(group) == me for group in groups)
+
+    prefer(gathered_leaders(world.first_map(), TWO))
+    world.until(lambda: leads(TWO) == len(groups), ticks=4 * RAFT.election_ticks_max)
+    crashed = world.crash(TWO)
+    world.until(lambda: None not in map(world.leader_of, groups))
+    world.start(TWO, crashed.files, crashed.engine)
+    world.until(lambda: leads(TWO) == len(groups))
+    for _ in range(LONG_TICKS):
+        world.tick()
+        assert leads(TWO) == len(groups)
+    cluster_map = world.members[TWO].host.meta.map
+    assert cluster_map is not None
+    prefer(spread_leaders(cluster_map))
+    world.until(
+        lambda: sorted(map(leads, world.members_ids)) == [1, 1, 2],
+        ticks=4 * RAFT.election_ticks_max,
+    )
 
 
 def test_draining_hands_all_leadership_over(world: World) -> None:

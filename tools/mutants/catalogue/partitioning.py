@@ -48,6 +48,20 @@ PARTITIONING: Final = (
 """,
     ),
     Mutation(
+        name="gathers-what-is-not-held",
+        area=Area.PARTITIONING,
+        mistake="Leaders are gathered on a node that does not hold all partitions: the command is"
+        " refused as a whole, and asked for until the time is up.",
+        seen="what a node does not hold stays where it is",
+        path="cluster/partition/placement.py",
+        old="""\
+        if replica in info.replicas and info.preferred_leader != replica
+""",
+        new="""\
+        if info.preferred_leader != replica
+""",
+    ),
+    Mutation(
         name="half-a-command-takes-effect",
         area=Area.PARTITIONING,
         mistake="A command with one wrong leader changes those before it.",

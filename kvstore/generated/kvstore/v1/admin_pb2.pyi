@@ -21,6 +21,18 @@ SCRUB_OUTCOME_PARTIAL: ScrubOutcome
 SCRUB_OUTCOME_DIVERGED: ScrubOutcome
 SCRUB_OUTCOME_UNDECIDED: ScrubOutcome
 
+class PreferLeadersRequest(_message.Message):
+    __slots__ = ("node_id",)
+    NODE_ID_FIELD_NUMBER: _ClassVar[int]
+    node_id: str
+    def __init__(self, node_id: _Optional[str] = ...) -> None: ...
+
+class PreferLeadersResponse(_message.Message):
+    __slots__ = ("map",)
+    MAP_FIELD_NUMBER: _ClassVar[int]
+    map: _map_pb2.ClusterMap
+    def __init__(self, map: _Optional[_Union[_map_pb2.ClusterMap, _Mapping]] = ...) -> None: ...
+
 class RejoinRequest(_message.Message):
     __slots__ = ("node_id", "replica_id", "life", "new_life", "is_passed_on")
     NODE_ID_FIELD_NUMBER: _ClassVar[int]

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kvstore.cli.histogram import Histogram
+from kvstore.bench.histogram import Histogram
 
 
 @given(
@@ -34,3 +34,16 @@ def test_count_and_maximum_are_exact() -> None:
     for value in (5, 1_000_003, 7):
         histogram.record(value)
     assert (histogram.count, histogram.max_ns) == (3, 1_000_003)
+
+
+@given(st.lists(st.integers(0, 2**64 - 1)), st.lists(st.integers(0, 2**64 - 1)))
+def test_two_histograms_together_are_one_of_all(one: list[int], other: list[int]) -> None:
+    each = [Histogram(), Histogram(), Histogram()]
+    for values, into in ((one, each[0]), (other, each[1]), (one + other, each[2])):
+        for value in values:
+            into.record(value)
+    each[0].add(each[1])
+    assert list(each[0].curve()) == list(each[2].curve())
+    copied = Histogram.of_buckets(each[2].buckets(), each[2].max_ns)
+    assert list(copied.curve()) == list(each[2].curve())
+    assert copied.count == len(one + other)

@@ -1,0 +1,1 @@
+"""kvstore and etcd, the same work, alternately; see docs/benchmarks.md."""
