@@ -24,6 +24,7 @@ from kvstore.cli import (
     shell,
     simulate,
     transfer,
+    verify,
 )
 from kvstore.cli.exits import ExitCode
 from kvstore.cli.options import EndpointsOption, OutputOption, TimeoutOption
@@ -95,6 +96,7 @@ def _common(
       1  no: there is no such key, or damage   4  a write may or may not have been applied
       2  wrong usage, settings or input file   5  refused: a limit or a full queue or disk
                                                6  a condition of the write does not hold
+                                               7  verify: not decided within its limits
     """
     context.obj = Options(endpoints, timeout, output).over(
         context.obj or options_from_environment()
@@ -135,6 +137,7 @@ for _name, _command in (
     ("shell", shell.shell),
     ("inspect", inspect.inspect),
     ("simulate", simulate.simulate),
+    ("verify", verify.verify),
 ):
     app.command(_name)(_command)
 app.add_typer(local.app, name="local")

@@ -35,6 +35,8 @@ class ExitCode(IntEnum):
     """A limit, a full queue or a full disk, or no number to add to; nothing was applied."""
     CONDITION = 6
     """The condition of a write does not hold; nothing was applied."""
+    UNDECIDED = 7
+    """The judge found nothing wrong, and could not decide all of it within its limits."""
     BUG = 70
     """A mistake in kvstore itself (EX_SOFTWARE), with a traceback."""
     INTERRUPTED = 130

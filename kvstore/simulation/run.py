@@ -26,7 +26,7 @@ from kvstore.simulation.shape import Shape, draw_shape
 from kvstore.simulation.trace import Event, Trace
 from kvstore.simulation.visitor import Visitor, draw_visits
 from kvstore.verify.decide import Limits
-from kvstore.verify.linearizability import Verdict, judge
+from kvstore.verify.linearizability import Verdict, judge_registers
 
 LIVENESS_TIMEOUTS: Final = 10
 """Of elections, the longest: within so many, all that was asked for has ended and works again."""
@@ -217,7 +217,7 @@ class Run:
         fastest = max([1.0, *self.shape.clock_rates.values()])
         history = self.recorder.history(ends_of(records, fastest, self.cluster.jumps))
         judge_changes(records, history)
-        judgement = judge(history, Limits(positions_max=_JUDGE_POSITIONS_MAX))
+        judgement = judge_registers(history, Limits(positions_max=_JUDGE_POSITIONS_MAX))
         self._undecided = sum(each.verdict is Verdict.UNDECIDED for each in judgement.findings)
         if judgement.verdict is Verdict.VIOLATION:
             raise Violation("linearizability", judgement.text())

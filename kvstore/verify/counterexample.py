@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from kvstore.verify.decide import Limits, decide, find_order
-from kvstore.verify.operation import Ending, Operation
+from kvstore.verify.decide import Limits, decide, find_order, never
+from kvstore.verify.operation import Ending, Kind, Operation
 from kvstore.verify.register import Effect, effect_of
 from kvstore.verify.search import Verdict
 from kvstore.verify.table import operations_table
 
 _CHECKS_MAX: Final = 2000
+_NEEDING_MAX: Final = 4
 _POSITIONS_MAX: Final = 20_000
 """Of one check: what takes longer is not worth one operation less."""
 
@@ -23,7 +24,8 @@ class Counterexample:
 
     operations: tuple[Operation, ...]
     """They cannot be ordered, and without any one of them the others can, unless the effort for
-    that was bounded. By invocation. What had not returned by `until_ns` counts as unknown."""
+    that was bounded. By invocation. What had not returned by `until_ns` counts as unknown. Of a
+    `cas` it may count only that it wrote, of a delete that it deleted."""
     until_ns: int
     """The answers up to here cannot all be right; those before it can."""
     prefix: tuple[Operation, ...]
@@ -35,10 +37,15 @@ class Counterexample:
 
 
 def find_counterexample(
-    operations: Sequence[Operation], initial: bytes | None = None
+    operations: Sequence[Operation],
+    initial: bytes | None = None,
+    should_stop: Callable[[], bool] = never,
 ) -> Counterexample:
-    """Explains one key's register operations, which were judged a violation."""
-    bounds = Limits(_POSITIONS_MAX)
+    """Explains one key's register operations, which were judged a violation.
+
+    Once `should_stop`, what was found until then is given, which may be more than is needed.
+    """
+    bounds = Limits(_POSITIONS_MAX, should_stop)
     until_ns = _first_wrong_answer(operations, bounds, initial)
     shrinker = _Shrinker(operations, until_ns, bounds, initial)
     shrinker.shrink()
@@ -86,21 +93,39 @@ def _first_wrong_answer(
     """The earliest moment by which the history is bad: from there on it stays so."""
     moments = sorted({each.returned_ns for each in operations if each.returned_ns is not None})
     low, high = 0, len(moments) - 1
-    while low < high:
+    while low < high and not limits.should_stop():
         middle = (low + high) // 2
         if _is_bad(operations, moments[middle], limits, initial):
             high = middle
         else:
             low = middle + 1
-    return moments[low]
+    return moments[high]
+
+
+def _unconditional(operation: Operation) -> Operation | None:
+    """A write that says nothing of the value before; None where it is none, or none any more."""
+    if operation.outcome is Ending.FAIL or operation.applied is False:
+        return None
+    if operation.op is Kind.DELETE and operation.applied:
+        return replace(operation, applied=None)
+    if operation.op is Kind.CAS and operation.input != operation.expected:
+        kind = Kind.DELETE if operation.input is None else Kind.PUT
+        return replace(operation, op=kind, expected=None, applied=None)
+    return None
+
+
+def _ends_by(operation: Operation, moment_ns: int) -> bool:
+    return operation.returned_ns is not None and operation.returned_ns <= moment_ns
 
 
 class _Shrinker:
     """Removes operations while the rest stays bad, first many at a time.
 
     A read may always go: what was orderable with it is so without. A write may go only when nothing
-    that is kept needs its value, or avoids any: then it leaves no trace in a valid order, so that a
-    rest that is bad without it proves that it was bad with it.
+    that is kept can have seen its value, or avoids any: then it leaves no trace in a valid order,
+    so that a rest that is bad without it proves that it was bad with it. So that little is needed
+    or avoided, it is forgotten first of deletes that they found the key, and of each `cas` what it
+    needed: what is bad while less is said is so when more is.
     """
 
     def __init__(
@@ -110,44 +135,106 @@ class _Shrinker:
         limits: Limits,
         initial: bytes | None,
     ) -> None:
-        self.kept = [each for each in operations if each.invoked_ns <= until_ns]
+        self._kept = [each for each in operations if each.invoked_ns <= until_ns]
+        self._originals: dict[int, Operation] = {}
+        """Of operations of which something was forgotten, by identity."""
         self._until_ns = until_ns
         self._limits = limits
         self._initial = initial
         self._checks = 0
 
+    @property
+    def kept(self) -> list[Operation]:
+        """What is left, as it was at first."""
+        return [self._originals.get(id(each), each) for each in self._kept]
+
     def shrink(self) -> None:
         """Leaves in `kept` what is needed."""
+        self._forget_conditions()
         self._try([place for place, effect in enumerate(self._effects()) if effect.avoids])
-        size = max(1, len(self.kept) // 2)
-        while self._checks < _CHECKS_MAX:
-            before = len(self.kept)
+        size = max(1, len(self._kept) // 2)
+        while self._may_go_on():
+            before = len(self._kept)
             self._remove_runs(size)
             if size > 1:
                 size //= 2
-            elif len(self.kept) == before:
+            elif len(self._kept) == before:
                 return
+
+    def _forget_conditions(self) -> None:
+        """All of them, or as many at a time as may."""
+        size = len(self._kept)
+        while size and self._may_go_on():
+            places = [place for place, each in enumerate(self._kept) if _unconditional(each)]
+            for first in range(0, len(places), size):
+                self._forget(places[first : first + size])
+            size = min(size, len(places)) // 4
+
+    def _forget(self, places: Sequence[int]) -> None:
+        less = list(self._kept)
+        for place in places:
+            less[place] = _unconditional(less[place]) or less[place]
+        self._checks += 1
+        if self._may_go_on() and _is_bad(less, self._until_ns, self._limits, self._initial):
+            for place in places:
+                self._originals[id(less[place])] = self._kept[place]
+            self._kept = less
+
+    def _may_go_on(self) -> bool:
+        return self._checks < _CHECKS_MAX and not self._limits.should_stop()
 
     def _remove_runs(self, size: int) -> None:
         place = 0
-        while place < len(self.kept) and self._checks < _CHECKS_MAX:
-            run = range(place, min(place + size, len(self.kept)))
+        while place < len(self._kept) and self._may_go_on():
+            run = range(place, min(place + size, len(self._kept)))
             if not self._try(run):
                 place += size
 
     def _effects(self) -> list[Effect]:
-        known = _as_known_at(self.kept, self._until_ns)
+        known = _as_known_at(self._kept, self._until_ns)
         return [effect_of(each) or Effect() for each in known.values()]
 
     def _try(self, places: Sequence[int]) -> bool:
         """Removes the operations at `places`, and what cannot stay without them, if it can."""
         rest = self._without(places)
-        if len(rest) == len(self.kept):
+        if len(rest) == len(self._kept):
             return False
         self._checks += 1
         if not _is_bad(rest, self._until_ns, self._limits, self._initial):
             return False
-        self.kept = rest
+        self._kept = rest
+        return True
+
+    def _is_nobodys_source(
+        self,
+        place: int,
+        needing: Sequence[int],
+        effects: Sequence[Effect],
+        leaving: Collection[int],
+    ) -> bool:
+        """Whether no step in `needing` can see the value from this write: each had ended before, or
+        comes after another write that stays and that comes after this one. The last write of a
+        value counts as its source all the same: who reads the rest asks where it came from."""
+        write, value = self._kept[place], effects[place].writes
+        if write.returned_ns is None or len(needing) > _NEEDING_MAX:
+            return False
+        writers = [p for p, effect in enumerate(effects) if effect.writes == value]
+        if all(writer in leaving for writer in writers):
+            return False
+        for each in needing:
+            reader = self._kept[each]
+            if reader.returned_ns is not None and reader.returned_ns < write.invoked_ns:
+                continue
+            if not any(
+                effect.writes is not None
+                and effect.requires is None  # else it might go with what it needs
+                and between not in leaving
+                and self._kept[between].is_ok
+                and write.returned_ns < self._kept[between].invoked_ns
+                and _ends_by(self._kept[between], reader.invoked_ns - 1)
+                for between, effect in enumerate(effects)
+            ):
+                return False
         return True
 
     def _without(self, places: Sequence[int]) -> list[Operation]:
@@ -159,13 +246,16 @@ class _Shrinker:
                 by_need.setdefault(effect.requires, []).append(place)
         gone = [False] * len(effects)
         going = list(places)
+        leaving = set(places)
         while going:
             place = going.pop()
             if not gone[place]:
                 gone[place] = True
-                going.extend(by_need.get(effects[place].writes, ()))
+                needing = by_need.get(effects[place].writes, ())
+                if not self._is_nobodys_source(place, needing, effects, leaving):
+                    going.extend(needing)
         writes_go = any(gone[place] and effect.writes for place, effect in enumerate(effects))
         avoids_stay = any(not gone[place] and effect.avoids for place, effect in enumerate(effects))
         if writes_go and avoids_stay:
-            return self.kept
-        return [each for place, each in enumerate(self.kept) if not gone[place]]
+            return self._kept
+        return [each for place, each in enumerate(self._kept) if not gone[place]]

@@ -70,7 +70,7 @@ class History:
     def lines(self) -> Iterator[str]:
         """The history as lines of JSON, without line ends."""
         for operation in self.operations:
-            yield json.dumps(_encode(operation), ensure_ascii=False, separators=(",", ":"))
+            yield json.dumps(to_record(operation), ensure_ascii=False, separators=(",", ":"))
 
     def write(self, path: Path) -> None:
         """Writes a file; one that is there is replaced."""
@@ -79,7 +79,8 @@ class History:
                 file.write(line + "\n")
 
 
-def _encode(operation: Operation) -> dict[str, object]:
+def to_record(operation: Operation) -> dict[str, object]:
+    """The object that stands for `operation` in a file."""
     many = operation.outputs
     output = _optional_json(operation.output) if many is None else [to_json(one) for one in many]
     record: dict[str, object] = {

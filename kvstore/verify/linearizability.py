@@ -20,7 +20,14 @@ from kvstore.verify.history import History
 from kvstore.verify.operation import REGISTER_KINDS, Operation
 from kvstore.verify.search import Found, Verdict
 
-__all__ = ["Counterexample", "Judgement", "KeyJudgement", "Limits", "Verdict", "judge"]
+__all__ = [
+    "Counterexample",
+    "KeyJudgement",
+    "Limits",
+    "RegistersJudgement",
+    "Verdict",
+    "judge_registers",
+]
 
 _NO_LIMITS: Final = Limits()
 
@@ -48,8 +55,8 @@ class KeyJudgement:
 
 
 @dataclass(frozen=True, slots=True)
-class Judgement:
-    """What is said of a history."""
+class RegistersJudgement:
+    """What is said of a history's registers."""
 
     verdict: Verdict
     """VIOLATION if any key is bad, else UNDECIDED if any is undecided."""
@@ -65,9 +72,9 @@ class Judgement:
         return "\n\n".join([head, *(finding.text() for finding in self.findings)])
 
 
-def judge(
+def judge_registers(
     history: History, limits: Limits = _NO_LIMITS, *, counterexamples_max: int = 3
-) -> Judgement:
+) -> RegistersJudgement:
     """Judges every register of `history`, all of which begin absent."""
     findings: list[KeyJudgement] = []
     keys = operations = positions = explained = 0
@@ -75,7 +82,7 @@ def judge(
         if not all(each.op in REGISTER_KINDS for each in of_key):
             continue
         judged = [each for each in of_key if each.is_linearizable]
-        found = _decide(judged, limits)
+        found = decide_in_time(judged, limits)
         keys += 1
         operations += len(judged)
         positions += found.positions
@@ -93,10 +100,11 @@ def judge(
     for worse in (Verdict.UNDECIDED, Verdict.VIOLATION):
         if worse in verdicts:
             verdict = worse
-    return Judgement(verdict, keys, operations, positions, tuple(findings))
+    return RegistersJudgement(verdict, keys, operations, positions, tuple(findings))
 
 
-def _decide(operations: Sequence[Operation], limits: Limits) -> Found:
+def decide_in_time(operations: Sequence[Operation], limits: Limits) -> Found:
+    """As `decide`; UNDECIDED without a look where the caller's time is over."""
     if limits.should_stop():
         return Found(Verdict.UNDECIDED, (), 0)
     return decide(operations, limits)

@@ -27,10 +27,18 @@ class Kind(Enum):
     """Moves an amount between two accounts of a bank."""
     BALANCES = "balances"
     """Reads all accounts of a bank, at one moment."""
+    APPEND = "append"
+    """Appends the element `input` to a list; a `get` of its key reads the whole list."""
+    SCAN = "scan"
+    """Reads the keys that begin with `key`, at one moment each."""
+
+
+SEPARATOR = b";"
+"""Stands between the elements of a list; one after the last says nothing."""
 
 
 REGISTER_KINDS = frozenset({Kind.GET, Kind.PUT, Kind.DELETE, Kind.CAS})
-READS_OF_MANY = frozenset({Kind.MEMBERS, Kind.BALANCES})
+READS_OF_MANY = frozenset({Kind.MEMBERS, Kind.BALANCES, Kind.SCAN})
 
 
 @unique
@@ -102,7 +110,7 @@ class Operation:
         return receipt is None or receipt.level in (None, "linearizable")
 
 
-_NEEDS_INPUT = frozenset({Kind.PUT, Kind.INCREMENT, Kind.ADD, Kind.REMOVE})
+_NEEDS_INPUT = frozenset({Kind.PUT, Kind.INCREMENT, Kind.ADD, Kind.REMOVE, Kind.APPEND})
 _MAY_HAVE_INPUT = _NEEDS_INPUT | {Kind.CAS, Kind.TRANSFER}
 _MAY_BE_CONDITIONAL = frozenset({Kind.CAS, Kind.DELETE})
 
@@ -115,7 +123,7 @@ def _misfit(operation: Operation) -> str | None:
         "invoked_ns": operation.invoked_ns >= 0,
         "returned_ns": (returned_ns is None) == (operation.outcome is Ending.UNKNOWN)
         and (returned_ns is None or returned_ns >= operation.invoked_ns),
-        "input": op in _MAY_HAVE_INPUT if operation.input is not None else op not in _NEEDS_INPUT,
+        "input": _fits_input(op, operation.input),
         "expected": operation.expected is None or op is Kind.CAS,
         "output": operation.output is None or (ok and op is Kind.GET),
         "outputs": (operation.outputs is not None) == (ok and op in READS_OF_MANY),
@@ -131,3 +139,10 @@ def _misfit(operation: Operation) -> str | None:
                 f" returned_ns {returned_ns}"
             )
     return None
+
+
+def _fits_input(op: Kind, value: bytes | None) -> bool:
+    if value is None:
+        return op not in _NEEDS_INPUT
+    is_element = value != b"" and SEPARATOR not in value
+    return op in _MAY_HAVE_INPUT and (op is not Kind.APPEND or is_element)

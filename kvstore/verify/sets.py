@@ -14,12 +14,16 @@ another if it returned before the other was invoked.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 from kvstore.codec.text import to_cell
 from kvstore.verify.finding import Finding
 from kvstore.verify.history import History
 from kvstore.verify.operation import Ending, Kind, Operation
+
+_NEVER_NS: Final = 1 << 80
 
 
 @dataclass(slots=True)
@@ -28,24 +32,46 @@ class _Element:
 
     adds: list[Operation] = field(default_factory=list)
     removes: list[Operation] = field(default_factory=list)
+    first_begun_ns: int = _NEVER_NS
+    """When the first of its adds was invoked, and when the first was acknowledged."""
+    first_done_ns: int = _NEVER_NS
+
+    def add(self, operation: Operation) -> None:
+        """One more of `adds`."""
+        self.adds.append(operation)
+        self.first_begun_ns = min(self.first_begun_ns, operation.invoked_ns)
+        if operation.returned_ns is not None:
+            self.first_done_ns = min(self.first_done_ns, operation.returned_ns)
+
+
+_NOTHING: Final = _Element()
 
 
 def judge_sets(history: History) -> list[Finding]:
-    """What is wrong with the sets of `history`, in the order of its reads; one finding for each
-    read and element at most."""
+    """What is wrong with the sets of `history`; of each, as `judge_set` says."""
     findings = []
     for of_key in history.by_key().values():
-        elements: dict[bytes, _Element] = {}
-        for each in of_key:
-            if each.input is None or each.outcome is Ending.FAIL:
-                continue
-            if each.op is Kind.ADD:
-                elements.setdefault(each.input, _Element()).adds.append(each)
-            elif each.op is Kind.REMOVE:
-                elements.setdefault(each.input, _Element()).removes.append(each)
-        for read in of_key:
-            if read.outputs is not None and read.is_linearizable:
-                findings.extend(_judge_read(read, read.outputs, elements))
+        findings.extend(judge_set(of_key))
+    return findings
+
+
+def judge_set(operations: Sequence[Operation]) -> list[Finding]:
+    """What is wrong with one set, in the order of its reads; one finding for each read and element
+    at most."""
+    elements: dict[bytes, _Element] = {}
+    for each in operations:
+        if each.input is None or each.outcome is Ending.FAIL:
+            continue
+        if each.op is Kind.ADD:
+            elements.setdefault(each.input, _Element()).add(each)
+        elif each.op is Kind.REMOVE:
+            elements.setdefault(each.input, _Element()).removes.append(each)
+    findings = []
+    for read in operations:
+        if read.op is not Kind.MEMBERS or read.outputs is None:
+            continue
+        if read.is_linearizable:
+            findings.extend(_judge_read(read, read.outputs, elements))
     return findings
 
 
@@ -54,11 +80,14 @@ def _judge_read(
 ) -> list[Finding]:
     findings = []
     counts = Counter(members)
+    end_ns, begin_ns = read.returned_ns or 0, read.invoked_ns
     for value, count in counts.items():
-        element = elements.get(value, _Element())
-        findings.extend(_judge_present(read, value, count, element))
+        element = elements.get(value, _NOTHING)
+        # Of nearly all elements this says enough.
+        if count > 1 or element.removes or element.first_begun_ns > end_ns:
+            findings.extend(_judge_present(read, value, count, element))
     for value, element in elements.items():
-        if value not in counts:
+        if value not in counts and element.first_done_ns < begin_ns:
             findings.extend(_judge_absent(read, value, element))
     return findings
 

@@ -4,65 +4,135 @@ A bank's transfers move money and make none: every `balances` adds up to what th
 
 A counter that is only incremented holds, when it is read, at least what was acknowledged before the
 read began, and at most that and all that was under way or unknown by its end; amounts that lower it
-widen these bounds the other way. Reads that follow each other are not compared: that is more than a
-sum.
+widen these bounds the other way. And where nothing lowers it, no read finds less than one that had
+ended before it began.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from itertools import accumulate
+from typing import Final
 
 from kvstore.codec.text import to_cell
 from kvstore.errors import ConfigurationError
 from kvstore.verify.finding import Finding
 from kvstore.verify.history import History
 from kvstore.verify.operation import Ending, Kind, Operation
+from kvstore.verify.rises import Valued, explain_read
+
+_EXPLAINED_MAX: Final = 10
+"""Of one counter."""
 
 
 def judge_banks(history: History, total: int) -> list[Finding]:
-    """The reads of banks that do not add up to `total`, which the accounts held at the start.
+    """The reads of banks that do not add up to `total`, which the accounts held at the start."""
+    return judge_bank(history.operations, total)
 
-    Raises ConfigurationError where a balance is no decimal number.
-    """
+
+def judge_bank(operations: Iterable[Operation], total: int) -> list[Finding]:
+    """The reads of one bank that do not add up to `total`."""
     findings = []
-    for operation in history.operations:
-        balances = operation.outputs if operation.op is Kind.BALANCES else None
-        if balances is None or not operation.is_linearizable:
+    for read in operations:
+        if read.op is not Kind.BALANCES or read.outputs is None or not read.is_linearizable:
             continue
-        found = sum([_number(balance) for balance in balances])
-        if found != total:
+        found = _sum(read.outputs)
+        if found is None:
+            findings.append(Finding("bank", "an account holds what is no number", (read,)))
+        elif found != total:
             detail = f"the accounts add up to {found}, not to {total}"
-            findings.append(Finding("bank", detail, (operation,)))
+            findings.append(Finding("bank", detail, (read,)))
     return findings
+
+
+def usual_total(operations: Iterable[Operation]) -> tuple[int, int, int] | None:
+    """What most reads of a bank add up to, of those seen as often the first; how many of them do;
+    and how many there are. None: there is no read to tell."""
+    sums = Counter(
+        [
+            _sum(each.outputs)
+            for each in sorted(operations, key=lambda each: each.invoked_ns)
+            if each.op is Kind.BALANCES and each.outputs is not None and each.is_linearizable
+        ]
+    )
+    reads = sums.total()
+    del sums[None]
+    if not sums:
+        return None
+    ((total, count),) = sums.most_common(1)
+    return (total or 0), count, reads
+
+
+def _sum(balances: Sequence[bytes]) -> int | None:
+    numbers = [_number(balance) for balance in balances]
+    return None if None in numbers else sum([number for number in numbers if number is not None])
 
 
 def judge_counters(history: History) -> list[Finding]:
-    """The reads of counters that are too low or too high, in the order of `history`.
-
-    Raises ConfigurationError where an amount or a counter is no decimal number.
-    """
+    """What is wrong with the counters of `history`. Raises ConfigurationError as
+    `judge_counter`."""
     findings = []
     for of_key in history.by_key().values():
-        increments = [
-            each for each in of_key if each.op is Kind.INCREMENT and each.outcome is not Ending.FAIL
-        ]
-        if increments:
-            findings.extend(_judge_counter(increments, of_key))
+        if any(each.op is Kind.INCREMENT for each in of_key):
+            findings.extend(judge_counter(of_key))
     return findings
 
 
-def _judge_counter(increments: list[Operation], of_key: list[Operation]) -> list[Finding]:
+def judge_counter(operations: Sequence[Operation]) -> list[Finding]:
+    """The reads of one counter that are too low or too high, or lower than one before, in the order
+    of `operations`.
+
+    Raises ConfigurationError where an amount is no decimal number.
+    """
+    increments = [
+        (each, _amount(each))
+        for each in operations
+        if each.op is Kind.INCREMENT and not _has_failed(each)
+    ]
     bounds = _Bounds(increments)
     findings = []
-    for read in of_key:
+    reads: list[Valued] = []
+    explained = 0
+    for read in operations:
         if read.op is not Kind.GET or not read.is_ok or not read.is_linearizable:
             continue
         found = 0 if read.output is None else _number(read.output)
         low, high = bounds.of(read)
-        if not low <= found <= high:
-            detail = f"it held {found}; it can have held {low} to {high} only"
-            findings.append(Finding("counter", detail, (read,)))
+        if found is not None and low <= found <= high:
+            reads.append((read, found))
+            continue
+        finding = None
+        if found is not None and not bounds.may_fall and explained < _EXPLAINED_MAX:
+            explained += 1
+            finding = explain_read((read, found), reads, increments)
+        held = to_cell(read.output or b"") if found is None else found
+        detail = f"it held {held}; it can have held {low} to {high} only"
+        findings.append(finding or Finding("counter", detail, (read,)))
+    if not bounds.may_fall:
+        findings.extend(_fallen(reads))
+    return findings
+
+
+def _has_failed(operation: Operation) -> bool:
+    return operation.outcome is Ending.FAIL
+
+
+def _fallen(reads: Sequence[Valued]) -> list[Finding]:
+    """Reads that found less than one that had ended before they began."""
+    findings = []
+    by_end = sorted(reads, key=lambda read: read[0].returned_ns or 0)
+    ended = 0
+    most: Valued | None = None
+    for read, found in sorted(reads, key=lambda read: read[0].invoked_ns):
+        while (by_end[ended][0].returned_ns or 0) < read.invoked_ns:
+            if most is None or by_end[ended][1] > most[1]:
+                most = by_end[ended]
+            ended += 1
+        if most is not None and found < most[1]:
+            detail = f"it held {found} after it had held {most[1]}, and nothing lowers it"
+            findings.append(Finding("counter", detail, (most[0], read)))
     return findings
 
 
@@ -86,8 +156,8 @@ class _Steps:
 class _Bounds:
     """What a counter can hold, by when it is read."""
 
-    def __init__(self, increments: list[Operation]) -> None:
-        rises = [(each, _number(each.input or b"0")) for each in increments]
+    def __init__(self, rises: Sequence[Valued]) -> None:
+        self.may_fall = any(n < 0 for _each, n in rises)
         ends = [(each.returned_ns, n) for each, n in rises if each.returned_ns is not None]
         self._sure_up = _Steps([(end_ns, n) for end_ns, n in ends if n > 0])
         self._sure_down = _Steps([(end_ns, n) for end_ns, n in ends if n < 0])
@@ -102,8 +172,17 @@ class _Bounds:
         return low, high
 
 
-def _number(value: bytes) -> int:
+def _amount(increment: Operation) -> int:
+    number = _number(increment.input or b"0")
+    if number is None:
+        raise ConfigurationError(
+            f'input of increment is "{to_cell(increment.input or b"")}", which is no decimal number'
+        )
+    return number
+
+
+def _number(value: bytes) -> int | None:
     try:
         return int(value)
     except ValueError:
-        raise ConfigurationError(f'"{to_cell(value)}" is no decimal number') from None
+        return None

@@ -8,27 +8,43 @@ from typing import Final
 from kvstore.codec.text import to_cell
 from kvstore.verify.operation import Ending, Kind, Operation
 
-_HEADER: Final = ("client", "operation", "answer", "invoked", "returned")
+HEADER: Final = ("client", "operation", "answer", "invoked", "returned")
 _VALUE_CHARACTERS_MAX: Final = 40
+_VALUES_MAX: Final = 20
 
 
 def operations_table(operations: Sequence[Operation]) -> str:
     """One line an operation, in the order given; times in milliseconds since the first."""
-    start_ns = min([operation.invoked_ns for operation in operations], default=0)
-    rows = [_HEADER, *(_row(operation, start_ns) for operation in operations)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(_HEADER))]
+    rows = [HEADER, *operation_rows(operations)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(HEADER))]
     return "\n".join(
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
         for row in rows
     )
 
 
+def operation_rows(operations: Sequence[Operation]) -> list[tuple[str, ...]]:
+    """The table's rows under HEADER."""
+    start_ns = min([operation.invoked_ns for operation in operations], default=0)
+    return [_row(operation, start_ns) for operation in operations]
+
+
 def question(operation: Operation) -> str:
-    """What was asked for, such as `cas k: 1 → 2`."""
+    """What was asked for, such as `cas "k": "1" → "2"`."""
     asked = f"{operation.op.value} {_shown(operation.key)}"
+    arguments = _arguments(operation)
+    return f"{asked}: {arguments}" if arguments else asked
+
+
+def short_question(operation: Operation) -> str:
+    """The same without the key, such as `cas "1" → "2"`."""
+    return f"{operation.op.value} {_arguments(operation)}".rstrip()
+
+
+def _arguments(operation: Operation) -> str:
     if operation.op is Kind.CAS:
-        return f"{asked}: {_shown(operation.expected)} → {_shown(operation.input)}"
-    return asked if operation.input is None else f"{asked}: {_shown(operation.input)}"
+        return f"{_shown(operation.expected)} → {_shown(operation.input)}"
+    return "" if operation.input is None else _shown(operation.input)
 
 
 def answer(operation: Operation) -> str:
@@ -38,13 +54,19 @@ def answer(operation: Operation) -> str:
     match operation.op:
         case Kind.GET:
             return _shown(operation.output)
-        case Kind.MEMBERS | Kind.BALANCES:
-            return " ".join(_shown(each) for each in operation.outputs or ()) or "nothing"
+        case Kind.MEMBERS | Kind.BALANCES | Kind.SCAN:
+            return _many(operation.outputs or ())
         case Kind.CAS:
             return "written" if operation.applied else "not written"
         case Kind.DELETE if operation.applied is not None:
             return "deleted" if operation.applied else "no such key"
     return "ok"
+
+
+def _many(values: Sequence[bytes]) -> str:
+    shown = " ".join(_shown(each) for each in values[:_VALUES_MAX]) or "nothing"
+    more = len(values) - _VALUES_MAX
+    return f"{shown} and {more} more" if more > 0 else shown
 
 
 def _row(operation: Operation, start_ns: int) -> tuple[str, ...]:

@@ -38,7 +38,7 @@ NOBODY = "127.0.0.1:1"
 COMMANDS = [
     *("put", "get", "delete", "scan", "import", "export", "status", "locate", "health", "inspect"),
     *("simulate", "backup", "restore", "scrub", "increment", "append", "touch", "explain", "shell"),
-    *("simulate", "backup", "restore", "scrub", "count", "delete-range"),
+    *("simulate", "backup", "restore", "scrub", "count", "delete-range", "verify"),
     *(f"local {name}" for name in ("up", "status", "kill", "stop", "pause", "resume")),
     *("local start", "local logs", "local down", "serve"),
     *(f"bench {name}" for name in ("put", "get", "mixed", "batch", "connections")),
@@ -138,6 +138,7 @@ def test_exit_codes_stay_what_scripts_know() -> None:
         ("UNKNOWN", 4),
         ("REFUSED", 5),
         ("CONDITION", 6),
+        ("UNDECIDED", 7),
         ("BUG", 70),
         ("INTERRUPTED", 130),
         ("BROKEN_PIPE", 141),

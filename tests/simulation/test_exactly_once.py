@@ -12,7 +12,7 @@ from kvstore.simulation.kernel import Kernel
 from kvstore.simulation.observers import Observers
 from kvstore.simulation.recorder import Op, Outcome, Record, Recorder
 from kvstore.simulation.trace import Trace
-from kvstore.verify.linearizability import Verdict, judge
+from kvstore.verify.linearizability import Verdict, judge_registers
 
 S = 1_000_000_000
 COUNTER, LIST, MORTAL = b"count", b"list", b"mortal"
@@ -167,7 +167,7 @@ def is_right(
     *records: Record, fastest: float = 1.0, jumps: Sequence[tuple[int, float]] = ()
 ) -> bool:
     ends = ends_of(records, fastest, jumps)
-    return judge(recorder_of(records).history(ends)).verdict is Verdict.LINEARIZABLE
+    return judge_registers(recorder_of(records).history(ends)).verdict is Verdict.LINEARIZABLE
 
 
 def test_a_key_may_end_once_its_lifetime_is_over_and_not_before() -> None:

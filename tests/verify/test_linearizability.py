@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from kvstore.verify.decide import Limits, decide, find_order
 from kvstore.verify.history import History
-from kvstore.verify.linearizability import Verdict, judge
+from kvstore.verify.linearizability import Verdict, judge_registers
 from kvstore.verify.operation import Ending, Kind, Operation, Receipt
 from kvstore.verify.register import make_steps
 from kvstore.verify.search import Search
@@ -196,7 +196,7 @@ def known_at(operation: Operation, at_ns: int) -> Operation:
 def test_a_counterexample_is_bad_by_itself_and_what_was_answered_before_is_good(
     asked: list[Operation],
 ) -> None:
-    for finding in judge(History(asked)).findings:
+    for finding in judge_registers(History(asked)).findings:
         shown = finding.counterexample
         assert shown is not None
         assert not is_linearizable([known_at(each, shown.until_ns) for each in shown.operations])
@@ -209,7 +209,7 @@ def test_a_counterexample_is_bad_by_itself_and_what_was_answered_before_is_good(
 
 def test_a_counterexample_holds_only_what_is_needed() -> None:
     history = bad_history(Random(1), Shape(keys=5), PLANTS["stale read"])
-    (finding,) = judge(history).findings
+    (finding,) = judge_registers(history).findings
     shown = finding.counterexample
     assert shown is not None
     assert len(shown.operations) <= 4
@@ -224,7 +224,7 @@ def test_a_counterexample_reads_as_a_table() -> None:
         for e in asked
         if e.returned_ns is not None
     ]
-    assert judge(History(shown)).text().splitlines() == [
+    assert judge_registers(History(shown)).text().splitlines() == [
         "violation: 6 operations on 1 keys",
         "",
         'key "k": violation, 6 operations; these cannot be ordered:',
@@ -241,7 +241,7 @@ def test_planted_violations_are_found(plant: str, seed: int) -> None:
     random = Random(seed)
     shape = Shape(keys=random.choice([1, 5, 20]), clients=random.choice([5, 20]))
     history = bad_history(random, shape, PLANTS[plant])
-    assert judge(history, counterexamples_max=0).verdict is Verdict.VIOLATION
+    assert judge_registers(history, counterexamples_max=0).verdict is Verdict.VIOLATION
 
 
 @pytest.mark.parametrize("unique_values", [True, False])
@@ -254,7 +254,7 @@ def test_what_an_atomic_register_did_is_not_accused(seed: int, unique_values: bo
         unique_values=unique_values,
         unknown=random.choice([0.0, 0.02, 0.1]),
     )
-    assert judge(good_history(random, shape)).verdict is Verdict.LINEARIZABLE
+    assert judge_registers(good_history(random, shape)).verdict is Verdict.LINEARIZABLE
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -271,7 +271,7 @@ def test_proof_and_search_agree_where_there_is_a_proof(seed: int) -> None:
 
 def test_a_thousand_writes_without_an_answer_do_not_blow_up_the_search() -> None:
     shape = Shape(unknown=0.5, kinds=(Kind.GET, Kind.PUT, Kind.PUT, Kind.DELETE))
-    judgement = judge(good_history(Random(3), shape), Limits(positions_max=20_000))
+    judgement = judge_registers(good_history(Random(3), shape), Limits(positions_max=20_000))
     assert judgement.verdict is Verdict.LINEARIZABLE
 
 
@@ -279,32 +279,32 @@ def test_the_limit_says_undecided() -> None:
     asked = operations(
         "0-1 put a", *["0-99 cas a b", "0-99 cas b c", "0-99 cas c a"] * 6, "0-99 cas a c"
     )
-    few = judge(History(asked), Limits(positions_max=5))
+    few = judge_registers(History(asked), Limits(positions_max=5))
     assert few.verdict is Verdict.UNDECIDED
     assert few.findings[0].verdict is Verdict.UNDECIDED
     assert "undecided" in few.text()
-    assert judge(History(asked)).verdict is not Verdict.UNDECIDED
+    assert judge_registers(History(asked)).verdict is not Verdict.UNDECIDED
 
 
 def test_a_caller_with_a_clock_may_end_it() -> None:
-    judgement = judge(History(operations("0-1 put a")), Limits(should_stop=lambda: True))
+    judgement = judge_registers(History(operations("0-1 put a")), Limits(should_stop=lambda: True))
     assert judgement.verdict is Verdict.UNDECIDED
 
 
 def test_reads_that_asked_for_less_are_not_judged() -> None:
     asked = operations(*BAD["a stale read"])
     asked[-1].receipt = Receipt(1, level="stale")
-    assert judge(History(asked)).verdict is Verdict.LINEARIZABLE
+    assert judge_registers(History(asked)).verdict is Verdict.LINEARIZABLE
     asked[-1].receipt = Receipt(1, level="linearizable")
-    assert judge(History(asked)).verdict is Verdict.VIOLATION
+    assert judge_registers(History(asked)).verdict is Verdict.VIOLATION
 
 
 def test_keys_are_judged_alone_and_other_objects_not_at_all() -> None:
     asked = operations("0-1 put a", "2-3 get a")
     counter = [Operation(1, Kind.INCREMENT, b"c", 0, Ending.OK, 1, b"1")]
     counter.append(Operation(1, Kind.GET, b"c", 2, Ending.OK, 3, output=b"1"))
-    judgement = judge(History(asked + counter))
+    judgement = judge_registers(History(asked + counter))
     assert (judgement.verdict, judgement.keys) == (Verdict.LINEARIZABLE, 1)
     other = [replace(each, key=b"other") for each in operations("0-1 get a")]
-    judgement = judge(History(asked + other))
+    judgement = judge_registers(History(asked + other))
     assert [finding.key for finding in judgement.findings] == [b"other"]

@@ -7,7 +7,7 @@ import pytest
 from kvstore.errors import ConfigurationError
 from kvstore.verify.history import History
 from kvstore.verify.operation import Ending, Kind, Operation, Receipt
-from kvstore.verify.sums import judge_banks, judge_counters
+from kvstore.verify.sums import judge_banks, judge_counters, usual_total
 
 
 def balances(*numbers: int) -> Operation:
@@ -91,6 +91,53 @@ def test_a_read_that_asked_for_less_is_not_judged() -> None:
     assert judge_counters(history) == []
 
 
-def test_what_is_no_number_is_named() -> None:
-    with pytest.raises(ConfigurationError, match='"many" is no decimal number'):
-        judge_counters(counter("0-1 +1", "2-3 =many"))
+def test_what_is_no_number_is_found_where_it_was_read() -> None:
+    (finding,) = judge_counters(counter("0-1 +1", "2-3 =many"))
+    assert "it held many; it can have held 1 to 1 only" in finding.detail
+    read = Operation(1, Kind.BALANCES, b"bank", 0, Ending.OK, 1, outputs=(b"50", b"many"))
+    (finding,) = judge_banks(History([read]), 50)
+    assert "no number" in finding.detail
+
+
+def test_what_is_no_number_is_named_where_it_was_asked_for() -> None:
+    with pytest.raises(ConfigurationError, match=r'input of increment is "\+some", which'):
+        judge_counters(counter("0-1 +some"))
+
+
+def test_a_counter_that_nothing_lowers_does_not_fall() -> None:
+    (finding,) = judge_counters(counter("0-? +5", "0-? +2", "1-2 =5", "3-4 =2"))
+    assert "it held 2 after it had held 5" in finding.detail
+    assert len(finding.operations) == 2
+    assert judge_counters(counter("0-? +5", "1-3 =5", "3-4 =0")) == []
+    assert judge_counters(counter("0-? +5", "0-? -5", "1-2 =5", "3-4 =0")) == []
+
+
+def test_the_total_that_most_reads_add_up_to_is_told() -> None:
+    assert usual_total([balances(50, 50), balances(90), balances(100), balances(1)]) == (100, 2, 4)
+    assert usual_total([balances(7), balances(8)]) == (7, 1, 2)
+    assert usual_total([]) is None
+
+
+@pytest.mark.parametrize(
+    ("rows", "detail", "shown"),
+    [
+        (
+            ("0-1 +1", "2-3 =1", "4-5 +1", "6-7 =3"),
+            "held 3 after it had held 1; what can have come between adds up to 1 only",
+            3,
+        ),
+        (
+            ("0-1 +1", "0-1 +1", "2-3 =2", "4-5 +1", "4-9 +1", "6-7 =2"),
+            "held 2 after it had held 2; what came between for certain adds up to 1",
+            3,
+        ),
+        (("0-1 +1", "2-3 =2"), "it can have held 1 to 1 only", 1),
+        (("0-1 +1", "2-3 =1", "4-5 -1", "6-7 =3"), "it can have held 0 to 0 only", 1),
+    ],
+)
+def test_a_wrong_read_is_shown_by_the_one_before_where_that_tells(
+    rows: tuple[str, ...], detail: str, shown: int
+) -> None:
+    (finding,) = judge_counters(counter(*rows))
+    assert detail in finding.detail
+    assert len(finding.operations) == shown
