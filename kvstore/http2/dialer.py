@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 
 from kvstore.http2.calls import ClientLink
 
@@ -75,8 +74,8 @@ class Dialer:
         connecting = self._connecting
         if connecting is not None:
             connecting.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await connecting
+            await asyncio.wait((connecting,))
+            self._connecting = None
         for link in (*self._retiring, self._link):
             if link is not None:
                 link.cancel_all()
@@ -88,7 +87,7 @@ class Dialer:
         try:
             async with asyncio.timeout(self._connect_timeout_s):
                 link = await self._open()
-        except (OSError, TimeoutError, ValueError) as problem:
+        except (OSError, TimeoutError, ValueError, OverflowError) as problem:
             self._failed(str(problem) or f"no answer within {self._connect_timeout_s:g} s")
         else:
             self._retire()
@@ -102,10 +101,13 @@ class Dialer:
     async def _open(self) -> ClientLink:
         host, _, port = self._address.rpartition(":")
         loop = asyncio.get_running_loop()
-        _transport, link = await loop.create_connection(
+        transport, link = await loop.create_connection(
             lambda: ClientLink(self._address), host.strip("[]"), int(port)
         )
         try:
+            if _is_own_end(transport):
+                transport.abort()
+                raise ConnectionRefusedError("nobody listens there")
             await link.opened
         except BaseException:
             link.lose("it was not wanted any more")
@@ -121,10 +123,18 @@ class Dialer:
 
     def _retire(self) -> None:
         """A connection on which no call may begin keeps those that are under way."""
-        self._retiring = {link: None for link in self._retiring if link.streams}
-        link = self._link
-        if link is not None and not link.is_closed:
-            if link.streams:
-                self._retiring[link] = None
-            else:
-                link.lose("another has taken its place")
+        if self._link is not None:
+            self._link.is_retired = True
+            self._retiring[self._link] = None
+        for link in list(self._retiring):
+            if link.is_spent():
+                link.lose("another connection has taken its place")
+            if link.is_closed:
+                del self._retiring[link]
+
+
+def _is_own_end(transport: asyncio.Transport) -> bool:
+    """Whether a connection has its own end at the other end: so TCP connects, now and then, to a
+    port that nobody listens at and that it chooses for itself."""
+    name = transport.get_extra_info("sockname")
+    return name is not None and name == transport.get_extra_info("peername")

@@ -39,6 +39,7 @@ class FrameType(IntEnum):
     HEADERS = 1
     RST_STREAM = 3
     SETTINGS = 4
+    PUSH_PROMISE = 5
     PING = 6
     GOAWAY = 7
     WINDOW_UPDATE = 8
@@ -53,6 +54,7 @@ class ErrorCode(IntEnum):
     PROTOCOL_ERROR = 1
     INTERNAL_ERROR = 2
     FLOW_CONTROL_ERROR = 3
+    STREAM_CLOSED = 5
     FRAME_SIZE_ERROR = 6
     REFUSED_STREAM = 7
     CANCEL = 8
@@ -73,6 +75,15 @@ class Setting(IntEnum):
     """Ours, and unknown to all others, who pass it over: this end speaks directly."""
 
 
+class Violation(ValueError):
+    """A peer breaks a rule for which there is a code of its own; ValueError is for all others,
+    PROTOCOL_ERROR."""
+
+    def __init__(self, code: ErrorCode, sentence: str) -> None:
+        super().__init__(sentence)
+        self.code = code
+
+
 def frame(kind: int, flags: int, stream: int, payload: bytes = b"") -> bytes:
     """A frame."""
     length = len(payload)
@@ -90,9 +101,9 @@ def settings(values: Iterable[tuple[Setting, int]]) -> bytes:
 
 
 def read_settings(payload: bytes) -> Iterator[tuple[int, int]]:
-    """The parameters in the payload of SETTINGS; raises ValueError when it has a wrong length."""
+    """The parameters in the payload of SETTINGS; raises Violation when it has a wrong length."""
     if len(payload) % _SETTING.size:
-        raise ValueError(f"SETTINGS has {len(payload)} bytes")
+        raise Violation(ErrorCode.FRAME_SIZE_ERROR, f"SETTINGS has {len(payload)} bytes")
     return _SETTING.iter_unpack(payload)
 
 
@@ -112,16 +123,19 @@ def goaway(last_stream: int, code: ErrorCode, reason: str = "") -> bytes:
 
 
 def read_uint32(payload: bytes) -> int:
-    """The number in WINDOW_UPDATE and RST_STREAM; raises ValueError when the length is wrong."""
+    """The number in WINDOW_UPDATE and RST_STREAM; raises Violation when the length is wrong."""
     if len(payload) != _UINT32.size:
-        raise ValueError(f"the frame has {len(payload)} bytes; it must have {_UINT32.size}")
+        raise Violation(
+            ErrorCode.FRAME_SIZE_ERROR,
+            f"the frame has {len(payload)} bytes; it must have {_UINT32.size}",
+        )
     return int(_UINT32.unpack(payload)[0])
 
 
 def read_goaway(payload: bytes) -> tuple[int, int, str]:
-    """Last stream, error code and reason; raises ValueError when the frame is too short."""
+    """Last stream, error code and reason; raises Violation when the frame is too short."""
     if len(payload) < _GOAWAY.size:
-        raise ValueError(f"GOAWAY has {len(payload)} bytes")
+        raise Violation(ErrorCode.FRAME_SIZE_ERROR, f"GOAWAY has {len(payload)} bytes")
     last, code = _GOAWAY.unpack_from(payload)
     return last & STREAM_MASK, code, payload[_GOAWAY.size :].decode(errors="replace")
 

@@ -14,11 +14,15 @@ from urllib.parse import quote, unquote
 from hpack import Decoder
 from hpack.exceptions import HPACKError
 
+from kvstore.http2.frames import ErrorCode, Violation
+
 Headers = tuple[tuple[str, str], ...]
 
 BLOCK_BYTES_MAX: Final = 16 << 10
 _TIMEOUT_UNITS: Final = {"H": 3600.0, "M": 60.0, "S": 1.0, "m": 1e-3, "u": 1e-6, "n": 1e-9}
 _TIMEOUT_DIGITS_MAX: Final = 8
+_DETAILS_BYTES_MAX: Final = 2048
+"""Three times as many at most when they are written: far below what a receiver takes."""
 _MESSAGE_SAFE: Final = " !#$&'()*+,/:;=?@[]"
 _STATUS_200: Final = b"\x88"
 """":status: 200", by its place in the static table."""
@@ -48,14 +52,16 @@ def _string(data: bytes) -> bytes:
 
 @lru_cache(maxsize=1024)
 def decode(block: bytes) -> Mapping[str, str]:
-    """The headers in a block, the last one where a name stands twice; raises ValueError."""
+    """The headers in a block, the last one where a name stands twice; raises Violation."""
     decoder = Decoder(max_header_list_size=4 * BLOCK_BYTES_MAX)
     decoder.max_allowed_table_size = 0
     decoder.header_table_size = 0
     try:
         return {str(name): str(value) for name, value in decoder.decode(block)}
     except (HPACKError, UnicodeError) as problem:
-        raise ValueError(f"headers cannot be read: {problem}") from problem
+        raise Violation(
+            ErrorCode.COMPRESSION_ERROR, f"headers cannot be read: {problem}"
+        ) from problem
 
 
 @lru_cache(maxsize=1024)
@@ -87,7 +93,9 @@ def timeout_s(headers: Mapping[str, str]) -> float | None:
     if said is None:
         return None
     digits, unit = said[:-1], _TIMEOUT_UNITS.get(said[-1:])
-    if unit is None or not (digits.isascii() and digits.isdigit()) or len(digits) > 8:
+    if unit is None or not (digits.isascii() and digits.isdigit()):
+        raise ValueError(f"grpc-timeout is {said!r}")
+    if len(digits) > _TIMEOUT_DIGITS_MAX:
         raise ValueError(f"grpc-timeout is {said!r}")
     return int(digits) * unit
 
@@ -96,19 +104,11 @@ RESPONSE_BLOCK: Final = _STATUS_200 + encode([("content-type", "application/grpc
 OK_TRAILERS: Final = encode([("grpc-status", "0")])
 
 
-def error_trailers(code: int, details: str, metadata: Iterable[tuple[str, str]] = ()) -> bytes:
-    """What ends a call that failed."""
-    return encode([*_error(code, details), *metadata])
-
-
 def error_response(code: int, details: str, metadata: Iterable[tuple[str, str]] = ()) -> bytes:
-    """The same for a call that nothing was answered to: the only block of its response."""
-    return RESPONSE_BLOCK + encode([*_error(code, details), *metadata])
-
-
-def _error(code: int, details: str) -> list[tuple[str, str]]:
-    said = quote(details[:2048], safe=_MESSAGE_SAFE)
-    return [("grpc-status", str(code)), ("grpc-message", said)]
+    """What ends a call that failed: the only block of its response."""
+    said = quote(details.encode(errors="replace")[:_DETAILS_BYTES_MAX], safe=_MESSAGE_SAFE)
+    error = encode([("grpc-status", str(code)), ("grpc-message", said), *metadata])
+    return RESPONSE_BLOCK + error
 
 
 def details_of(headers: Mapping[str, str]) -> str:

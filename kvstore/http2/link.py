@@ -13,19 +13,28 @@ from typing import Any, Final, cast
 
 from kvstore.codec.limits import MESSAGE_BYTES_MAX
 from kvstore.http2 import frames
-from kvstore.http2.frames import ErrorCode, FrameType, Setting
+from kvstore.http2.frames import ErrorCode, FrameType, Setting, Violation
 from kvstore.http2.headers import BLOCK_BYTES_MAX
-from kvstore.http2.stream import PREFIX_BYTES, MessageTooLarge, Stream, prefix_of
+from kvstore.http2.stream import (
+    PREFIX_BYTES,
+    MessageTooLarge,
+    MessageUnusable,
+    Stream,
+    prefix_of,
+)
 
 _HEADER: Final = frames.HEADER
 _HEADER_BYTES: Final = frames.HEADER_BYTES
 _DATA: Final = int(FrameType.DATA)
 _WINDOW_REFILL: Final = frames.WINDOW_MAX // 2
 _WRITE_BUFFER_BYTES: Final = 1 << 20
-_PARTIAL_BYTES_MAX: Final = 2 * MESSAGE_BYTES_MAX
-"""Of messages of all streams that have not come in whole."""
+_WAITING_BYTES_MAX: Final = 2 * MESSAGE_BYTES_MAX
+"""Of messages of all streams that have not come in whole, or whose calls wait for their end."""
 _CONTROL_FRAMES_MAX: Final = 10_000
-"""That are answered, or carry nothing, in a row: beyond it a peer means no good."""
+"""That are answered, or carry nothing, in a row and between two looks of `keep_alive`: beyond it a
+peer means no good."""
+_PING_BYTES: Final = 8
+_LINGER_S: Final = 5.0
 
 _SETTINGS: Final = (
     (Setting.HEADER_TABLE_SIZE, 0),
@@ -52,7 +61,10 @@ class Link(asyncio.Protocol):
         self.on_room: Callable[[], None] = _nothing
         self._streams_max = streams_max
         self._rest = b""
-        self._partial_bytes = 0
+        self.waiting_bytes = 0
+        """See _WAITING_BYTES_MAX."""
+        self._expected: int | None = FrameType.SETTINGS
+        """The only type that the next frame may have: at first, and within a header block."""
         self._header_stream = 0
         self._header_flags = 0
         self._header_block = b""
@@ -65,12 +77,14 @@ class Link(asyncio.Protocol):
         self._control_frames = 0
         self._heard = True
         self._pinged = False
+        self._unwritten_bytes = 0
         self._alive_check: asyncio.TimerHandle | None = None
         self._on_frame: dict[int, Callable[[int, int, bytes], None]] = {
             FrameType.HEADERS: self._on_headers,
             FrameType.CONTINUATION: self._on_continuation,
             FrameType.RST_STREAM: self._on_reset,
             FrameType.SETTINGS: self._on_settings,
+            FrameType.PUSH_PROMISE: self._on_push,
             FrameType.PING: self._on_ping,
             FrameType.GOAWAY: self._on_goaway,
             FrameType.WINDOW_UPDATE: self._on_window_update,
@@ -124,14 +138,16 @@ class Link(asyncio.Protocol):
     def _take(self, kind: int, flags: int, number: int, payload: bytes) -> bool:
         """Takes a frame; whether the connection goes on."""
         try:
-            if self._header_stream and kind != FrameType.CONTINUATION:
-                raise ValueError("a header block was not finished")
+            if self._expected is not None and kind != self._expected:
+                raise ValueError(f"a frame of type {kind} comes, not of type {self._expected}")
             if kind == _DATA:
                 self._on_data(flags, number, payload)
             else:
                 on_frame = self._on_frame.get(kind)
                 if on_frame is not None:
                     on_frame(flags, number, payload)
+        except Violation as problem:
+            self.fail(problem.code, str(problem))
         except ValueError as problem:
             self.fail(ErrorCode.PROTOCOL_ERROR, str(problem))
         return not self.is_closed
@@ -160,17 +176,22 @@ class Link(asyncio.Protocol):
             before = len(stream.partial)
             try:
                 stream.take_data(payload, MESSAGE_BYTES_MAX)
-            except MessageTooLarge as problem:
-                self.on_too_large(stream, str(problem))
+            except (MessageTooLarge, MessageUnusable) as problem:
+                self.waiting_bytes += len(stream.partial) - before
+                self.on_unusable(
+                    stream, str(problem), is_too_large=isinstance(problem, MessageTooLarge)
+                )
                 return
-            self._partial_bytes += len(stream.partial) - before
-            if self._partial_bytes > _PARTIAL_BYTES_MAX:
-                self.fail(ErrorCode.ENHANCE_YOUR_CALM, "too many large messages at once")
-                return
+            self.waiting_bytes += len(stream.partial) - before
+            if self.waiting_bytes > _WAITING_BYTES_MAX:
+                raise Violation(ErrorCode.ENHANCE_YOUR_CALM, "too many large messages at once")
         else:
             self._count_control()
         if is_last and number in self.streams:
-            stream.on_end()
+            if stream.partial:
+                self.on_unusable(stream, "the last message is not whole", is_too_large=False)
+            else:
+                stream.on_end()
 
     def _on_headers(self, flags: int, number: int, payload: bytes) -> None:
         payload = frames.without_padding(flags, payload)
@@ -188,8 +209,10 @@ class Link(asyncio.Protocol):
         if not flags & frames.END_HEADERS:
             self._count_control()
             self._header_stream, self._header_block = number, block
+            self._expected = FrameType.CONTINUATION
             return
         self._header_stream, self._header_block = 0, b""
+        self._expected = None
         is_last = bool(self._header_flags & frames.END_STREAM)
         stream = self.streams.get(number)
         if stream is not None:
@@ -200,21 +223,27 @@ class Link(asyncio.Protocol):
     def _on_reset(self, _flags: int, number: int, payload: bytes) -> None:
         self._count_control()
         code = frames.read_uint32(payload)
+        if not number or self.is_new(number):
+            raise ValueError(f"RST_STREAM for stream {number}, which is not open")
         stream = self.forget(number)
         if stream is not None:
             stream.on_reset(code)
 
-    def _on_settings(self, flags: int, _number: int, payload: bytes) -> None:
+    def _on_settings(self, flags: int, number: int, payload: bytes) -> None:
+        if number:
+            raise ValueError(f"SETTINGS on stream {number}")
         if flags & frames.ACK:
+            if payload:
+                raise Violation(ErrorCode.FRAME_SIZE_ERROR, "what confirms SETTINGS says something")
             return
         self._count_control()
-        for name, value in frames.read_settings(payload):
+        self._expected = None
+        for name, value in dict(frames.read_settings(payload)).items():
             if name == Setting.INITIAL_WINDOW_SIZE:
-                if value > frames.WINDOW_MAX:
-                    raise ValueError(f"a window has {value} bytes")
-                for stream in self.streams.values():
-                    stream.send_window += value - self._stream_window
-                self._stream_window = value
+                self._resize_windows(value)
+            elif name == Setting.ENABLE_PUSH:
+                if value > 1:
+                    raise ValueError(f"ENABLE_PUSH is {value}")
             elif name == Setting.MAX_FRAME_SIZE:
                 if not frames.FRAME_BYTES_DEFAULT <= value < 1 << 24:
                     raise ValueError(f"frames of {value} bytes")
@@ -225,33 +254,62 @@ class Link(asyncio.Protocol):
         self.on_settings()
         self._pump()
 
-    def _on_ping(self, flags: int, _number: int, payload: bytes) -> None:
+    def _resize_windows(self, size: int) -> None:
+        if size > frames.WINDOW_MAX:
+            raise Violation(ErrorCode.FLOW_CONTROL_ERROR, f"a window has {size} bytes")
+        for stream in self.streams.values():
+            stream.send_window += size - self._stream_window
+            _check_window(stream.send_window)
+        self._stream_window = size
+
+    def _on_push(self, _flags: int, _number: int, _payload: bytes) -> None:
+        raise ValueError("PUSH_PROMISE comes, which was forbidden")
+
+    def _on_ping(self, flags: int, number: int, payload: bytes) -> None:
+        if len(payload) != _PING_BYTES:
+            raise Violation(ErrorCode.FRAME_SIZE_ERROR, f"PING has {len(payload)} bytes")
+        if number:
+            raise ValueError(f"PING on stream {number}")
         if not flags & frames.ACK:
             self._count_control()
             self.transport.write(frames.frame(FrameType.PING, frames.ACK, 0, payload))
 
-    def _on_goaway(self, _flags: int, _number: int, payload: bytes) -> None:
+    def _on_goaway(self, _flags: int, number: int, payload: bytes) -> None:
+        self._count_control()
+        if number:
+            raise ValueError(f"GOAWAY on stream {number}")
         last, _code, reason = frames.read_goaway(payload)
         self.on_goaway(last, reason)
 
     def _on_window_update(self, _flags: int, number: int, payload: bytes) -> None:
         increment = frames.read_uint32(payload) & frames.WINDOW_MAX
+        if not increment:
+            raise ValueError("WINDOW_UPDATE opens nothing")
         if not number:
+            was_shut = self._send_window <= 0
             self._send_window += increment
+            _check_window(self._send_window)
+            if was_shut:
+                self._pump()
         else:
             stream = self.streams.get(number)
             if stream is None:
-                return
-            stream.send_window += increment
-        if self._blocked:
-            self._pump()
-        else:
+                if self.is_new(number):
+                    raise ValueError(f"WINDOW_UPDATE for stream {number}, which is not open")
+            else:
+                stream.send_window += increment
+                _check_window(stream.send_window)
+                if number in self._blocked:
+                    self._push(stream)
+                    self._say_room()
+                    return
+        if not self._blocked:
             self._count_control()
 
     def _count_control(self) -> None:
         self._control_frames += 1
         if self._control_frames > _CONTROL_FRAMES_MAX:
-            self.fail(ErrorCode.ENHANCE_YOUR_CALM, "too many frames that carry nothing")
+            raise Violation(ErrorCode.ENHANCE_YOUR_CALM, "too many frames that carry nothing")
 
     # --- what goes out
 
@@ -300,32 +358,42 @@ class Link(asyncio.Protocol):
             self.transport.write(before)
         stream.unsent.append(memoryview(prefix_of(message) + message))
         self._blocked[stream.number] = stream
-        self._pump()
+        self._push(stream)
         return False
 
     def _pump(self) -> None:
-        """Sends of what waits as much as there is room for, stream by stream."""
-        for number, stream in list(self._blocked.items()):
-            while stream.unsent:
-                room = min(self._send_window, stream.send_window, self._frame_bytes)
-                data = stream.unsent[0]
-                if room <= 0 < len(data):
+        """Sends of all that waits as much as there is room for, stream by stream."""
+        if self._blocked:
+            for stream in list(self._blocked.values()):
+                if self._send_window <= 0:
                     break
-                piece, rest = data[:room], data[room:]
-                if rest:
-                    stream.unsent[0] = rest
-                else:
-                    stream.unsent.popleft()
-                is_last = stream.is_sending_done and not stream.unsent
-                self._send_window -= len(piece)
-                stream.send_window -= len(piece)
-                flags = frames.END_STREAM if is_last else 0
-                size = len(piece)
-                self.transport.write(_HEADER.pack(size >> 16, size & 0xFFFF, _DATA, flags, number))
-                self.transport.write(piece)
-            if not stream.unsent:
-                del self._blocked[number]
-                self.on_sent(stream)
+                self._push(stream)
+            self._say_room()
+
+    def _push(self, stream: Stream) -> None:
+        """Sends of what waits on a stream as much as there is room for."""
+        while stream.unsent:
+            room = min(self._send_window, stream.send_window, self._frame_bytes)
+            data = stream.unsent[0]
+            if room <= 0 < len(data):
+                return
+            piece, rest = data[:room], data[room:]
+            if rest:
+                stream.unsent[0] = rest
+            else:
+                stream.unsent.popleft()
+            is_last = stream.is_sending_done and not stream.unsent
+            size = len(piece)
+            self._send_window -= size
+            stream.send_window -= size
+            flags = frames.END_STREAM if is_last else 0
+            header = _HEADER.pack(size >> 16, size & 0xFFFF, _DATA, flags, stream.number)
+            self.transport.write(header)
+            self.transport.write(piece)
+        if self._blocked.pop(stream.number, None) is not None:
+            self.on_sent(stream)
+
+    def _say_room(self) -> None:
         if not self._blocked:
             self.on_room()
 
@@ -338,26 +406,38 @@ class Link(asyncio.Protocol):
         """Drops a stream that has ended; returns it if there was one."""
         stream = self.streams.pop(number, None)
         if stream is not None:
-            self._blocked.pop(number, None)
-            self._partial_bytes -= len(stream.partial)
+            self.waiting_bytes -= len(stream.partial) + stream.held_bytes
+            stream.held_bytes = 0
+            if self._blocked.pop(number, None) is not None:
+                self._say_room()
         return stream
 
     # --- its end
 
-    def keep_alive(self, idle_s: float, answer_s: float) -> None:
+    def keep_alive(self, idle_s: float, answer_s: float, *, without_calls: bool = False) -> None:
         """From now on asks a peer that has said nothing for `idle_s`, and gives it up when it does
-        not answer within `answer_s`; not while there are no streams."""
+        not answer within `answer_s`; while there are no streams, only if `without_calls`."""
 
         def check() -> None:
-            if self._heard or not self.streams:
+            self._control_frames = 0
+            if self.is_spent():
+                self.lose("another connection has taken its place")
+                return
+            before, self._unwritten_bytes = (
+                self._unwritten_bytes,
+                self.transport.get_write_buffer_size(),
+            )
+            is_reading = self._unwritten_bytes < before  # then it may be too busy to answer
+            is_wanted = bool(self.streams) or without_calls
+            if self._heard or is_reading or not is_wanted or self.is_deaf():
                 self._heard = self._pinged = False
                 wait_s = idle_s
             elif self._pinged:
-                self.lose(f"the peer did not answer within {answer_s:.0f} s")
+                self.lose(f"the peer did not answer within {answer_s:g} s", abort=True)
                 return
             else:
                 self._pinged = True
-                self.transport.write(frames.frame(FrameType.PING, 0, 0, bytes(8)))
+                self.transport.write(frames.frame(FrameType.PING, 0, 0, bytes(_PING_BYTES)))
                 wait_s = answer_s
             self._alive_check = self.loop.call_later(wait_s, check)
 
@@ -369,14 +449,18 @@ class Link(asyncio.Protocol):
             self.transport.write(frames.goaway(self.last_stream(), code, reason))
             self.lose(reason)
 
-    def lose(self, reason: str) -> None:
-        """The connection is over: all calls are told, and it is closed."""
+    def lose(self, reason: str, *, abort: bool = False) -> None:
+        """The connection is over: all calls are told, and it is closed, if need be (`abort`)
+        without what was written and has not gone out."""
         if self.is_closed:
             return
         self.is_closed = True
         if self._alive_check is not None:
             self._alive_check.cancel()
-        self.transport.close()
+        if abort:
+            self.transport.abort()
+        else:
+            hang_up(self.transport)
         streams, self.streams, self._blocked = self.streams, {}, {}
         for stream in streams.values():
             stream.on_lost(reason)
@@ -407,15 +491,36 @@ class Link(asyncio.Protocol):
         """The peer serves no streams above `last`."""
         raise NotImplementedError
 
-    def on_too_large(self, stream: Stream, reason: str) -> None:
-        """A message on `stream` exceeds the limit."""
+    def on_unusable(self, stream: Stream, reason: str, *, is_too_large: bool) -> None:
+        """A message on `stream` exceeds the limit, or cannot be one: the call is over."""
         raise NotImplementedError
+
+    def is_deaf(self) -> bool:
+        """Whether the peer is not read from, so that its answer to a ping would not be heard."""
+        return False
+
+    def is_spent(self) -> bool:
+        """Whether nothing will be asked on this connection any more."""
+        return False
 
     def on_sent(self, stream: Stream) -> None:
         """All that waited on `stream` is on its way."""
 
     def on_over(self, reason: str) -> None:
         """The connection is over, and all calls have been told."""
+
+
+def hang_up(transport: asyncio.WriteTransport) -> None:
+    """Closes a connection as soon as what was written to it has gone out; the peer has a few
+    seconds to take it."""
+    transport.close()
+    if transport.get_write_buffer_size():
+        asyncio.get_running_loop().call_later(_LINGER_S, transport.abort)
+
+
+def _check_window(size: int) -> None:
+    if size > frames.WINDOW_MAX:
+        raise Violation(ErrorCode.FLOW_CONTROL_ERROR, f"a window grows to {size} bytes")
 
 
 def _nothing(*_arguments: Any) -> None:

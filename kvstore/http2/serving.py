@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any, Final, NoReturn, cast
 
 import grpc
@@ -13,10 +13,10 @@ from grpc.aio import EOF  # type: ignore[attr-defined]  # the stubs lack it
 
 from kvstore.http2 import frames
 from kvstore.http2 import headers as header_blocks
-from kvstore.http2.frames import ErrorCode
+from kvstore.http2.frames import ErrorCode, Violation
 from kvstore.http2.headers import RESPONSE_BLOCK, decode
 from kvstore.http2.link import Link
-from kvstore.http2.stream import Stream
+from kvstore.http2.stream import MessageUnusable, Stream
 
 _STREAMS_MAX: Final = 4096
 _INBOX_BYTES_MAX: Final = 8 << 20
@@ -135,7 +135,13 @@ class ServedCall(Stream):
         self._inbox_bytes -= len(message)
         if self._inbox_bytes <= _INBOX_BYTES_MAX:
             self._link.resume_reading(self)
-        return self._method.request_deserializer(message)
+        return self._decoded(message)
+
+    def _decoded(self, message: bytes) -> Any:
+        try:
+            return self._method.request_deserializer(message)
+        except Exception as problem:  # whatever a deserializer raises
+            raise _Aborted(grpc.StatusCode.INTERNAL, f"unreadable: {problem}", ()) from problem
 
     # --- what comes in
 
@@ -147,18 +153,36 @@ class ServedCall(Stream):
 
     def on_message(self, message: bytes) -> None:
         """See Stream."""
+        if not self._method.request_streaming:
+            self._on_request(message)
+            return
+        if self._has_ended:
+            raise Violation(ErrorCode.STREAM_CLOSED, f"DATA after the end of {self.number}")
         self._inbox.append(message)
         self._inbox_bytes += len(message)
         if self._inbox_bytes > _INBOX_BYTES_MAX:
             self._link.pause_reading(self)
         self._wake()
 
+    def _on_request(self, message: bytes) -> None:
+        """The one message of a unary call: its handler runs when the call's end has come, too."""
+        if self._inbox or self._has_ended:
+            raise MessageUnusable("a second request came")
+        self._inbox.append(message)
+        self.held_bytes = len(message)
+        self._link.waiting_bytes += len(message)
+
     def on_end(self) -> None:
         """See Stream."""
+        if self._has_ended:
+            raise Violation(ErrorCode.STREAM_CLOSED, f"stream {self.number} ends twice")
         self._has_ended = True
-        self._wake()
-        if not self._method.request_streaming:
-            self._start(self._unary())
+        if self._method.request_streaming:
+            self._wake()
+        else:
+            self._link.waiting_bytes -= self.held_bytes
+            self.held_bytes = 0
+            self._start(self._unary)
 
     def on_reset(self, code: int) -> None:
         """See Stream."""
@@ -171,7 +195,7 @@ class ServedCall(Stream):
     def begin(self) -> None:
         """Runs the handler, unless it waits for the whole request."""
         if self._method.request_streaming:
-            self._start(self._streaming())
+            self._start(self._streaming)
 
     def _wake(self) -> None:
         if self._reader is not None and not self._reader.done():
@@ -184,7 +208,7 @@ class ServedCall(Stream):
 
     # --- running the handler
 
-    def _start(self, work: Any) -> None:
+    def _start(self, work: Callable[[], Awaitable[Any]]) -> None:
         self.task = self._link.loop.create_task(self._run(work))
         self._link.tasks[self.task] = None
         self.task.add_done_callback(self._link.forget_task)
@@ -194,15 +218,15 @@ class ServedCall(Stream):
             raise _Aborted(
                 grpc.StatusCode.INTERNAL, f"{len(self._inbox)} messages came, not one", ()
             )
-        request = self._method.request_deserializer(self._inbox.popleft())
+        request = self._decoded(self._inbox.popleft())
         return await self._method.unary_unary(request, self)
 
     async def _streaming(self) -> Any:
         return await self._method.stream_unary(None, self)
 
-    async def _run(self, work: Any) -> None:
+    async def _run(self, work: Callable[[], Awaitable[Any]]) -> None:
         try:
-            response = await work
+            response = await work()
             body = self._method.response_serializer(response)
         except _Aborted as end:
             self._finish(end.code, end.details, end.metadata)
@@ -236,6 +260,7 @@ class ServerLink(Link):
         self._is_going_away = False
         self._paused: dict[int, None] = {}
         self._answering: dict[int, ServedCall] = {}
+        self._drained: asyncio.Future[None] | None = None
 
     # --- reading no more than is worked off
 
@@ -267,11 +292,15 @@ class ServerLink(Link):
         if self._paused.pop(number, self) is None and not self._paused and not self.is_closed:
             self.transport.resume_reading()
 
+    def is_deaf(self) -> bool:
+        """See Link. A caller that does not read (stream 0) is not excused."""
+        return any(self._paused)
+
     # --- calls
 
     def is_new(self, number: int) -> bool:
         """See Link."""
-        return number > self._last
+        return number > self._last or number % 2 == 0
 
     def last_stream(self) -> int:
         """See Link."""
@@ -284,7 +313,8 @@ class ServerLink(Link):
         if number <= self._last:
             return  # trailers of a call that has ended here
         self._last = number
-        if self._is_going_away or len(self.streams) >= _STREAMS_MAX:
+        # Handlers of calls that were reset may still be ending: they count, too.
+        if self._is_going_away or max(len(self.streams), len(self.tasks)) >= _STREAMS_MAX:
             self._refuse(number)
             return
         headers = decode(block)
@@ -298,7 +328,12 @@ class ServerLink(Link):
             )
             self._answer_at_once(number, grpc.StatusCode.UNIMPLEMENTED, sentence)
             return
-        call = ServedCall(self, number, method, header_blocks.timeout_s(headers))
+        try:
+            timeout_s = header_blocks.timeout_s(headers)
+        except ValueError as problem:
+            self._answer_at_once(number, grpc.StatusCode.INTERNAL, str(problem))
+            return
+        call = ServedCall(self, number, method, timeout_s)
         self.add(call)
         call.begin()
         if is_last:
@@ -343,12 +378,21 @@ class ServerLink(Link):
     def forget(self, number: int) -> Stream | None:
         """See Link."""
         self._answering.pop(number, None)
-        return super().forget(number)
+        if self._paused:
+            self._resume(number)
+        stream = super().forget(number)
+        if self._drained is not None and not self.streams and not self._drained.done():
+            self._drained.set_result(None)
+        return stream
 
-    def on_too_large(self, stream: Stream, reason: str) -> None:
+    def on_unusable(self, stream: Stream, reason: str, *, is_too_large: bool) -> None:
         """See Link."""
-        self._answer_at_once(stream.number, grpc.StatusCode.RESOURCE_EXHAUSTED, reason)
-        self.reset(stream, ErrorCode.NO_ERROR)
+        code = grpc.StatusCode.RESOURCE_EXHAUSTED if is_too_large else grpc.StatusCode.INTERNAL
+        if stream.number in self._answering:  # its response is under way
+            self.reset(stream, ErrorCode.INTERNAL_ERROR)
+        else:
+            self._answer_at_once(stream.number, code, reason)
+            self.reset(stream, ErrorCode.NO_ERROR)
         stream.on_lost(reason)
 
     # --- its end
@@ -368,8 +412,9 @@ class ServerLink(Link):
     async def stop(self, grace_s: float | None) -> None:
         """Ends it: calls under way may go on for `grace_s`."""
         self.go_away()
-        if self.tasks and grace_s:
-            await asyncio.wait(list(self.tasks), timeout=grace_s)
+        if self.streams and grace_s:
+            self._drained = self.loop.create_future()
+            await asyncio.wait((self._drained,), timeout=grace_s)
         for task in list(self.tasks):
             task.cancel()
         if self.tasks:
@@ -381,4 +426,6 @@ class ServerLink(Link):
 
     def on_over(self, reason: str) -> None:
         """See Link."""
+        if self._drained is not None and not self._drained.done():
+            self._drained.set_result(None)
         self._on_gone(self)

@@ -14,10 +14,15 @@ class MessageTooLarge(Exception):
     """A peer announces a message beyond the limit."""
 
 
+class MessageUnusable(Exception):
+    """A peer sends what cannot be taken as a message of this call: the call is over for it."""
+
+
 class Stream:
     """See the module; calls are made of it."""
 
     __slots__ = (
+        "held_bytes",
         "is_sending_done",
         "number",
         "partial",
@@ -40,13 +45,15 @@ class Stream:
         """Of a message that has not come in whole."""
         self.wanted_bytes = PREFIX_BYTES
         """How many of them it takes to go on."""
+        self.held_bytes = 0
+        """Of a message that came in whole and waits for the end of its call."""
 
     def on_headers(self, block: bytes, *, is_last: bool) -> None:
         """Headers, or trailers, have come. Raises ValueError for what cannot be read."""
         raise NotImplementedError
 
     def on_message(self, message: bytes) -> None:
-        """A message has come in whole."""
+        """A message has come in whole; raises MessageUnusable for one too many."""
         raise NotImplementedError
 
     def on_end(self) -> None:
@@ -64,8 +71,8 @@ class Stream:
     def take_data(self, data: bytes, message_bytes_max: int) -> None:
         """Hands on the messages that `data` completes.
 
-        Raises MessageTooLarge, and ValueError for compressed ones: nobody was told that they are
-        understood.
+        Raises MessageTooLarge, and MessageUnusable for compressed ones: nobody was told that they
+        are understood.
         """
         if self.partial:
             self.partial += data
@@ -77,7 +84,7 @@ class Stream:
         while end - start >= PREFIX_BYTES:
             compressed, size = _PREFIX.unpack_from(data, start)
             if compressed:
-                raise ValueError("a message is compressed")
+                raise MessageUnusable("a message is compressed, which nobody asked for")
             if size > message_bytes_max:
                 raise MessageTooLarge(
                     f"a message has {size} bytes; the limit is {message_bytes_max}"

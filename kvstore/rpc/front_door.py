@@ -17,9 +17,11 @@ from typing import Final, cast
 from kvstore.errors import ConfigurationError
 from kvstore.http2 import frames
 from kvstore.http2.frames import Setting
+from kvstore.http2.link import hang_up
 from kvstore.http2.serving import MethodTable, ServerLink
 
 _BACKLOG: Final = 1024
+_PORT_MAX: Final = 65_535
 _HANDSHAKE_S: Final = 5.0
 """A visitor that has not said so much as what it speaks by then is sent away."""
 _SETTINGS_BYTES_MAX: Final = 1024
@@ -50,19 +52,25 @@ def speaks_directly(data: bytes) -> bool | None:
 
 def bind(listen: str) -> socket.socket:
     """A socket that listens on "host:port"; raises ConfigurationError when it cannot be had."""
-    host, _, port = listen.rpartition(":")
+    host, _, said = listen.rpartition(":")
     host = host.strip("[]")
     try:
+        port = int(said)
+        if not 0 <= port <= _PORT_MAX:
+            raise ValueError(f"there is no port {port}")
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         dual = family is socket.AF_INET6 and host == "::" and socket.has_dualstack_ipv6()
-        return socket.create_server(
-            (host, int(port)), family=family, backlog=_BACKLOG, dualstack_ipv6=dual
+        listening = socket.create_server(
+            (host, port), family=family, backlog=_BACKLOG, dualstack_ipv6=dual
         )
-    except (OSError, ValueError, OverflowError) as problem:
+    except (OSError, ValueError) as problem:
         raise ConfigurationError(
             f"cannot listen on {listen}: the port is in use or the address is not this"
             " machine's; end what uses it or choose another with --listen"
         ) from problem
+    # What is accepted inherits it; the loop itself sets it for some sockets only.
+    listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listening
 
 
 class FrontDoor:
@@ -74,8 +82,9 @@ class FrontDoor:
         self._inner = inner
         self._server: asyncio.Server | None = None
         self._links: dict[ServerLink, None] = {}
-        self._visitors: dict[asyncio.BaseTransport, None] = {}
+        self._visitors: dict[asyncio.WriteTransport, None] = {}
         self._tasks: dict[asyncio.Task[None], None] = {}
+        self._is_closing = False
 
     async def open(self, methods: MethodTable) -> None:
         """Lets visitors in."""
@@ -86,6 +95,7 @@ class FrontDoor:
 
     async def close(self, grace_s: float | None) -> None:
         """Lets nobody in any more; calls under way may go on for `grace_s`."""
+        self._is_closing = True
         if self._server is not None:
             self._server.close()
         self._socket.close()
@@ -97,15 +107,15 @@ class FrontDoor:
         for task in list(self._tasks):
             task.cancel()
         for transport in list(self._visitors):
-            transport.close()
+            hang_up(transport)
 
     # --- what visitors turn out to be
 
-    def admit(self, visitor: asyncio.BaseTransport) -> None:
+    def admit(self, visitor: asyncio.WriteTransport) -> None:
         """Remembers a connection, to close it with the door."""
         self._visitors[visitor] = None
 
-    def dismiss(self, visitor: asyncio.BaseTransport) -> None:
+    def dismiss(self, visitor: asyncio.WriteTransport) -> None:
         """It is gone."""
         self._visitors.pop(visitor, None)
 
@@ -115,7 +125,9 @@ class FrontDoor:
         self._links[link] = None
         transport.set_protocol(link)
         link.connection_made(transport)
-        link.keep_alive(_IDLE_S, _ANSWER_S)
+        link.keep_alive(_IDLE_S, _ANSWER_S, without_calls=True)
+        if self._is_closing:
+            link.go_away()
         link.data_received(data[len(frames.PREFACE) :])
 
     def _forget(self, link: ServerLink) -> None:
@@ -141,11 +153,14 @@ class FrontDoor:
             way.close()
             outer.transport.close()
             return
+        except asyncio.CancelledError:
+            way.close()
+            outer.transport.close()
+            raise
         self.admit(transport)
         inner.join(outer)
         outer.join(inner)
-        inner.transport.write(data)
-        outer.transport.resume_reading()
+        outer.start(data)
 
 
 class _Visitor(asyncio.Protocol):
@@ -191,7 +206,7 @@ class _Passage(asyncio.Protocol):
     """One side of a connection that is passed on: what comes in goes out at the other side, no
     faster than that takes it."""
 
-    def __init__(self, on_gone: Callable[[asyncio.BaseTransport], None]) -> None:
+    def __init__(self, on_gone: Callable[[asyncio.WriteTransport], None]) -> None:
         self.transport: asyncio.Transport
         self._on_gone = on_gone
         self._other: _Passage | None = None
@@ -201,7 +216,14 @@ class _Passage(asyncio.Protocol):
         """From now on passes on to `other`."""
         self._other = other
         if self._is_gone:
-            other.transport.close()
+            hang_up(other.transport)
+
+    def start(self, data: bytes) -> None:
+        """Passes on `data`, which came before there was another side, and what comes from now on;
+        nothing when either is gone by now."""
+        if not self._is_gone and self._other is not None and not self._other._is_gone:
+            self._other.transport.write(data)
+            self.transport.resume_reading()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """See asyncio.Protocol."""
@@ -227,5 +249,5 @@ class _Passage(asyncio.Protocol):
         """See asyncio.Protocol."""
         self._is_gone = True
         self._on_gone(self.transport)
-        if self._other is not None:
-            self._other.transport.close()
+        if self._other is not None and not self._other._is_gone:
+            hang_up(self._other.transport)

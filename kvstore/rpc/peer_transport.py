@@ -103,8 +103,8 @@ class PeerStream:
         try:
             while True:
                 if await dialer.connected(_CONNECT_TIMEOUT_S) and dialer.link is not None:
-                    backoff_s = _BACKOFF_S_MIN
-                    await self._carry(dialer.link)
+                    if await self._carry(dialer.link):
+                        backoff_s = _BACKOFF_S_MIN
                 else:
                     self._report(dialer.problem)
                 self._queue.clear()
@@ -114,11 +114,11 @@ class PeerStream:
         finally:
             await dialer.close()
 
-    async def _carry(self, link: ClientLink) -> None:
-        """Writes rounds until the stream breaks."""
-        over: asyncio.Future[tuple[grpc.StatusCode, str]] = (
-            asyncio.get_running_loop().create_future()
-        )
+    async def _carry(self, link: ClientLink) -> bool:
+        """Writes rounds until the stream breaks; whether it lasted: a peer that refuses it ends it
+        at once."""
+        loop = asyncio.get_running_loop()
+        over: asyncio.Future[tuple[grpc.StatusCode, str]] = loop.create_future()
 
         def on_over(code: grpc.StatusCode, reason: str) -> None:
             if not over.done():
@@ -127,17 +127,20 @@ class PeerStream:
         self._stream = link.open_stream(ROUNDS_METHOD, on_over)
         self._link = link
         link.on_room = self._write
-        self._report(None)
+        lasting = loop.call_later(_BACKOFF_S_MAX, self._report, None)
         try:
             if self._has_round:
                 self._write()
             code, reason = await over
         finally:
+            lasting.cancel()
             self._link = None
             self._stream.cancel()
+        has_lasted = loop.time() >= lasting.when()
         self._report(reason or code.name)
         if code is REFUSED_FOR_GOOD:
             self._on_refused(reason)
+        return has_lasted
 
     def _write(self) -> None:
         """Writes what is queued, if there is room for it: in one round, as a rule."""

@@ -10,8 +10,11 @@ from types import ModuleType
 
 import pytest
 
+from tools.mutants.catalogue import find
+from tools.mutants.children import Children, Planted
 from tools.mutants.mutation import Area, Mutation, PlantingError
 from tools.mutants.planting import PlantingLoader, plant
+from tools.mutants.trial import try_units
 
 SOURCE = """\
 LIMIT = 3
@@ -123,3 +126,15 @@ def test_other_modules_are_left_alone(load: Callable[[], ModuleType]) -> None:
 )
 def test_a_mutation_names_its_module_by_its_file(path: str, module: str) -> None:
     assert Mutation("one", Area.HOST, "It is wrong.", "here", path, "", "").module == module
+
+
+def test_a_unit_suite_runs_with_what_is_planted(tmp_path: Path) -> None:
+    """Of kvstore, too, whose modules pytest would import by itself to rewrite their assertions."""
+    suite = tmp_path / "test_planted.py"
+    suite.write_text(
+        "import kvstore.http2.stream as module\n"
+        "def test_it() -> None:\n"
+        "    assert type(module.__loader__).__name__ == 'PlantingLoader'\n"
+    )
+    planted = Planted(Children(), find("finished-message-kept"))
+    assert try_units(planted, [str(suite)]).caught_by is None

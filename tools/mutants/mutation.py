@@ -29,6 +29,7 @@ class Area(Enum):
     BACKUPS = "backups"
     SCRUBS = "scrubs"
     SCANS = "scans"
+    TRANSPORT = "transport"
 
 
 @dataclass(frozen=True, slots=True)

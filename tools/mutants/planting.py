@@ -73,3 +73,9 @@ def plant(mutations: Sequence[Mutation]) -> None:
                 f"{mutation.module} was imported before {mutation.name} was planted"
             )
     sys.meta_path.insert(0, PlantingFinder(mutations))
+
+
+def stay_first() -> None:
+    """Puts what is planted before finders that came later, and would import the modules as they
+    are written."""
+    sys.meta_path.sort(key=lambda finder: not isinstance(finder, PlantingFinder))

@@ -45,6 +45,7 @@ UNIT_SUITES: Final[dict[Area, tuple[str, ...]]] = {
         "tests/client/test_scan_options.py",
         "tests/client/test_sync_client.py",
     ),
+    Area.TRANSPORT: ("tests/http2", "tests/rpc/test_front_door.py"),
 }
 """The rooms concerned. The simulations among them are tried by themselves."""
 
@@ -63,6 +64,7 @@ SEEDED: Final[dict[Area, tuple[str, ...]]] = {
     Area.BACKUPS: (),
     Area.SCRUBS: ("cluster",),
     Area.SCANS: ("cluster",),
+    Area.TRANSPORT: (),
 }
 """The simulations that run the area's code, in the order in which they are tried. Whole clusters
 run all of it, much more slowly: what is in the core alone is left to groups of cores."""

@@ -29,6 +29,7 @@ from tools.mutants.catalogue.sessions import SESSIONS
 from tools.mutants.catalogue.snapshots import SNAPSHOTS
 from tools.mutants.catalogue.state_machine import STATE_MACHINE
 from tools.mutants.catalogue.storage import STORAGE
+from tools.mutants.catalogue.transport import TRANSPORT
 from tools.mutants.mutation import Mutation, PlantingError
 
 CATALOGUE: Final[tuple[Mutation, ...]] = (
@@ -57,6 +58,7 @@ CATALOGUE: Final[tuple[Mutation, ...]] = (
     *SCRUBS,
     *SCANS,
     *LIVES,
+    *TRANSPORT,
 )
 
 _BY_NAME: Final = {mutation.name: mutation for mutation in CATALOGUE}
