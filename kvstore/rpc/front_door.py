@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from collections.abc import Callable
 from typing import Final, cast
 
 from kvstore.errors import ConfigurationError
@@ -146,9 +145,7 @@ class FrontDoor:
         try:
             way.setblocking(False)
             way.connect("\0" + self._inner)
-            transport, inner = await loop.create_unix_connection(
-                lambda: _Passage(self.dismiss), sock=way
-            )
+            await loop.create_unix_connection(lambda: _Passage(self, outer), sock=way)
         except OSError:
             way.close()
             outer.transport.close()
@@ -157,9 +154,6 @@ class FrontDoor:
             way.close()
             outer.transport.close()
             raise
-        self.admit(transport)
-        inner.join(outer)
-        outer.join(inner)
         outer.start(data)
 
 
@@ -191,7 +185,7 @@ class _Visitor(asyncio.Protocol):
             self._door.serve(self._methods, self._transport, self._data)
         else:
             self._transport.pause_reading()
-            passage = _Passage(self._door.dismiss)
+            passage = _Passage(self._door)
             self._transport.set_protocol(passage)
             passage.connection_made(self._transport)
             self._door.pass_on(passage, self._data)
@@ -206,17 +200,13 @@ class _Passage(asyncio.Protocol):
     """One side of a connection that is passed on: what comes in goes out at the other side, no
     faster than that takes it."""
 
-    def __init__(self, on_gone: Callable[[asyncio.WriteTransport], None]) -> None:
+    def __init__(self, door: FrontDoor, other: _Passage | None = None) -> None:
+        """Joined with `other` from its beginning: the inner server may speak first. One without
+        another side is not read from before `start`."""
         self.transport: asyncio.Transport
-        self._on_gone = on_gone
-        self._other: _Passage | None = None
-        self._is_gone = False
-
-    def join(self, other: _Passage) -> None:
-        """From now on passes on to `other`."""
+        self._door = door
         self._other = other
-        if self._is_gone:
-            hang_up(other.transport)
+        self._is_gone = False
 
     def start(self, data: bytes) -> None:
         """Passes on `data`, which came before there was another side, and what comes from now on;
@@ -229,6 +219,11 @@ class _Passage(asyncio.Protocol):
         """See asyncio.Protocol."""
         self.transport = cast("asyncio.Transport", transport)
         self.transport.set_write_buffer_limits(high=_BUFFER_BYTES)
+        self._door.admit(self.transport)
+        if self._other is not None:
+            self._other._other = self
+            if self._other._is_gone:
+                hang_up(self.transport)
 
     def data_received(self, data: bytes) -> None:
         """See asyncio.Protocol."""
@@ -248,6 +243,6 @@ class _Passage(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """See asyncio.Protocol."""
         self._is_gone = True
-        self._on_gone(self.transport)
+        self._door.dismiss(self.transport)
         if self._other is not None and not self._other._is_gone:
             hang_up(self._other.transport)
