@@ -39,6 +39,7 @@ if TYPE_CHECKING:
         Receipt,
         ReplicaScrub,
         ScrubVerdict,
+        Seen,
         Stale,
         SyncLock,
         SyncScan,
@@ -111,6 +112,7 @@ __all__ = [
     "ResourceExhausted",
     "ScanExpired",
     "ScrubVerdict",
+    "Seen",
     "SessionExpired",
     "Stale",
     "SyncLock",
@@ -149,6 +151,7 @@ _OF_CLIENT: Final = frozenset(
         "Touch",
         "TransactionResult",
         "Receipt",
+        "Seen",
         "Stale",
         "SyncScan",
     }

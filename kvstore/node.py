@@ -251,6 +251,7 @@ class Node:
             loop_lag=self._loop_lag,
             slowest_log_write_s=lambda: self._timed_log.slowest_s,
             unfit_reason=lambda: self._disk_guard.unfit_reason,
+            rebuilds=lambda: self._directory.rebuilds,
         )
         router = AsyncClient(
             list(dict.fromkeys(self._endpoints())),

@@ -28,8 +28,8 @@ SECTIONS: Final[tuple[tuple[str, str, tuple[str, ...]], ...]] = (
     (
         "Consistency",
         "How much a read has to see, and what it says of where it is from"
-        " ([more](consistency.md)). A `Level` is a Consistency, its name, or a Stale.",
-        ("Consistency", "Stale", "Answer", "Receipt"),
+        " ([more](consistency.md)). A `Level` is a Consistency, its name, a Stale or a Seen.",
+        ("Consistency", "Stale", "Seen", "Answer", "Receipt"),
     ),
     ("Scans", "What `scan` and its like give.", ("AsyncScan", "SyncScan")),
     (

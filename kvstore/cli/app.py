@@ -23,6 +23,7 @@ from kvstore.cli import (
     scrub,
     shell,
     simulate,
+    transaction,
     transfer,
     verify,
 )
@@ -122,6 +123,7 @@ for _name, _command in (
     ("increment", change_keys.increment),
     ("append", change_keys.append),
     ("touch", change_keys.touch),
+    ("txn", transaction.txn),
     ("scan", keys.scan),
     ("count", ranges.count),
     ("delete-range", ranges.delete_range),

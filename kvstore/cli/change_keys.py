@@ -9,6 +9,7 @@ import typer
 from kvstore.cli.changes import append_key, increment_key, touch_key
 from kvstore.cli.keys import KeyArgument, TtlOption
 from kvstore.cli.options import with_options
+from kvstore.cli.reading import ReceiptOption
 from kvstore.cli.session import Options
 
 
@@ -22,6 +23,7 @@ def increment(
         int, typer.Option("--initial", metavar="N", help="What an absent key counts as.")
     ] = 0,
     ttl: TtlOption = None,
+    receipt: ReceiptOption = False,
 ) -> int:
     """Add to the number under a key, and print the sum.
 
@@ -34,7 +36,7 @@ def increment(
       kvstore increment stock --by -3 --initial 100
       kvstore increment requests/10.0.0.7 --ttl 1m
     """
-    return increment_key(options, key, by, initial, ttl)
+    return increment_key(options, key, by, initial=initial, ttl=ttl, receipt=receipt)
 
 
 @with_options
@@ -47,6 +49,7 @@ def append(
     ],
     *,
     ttl: TtlOption = None,
+    receipt: ReceiptOption = False,
 ) -> int:
     """Add to the end of a value, and print its new length in bytes.
 
@@ -57,7 +60,7 @@ def append(
       kvstore append log/today "it rained"
       date | kvstore append log/today -
     """
-    return append_key(options, key, suffix, ttl)
+    return append_key(options, key, suffix, ttl, receipt)
 
 
 @with_options
@@ -67,6 +70,7 @@ def touch(
     *,
     ttl: TtlOption = None,
     no_ttl: Annotated[bool, typer.Option("--no-ttl", help="The key does not expire.")] = False,
+    receipt: ReceiptOption = False,
 ) -> int:
     """Give a key a new lifetime, or none, and leave its value as it is.
 
@@ -77,4 +81,4 @@ def touch(
       kvstore touch session/7 --ttl 30m
       kvstore touch session/7 --no-ttl
     """
-    return touch_key(options, key, ttl, no_ttl)
+    return touch_key(options, key, ttl, no_ttl, receipt)

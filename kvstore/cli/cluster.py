@@ -57,7 +57,8 @@ def status(options: Options) -> None:
 
     Every node is asked; those that do not answer within a second are shown as down. The lag of a
     replica is the number of log entries that it still misses. Scrubs are comparisons of replicas
-    since the node's start, those that found a mismatch, and how long ago the last one was.
+    since the node's start, those that found a mismatch, and how long ago the last one was; and how
+    often in a row the node gave up damaged data and got them anew.
 
     \b
     examples:
@@ -137,12 +138,12 @@ def health(
 _NODE_COLUMNS: Final = (
     *("node", "address", "state", "leads", "uptime", "log MiB"),
     *("free MiB", "write ms", "lag ms"),
-    *("scrubs", "mismatches", "last scrub"),
+    *("scrubs", "mismatches", "last scrub", "rebuilds"),
 )
 """Of late: the slowest write of the commit log, and the longest lag of the loop."""
 _NODE_FIELDS: Final = (
     *("leads", "uptime", "log_mib", "free_mib", "write_ms", "lag_ms"),
-    *("scrubs", "mismatches", "last_scrub"),
+    *("scrubs", "mismatches", "last_scrub", "rebuilds"),
 )
 """The same but for the first three, where a line is not for people."""
 
@@ -171,6 +172,7 @@ def _node(node: NodeStatus) -> dict[str, object]:
         "scrub_mismatches": node.scrub_mismatches,
         "scrub_age_s": node.scrub_age_s,
         "scrubbed_replicas": node.scrubbed_replicas,
+        "rebuilds": node.rebuilds,
     }
 
 
@@ -187,7 +189,7 @@ def _group(group: GroupStatus) -> dict[str, object]:
 
 def _node_cells(node: NodeStatus) -> tuple[str, ...]:
     if not node.is_reachable:
-        return (node.node_id, node.address, "down", *("-" * 9))
+        return (node.node_id, node.address, "down", *("-" * 10))
     return (
         node.node_id,
         node.address,
@@ -201,6 +203,7 @@ def _node_cells(node: NodeStatus) -> tuple[str, ...]:
         str(node.scrubs),
         str(node.scrub_mismatches),
         "-" if node.scrub_age_s is None else f"{node.scrub_age_s:.0f}s",
+        str(node.rebuilds),
     )
 
 

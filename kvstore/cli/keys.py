@@ -13,11 +13,21 @@ from kvstore.cli.operations import delete_key, get_key, get_keys, put_key
 from kvstore.cli.options import with_options
 from kvstore.cli.printing import say, write, write_json, write_table
 from kvstore.cli.ranges import EndOption, PrefixOption, StartOption
-from kvstore.cli.reading import ReadOptions, read_key
+from kvstore.cli.reading import (
+    ConsistencyOption,
+    ReadOptions,
+    ReceiptOption,
+    StalenessOption,
+    TokenOption,
+    go_on,
+    level_of,
+    read_key,
+    read_keys,
+)
+from kvstore.cli.receipts import Receipts
 from kvstore.cli.session import Options, Output
 from kvstore.cli.text import from_argument
 from kvstore.codec.text import to_cell, to_json
-from kvstore.errors import InvalidArgument
 
 if TYPE_CHECKING:
     from kvstore.client import AsyncClient
@@ -60,6 +70,7 @@ def put(
     if_revision: IfRevisionOption = None,
     if_value: IfValueOption = None,
     previous: PreviousOption = False,
+    receipt: ReceiptOption = False,
 ) -> int:
     """Set a key to a value.
 
@@ -76,9 +87,11 @@ def put(
       kvstore put -- -key "begins with a dash"
     """
     conditions = Conditions(if_absent, if_revision, if_value)
-    if conditions == Conditions() and ttl is None and not previous:
+    if conditions == Conditions() and ttl is None and not (previous or receipt):
         return put_key(options, key, value)
-    return put_if(options, key, value, ttl=ttl, conditions=conditions, previous=previous)
+    return put_if(
+        options, key, value, ttl=ttl, conditions=conditions, previous=previous, receipt=receipt
+    )
 
 
 @with_options
@@ -86,23 +99,10 @@ def get(
     options: Options,
     keys: Annotated[list[str], typer.Argument(metavar="KEY…", show_default=False)],
     *,
-    consistency: Annotated[
-        str | None,
-        typer.Option(
-            metavar="LEVEL", help="linearizable, session or stale. [default linearizable]"
-        ),
-    ] = None,
-    max_staleness: Annotated[
-        float | None,
-        typer.Option(metavar="SECONDS", help="How old a stale answer may be."),
-    ] = None,
-    token: Annotated[
-        str | None,
-        typer.Option(metavar="TOKEN", help="Go on with the session of an earlier receipt."),
-    ] = None,
-    receipt: Annotated[
-        bool, typer.Option("--receipt", help="Say by whom and from which state, to stderr or JSON.")
-    ] = False,
+    consistency: ConsistencyOption = None,
+    max_staleness: StalenessOption = None,
+    token: TokenOption = None,
+    receipt: ReceiptOption = False,
 ) -> int:
     """Print the value of a key, or of several.
 
@@ -119,9 +119,7 @@ def get(
     """
     how = ReadOptions(consistency, max_staleness, token, receipt)
     if len(keys) > 1:
-        if how.are_given:
-            raise InvalidArgument("a level of consistency is for one key at a time")
-        return get_keys(options, keys)
+        return read_keys(options, keys, how) if how.are_given else get_keys(options, keys)
     return read_key(options, keys[0], how) if how.are_given else get_key(options, keys[0])
 
 
@@ -133,6 +131,7 @@ def delete(
     if_revision: IfRevisionOption = None,
     if_value: IfValueOption = None,
     previous: PreviousOption = False,
+    receipt: ReceiptOption = False,
 ) -> int:
     """Delete a key.
 
@@ -145,9 +144,9 @@ def delete(
       kvstore delete job --previous
     """
     conditions = Conditions(if_revision=if_revision, if_value=if_value)
-    if conditions == Conditions() and not previous:
+    if conditions == Conditions() and not (previous or receipt):
         return delete_key(options, key)
-    return delete_if(options, key, conditions, previous)
+    return delete_if(options, key, conditions, previous, receipt)
 
 
 @with_options
@@ -171,13 +170,18 @@ def scan(
     print_cursor: Annotated[
         bool, typer.Option("--print-cursor", help="Say at the end where it stands.")
     ] = False,
+    consistency: ConsistencyOption = None,
+    max_staleness: StalenessOption = None,
+    token: TokenOption = None,
+    receipt: ReceiptOption = False,
 ) -> None:
     """Print keys and values in order.
 
     The order is that of the keys' bytes. One line for each key: key, tab, value. Where keys or
     values may hold tabs or ends of line, use --output json. Each page is read linearizably, but the
     scan as a whole is no snapshot: a key that changes meanwhile is seen before or after. With
-    --consistent each partition is shown as it was at one moment.
+    --consistent each partition is shown as it was at one moment; with --consistency or
+    --max-staleness pages come from any replica.
 
     --print-cursor says on standard error where the scan ended, also where it failed; --cursor goes
     on there, with the same range and direction.
@@ -191,8 +195,12 @@ def scan(
     """
     first, begin, stop = (None if b is None else from_argument(b) for b in (prefix, start, end))
     printer = _ScanPrinter(options.output or Output.SIMPLE, keys_only)
+    how = ReadOptions(consistency, max_staleness, token, receipt)
+    level = level_of(how)
+    receipts = Receipts(receipt)
 
     async def work(client: AsyncClient) -> None:
+        await go_on(client, how)
         wanted = partial(
             client.scan_keys if keys_only else client.scan,
             prefix=first,
@@ -201,19 +209,22 @@ def scan(
             limit=limit,
             reverse=reverse,
             consistent=consistent,
+            consistency=level,
             cursor=cursor,
+            receipts=receipts.taken,
         )
         async with aclosing(wanted()) as found:
             try:
                 async for entry in found:
                     printer.add(*((entry, b"") if isinstance(entry, bytes) else entry))
+                    receipts.shorten()
             finally:
                 if print_cursor:
                     printer.finish()
                     say(f"cursor {found.cursor}")
 
     try:
-        options.run(work)
+        receipts.run(options, work, in_json=False)
     finally:
         printer.finish()
 

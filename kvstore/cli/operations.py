@@ -43,14 +43,13 @@ def print_record(
     options: Options,
     key: bytes,
     record: Record | None,
-    receipt: Mapping[str, object] | None = None,
+    more: Mapping[str, object] | None = None,
 ) -> int:
-    """Prints what was found under `key`; JSON has room for a receipt, too."""
+    """Prints what was found under `key`, and in JSON `more`."""
     if record is None:
         return no_such_key(key)
     if options.output is Output.JSON:
-        found = record_to_json(key, record)
-        write_json(found if receipt is None else {**found, "receipt": receipt})
+        write_json({**record_to_json(key, record), **(more or {})})
     elif options.output is Output.TABLE:
         _write_records({key: record})
     else:
@@ -63,7 +62,13 @@ def print_record(
 def get_keys(options: Options, keys: Sequence[str]) -> int:
     """Prints the values of several keys; the answer is no where one does not exist."""
     wanted = list(dict.fromkeys(map(from_argument, keys)))
-    found = options.run(lambda client: client.get_many_records(wanted))
+    return print_records(
+        options, wanted, options.run(lambda client: client.get_many_records(wanted))
+    )
+
+
+def print_records(options: Options, wanted: Sequence[bytes], found: Mapping[bytes, Record]) -> int:
+    """Prints what was found of `wanted`; the answer is no where one is missing."""
     if options.output is Output.JSON:
         for key, record in found.items():
             write_json(record_to_json(key, record))

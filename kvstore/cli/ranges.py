@@ -14,7 +14,7 @@ from kvstore.cli.progress import progress
 from kvstore.cli.session import Options, Output
 from kvstore.cli.text import from_argument
 from kvstore.codec.text import to_cell
-from kvstore.errors import ConfigurationError, KVStoreError
+from kvstore.errors import ConfigurationError, InvalidArgument, KVStoreError
 
 if TYPE_CHECKING:
     from kvstore.client import AsyncClient
@@ -95,8 +95,10 @@ def delete_range(
 
         try:
             deleted = options.run(work)
-        except KVStoreError:
-            say(f"at least {gone} keys had been deleted when it ended")
+        except KVStoreError as problem:
+            # Of what breaks a rule nothing was begun.
+            if gone or not isinstance(problem, ConfigurationError | InvalidArgument):
+                say(f"at least {gone} keys had been deleted when it ended")
             raise
     if options.output is Output.JSON:
         write_json({"deleted": deleted})

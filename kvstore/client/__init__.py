@@ -2,14 +2,15 @@
 
 Read in this order: `operations` are columns of what is asked; `outbox` queues them by partition;
 `lane` carries queues to a node; `routing` says which node; `dispatch` ties these together and
-decides what each answer means; `async_client` is the face, with `key_operations` and
-`group_operations` for what it does to keys; `changes` and `transactions` are what travels for it.
+decides what each answer means; `async_client` is the face, with `key_operations`,
+`group_operations` and `range_operations` for what it does to keys; `changes` and `transactions` are
+what travels for it.
 """
 
 from kvstore.client.async_client import AsyncClient
 from kvstore.client.changes import DeleteResult, PutResult
 from kvstore.client.leaders import LeaderPlacement
-from kvstore.client.levels import Consistency, Stale
+from kvstore.client.levels import Consistency, Seen, Stale
 from kvstore.client.lock import Lock
 from kvstore.client.receipts import Answer, Receipt
 from kvstore.client.scanning import AsyncScan
@@ -54,6 +55,7 @@ __all__ = [
     "Receipt",
     "ReplicaScrub",
     "ScrubVerdict",
+    "Seen",
     "Stale",
     "SyncLock",
     "SyncScan",

@@ -4,6 +4,7 @@
 | --- | --- | --- |
 | refused by the node, or never sent | tried again, then definite | tried again |
 | sent, and no answer | tried again under the same stamp, then unknown | tried again elsewhere |
+| answered, but no room for it in the message | the same | tried again |
 
 And of writes alone, where the partition itself refuses a command:
 
@@ -22,7 +23,7 @@ from typing import Any, Final
 
 from cluster.ids import ReplicaId
 from kvstore.client.lane import Call, Lane
-from kvstore.client.level_sections import ANYWHERE, LevelSection
+from kvstore.client.level_sections import ANYWHERE
 from kvstore.client.operations import PAGE_BYTES_MAX, OperationClass, Section, WriteSection
 from kvstore.client.outbox import PartitionQueue
 from kvstore.client.outcomes import CallFailure, Verdict, judge
@@ -150,7 +151,12 @@ class Answers:
                 continue
             queue.failures = 0
             queue.failure = None
-            queue.settle(section)
+            rest = section.take_rest()
+            if rest is not section:
+                queue.settle(section)
+            if rest is not None:
+                queue.put_back(rest)
+                self._board.resubmit(queue)
 
     def _note_place(
         self,
@@ -166,14 +172,16 @@ class Answers:
         partition, index = queue.partition, response.indexes[number]
         floors = self._board.floors
         floors[partition] = max(floors[partition], index)
-        if isinstance(section, LevelSection) and len(response.indexes) == len(
-            response.terms
-        ) == len(response.revisions):
+        if lane.kind in ANYWHERE:
+            self._board.spread.answered(lane.replica)
+        if not section.wants_place:
+            return
+        section.place = None
+        if len(response.indexes) == len(response.terms) == len(response.revisions):
             node = self._board.known_routes.map.replica(lane.replica)
             name = lane.name if node is None else node.node_id
             term, revision = response.terms[number], response.revisions[number]
             section.place = Place(name, partition, term, revision, index)
-            self._board.spread.answered(lane.replica)
 
     def _refused(
         self,
@@ -190,6 +198,9 @@ class Answers:
             return
         detail = response.details[number] if number < len(response.details) else ""
         said = f"{lane.name}, partition {queue.partition}: {detail or 'no details'}"
+        if status == kv_pb2.SECTION_STATUS_NO_ROOM:
+            self._no_room(queue, section, said)
+            return
         if status == kv_pb2.SECTION_STATUS_BEHIND:
             queue.failures += 1
             queue.failure = Failure(said)
@@ -201,6 +212,18 @@ class Answers:
         self._section_failed(lane, queue, section, CallFailure(verdict, said))
         if verdict in (Verdict.AGAIN, Verdict.UNKNOWN):
             self._refresher.request(lane.connection.address)
+
+    def _no_room(self, queue: Queue, section: Section, said: str) -> None:
+        """Others of the call were answered: each try gets further than the one before."""
+        if not queue.returned(section, said):
+            return
+        queue.failures += 1
+        queue.failure = Failure(said, overloaded=True)
+        queue.give_back(section)
+        if queue.failures <= REDIRECTS_MAX:
+            self._board.resubmit(queue)
+        else:
+            self._board.park(queue)
 
     def _redirected(self, lane: Lane, queue: Queue, section: Section, leader: ReplicaId) -> None:
         if not queue.returned(section, None):

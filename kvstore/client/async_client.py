@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from asyncio import AbstractEventLoop, get_running_loop
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from functools import partial
 from random import Random, SystemRandom
 from types import TracebackType
@@ -17,27 +17,17 @@ from kvstore.client.arguments import as_bytes, checked_timeout_s, parsed_endpoin
 from kvstore.client.backup import BackupEvent, partition_events
 from kvstore.client.channel import OpenChannel
 from kvstore.client.connection import Suspects, suspects_nobody
-from kvstore.client.counting import count_keys
 from kvstore.client.direct_channel import DirectChannel
 from kvstore.client.dispatch import Dispatcher
-from kvstore.client.group_operations import GroupOperations
 from kvstore.client.leaders import LeaderPlacement, LeaderRun
 from kvstore.client.level_sections import class_of
 from kvstore.client.levels import Consistency, Level
-from kvstore.client.range_delete import DeleteProgress, check_bounded, delete_keys
-from kvstore.client.ranges import Range, asked_range, asked_scan
+from kvstore.client.range_operations import RangeOperations
 from kvstore.client.receipts import Answer, Receipt
 from kvstore.client.records import record_of, value_of
-from kvstore.client.scanning import (
-    AsyncScan,
-    key_and_record,
-    key_and_value,
-    only_key,
-)
 from kvstore.client.scrub import GroupScrub, ScrubProgress, ScrubRun
 from kvstore.client.status import ClusterStatus, Location, ask_status
 from kvstore.client.tokens import merge_token, token_of
-from kvstore.codec.cursor import Cursor
 from kvstore.codec.record import Record
 from kvstore.codec.routing import key_hash
 from kvstore.errors import ClientClosed, InvalidArgument
@@ -50,7 +40,7 @@ TIMEOUT_S_DEFAULT: Final = 5.0
 _LINEARIZABLE: Final = Consistency.LINEARIZABLE
 
 
-class AsyncClient(GroupOperations):
+class AsyncClient(RangeOperations):
     """A kvstore cluster, for one event loop.
 
     ```python
@@ -171,7 +161,8 @@ class AsyncClient(GroupOperations):
         `consistency` is "linearizable" (served by the leader), "session" or Stale(max_staleness_s)
         (served by any replica that can). A session is what this client does, and what the tokens
         stand for that it was given; for those who keep account by themselves, `min_index` takes its
-        place: the index that the partition's replica must have applied.
+        place: the index that the partition's replica must have applied. `Seen` is the same for
+        several partitions.
         """
         record, receipt = await self._read_at(key, consistency, min_index, timeout_s)
         return Answer(None if record is None else record_of(key, record), receipt)
@@ -220,128 +211,6 @@ class AsyncClient(GroupOperations):
             dispatcher = await self._start(loop, deadline_s)
         dispatcher.board.limits.check_key(key)
         return await dispatcher.read(key, deadline_s)
-
-    def scan(
-        self,
-        *,
-        prefix: bytes | str | None = None,
-        start: bytes | str | None = None,
-        end: bytes | str | None = None,
-        limit: int | None = None,
-        reverse: bool = False,
-        consistent: bool = False,
-        cursor: str | None = None,
-        timeout_s: float | None = None,
-    ) -> AsyncScan[tuple[bytes, bytes]]:
-        """Keys and values in byte order: start ≤ key < end, and beginning with `prefix`.
-
-        At most `limit` of them; with `reverse` from the last one down. `timeout_s` is for each page
-        that is fetched, not for the whole. Each page is linearizable; the whole is not one moment's
-        picture, unless `consistent`: then each partition is as it was at one moment after the call,
-        at the revision that the scan's `revisions` say, and ScanExpired is raised where that cannot
-        be kept up: when the leadership of a partition moves, or nothing was read for 30 s.
-
-        The scan's `cursor` says where it stands; `cursor` goes on there, in this client or in any
-        other of the cluster. Who leaves the loop early may close the scan (`contextlib.aclosing`)
-        to let go of pages fetched ahead.
-        """
-        wanted, since = asked_scan(
-            prefix, start, end, limit, cursor, keys_only=False, reverse=reverse
-        )
-        return self._scan(wanted, since, timeout_s, key_and_value, consistent=consistent)
-
-    def scan_keys(
-        self,
-        *,
-        prefix: bytes | str | None = None,
-        start: bytes | str | None = None,
-        end: bytes | str | None = None,
-        limit: int | None = None,
-        reverse: bool = False,
-        consistent: bool = False,
-        cursor: str | None = None,
-        timeout_s: float | None = None,
-    ) -> AsyncScan[bytes]:
-        """Like `scan`, without fetching the values."""
-        wanted, since = asked_scan(
-            prefix, start, end, limit, cursor, keys_only=True, reverse=reverse
-        )
-        return self._scan(wanted, since, timeout_s, only_key, consistent=consistent)
-
-    def scan_records(
-        self,
-        *,
-        prefix: bytes | str | None = None,
-        start: bytes | str | None = None,
-        end: bytes | str | None = None,
-        limit: int | None = None,
-        reverse: bool = False,
-        consistent: bool = False,
-        cursor: str | None = None,
-        timeout_s: float | None = None,
-    ) -> AsyncScan[tuple[bytes, Record]]:
-        """Like `scan`, with each value's version and revisions."""
-        wanted, since = asked_scan(
-            prefix, start, end, limit, cursor, keys_only=False, reverse=reverse
-        )
-        return self._scan(wanted, since, timeout_s, key_and_record, consistent=consistent)
-
-    def _scan(
-        self,
-        wanted: Range,
-        since: Cursor | None,
-        timeout_s: float | None,
-        convert: Callable[[bytes, bytes], T],
-        *,
-        consistent: bool = False,
-    ) -> AsyncScan[T]:
-        wait_s = self._timeout(timeout_s)
-        views = self._random if consistent else None
-        return AsyncScan(partial(self._begun, wait_s), wanted, since, wait_s, convert, views=views)
-
-    async def _begun(self, timeout_s: float) -> Dispatcher:
-        loop = get_running_loop()
-        return await self._start(loop, loop.time() + timeout_s)
-
-    async def count(
-        self,
-        *,
-        prefix: bytes | str | None = None,
-        start: bytes | str | None = None,
-        end: bytes | str | None = None,
-        timeout_s: float | None = None,
-    ) -> int:
-        """How many keys there are with start ≤ key < end that begin with `prefix`.
-
-        Counted on the nodes, in pages, each of which is linearizable; the whole is not one moment's
-        picture. `timeout_s` is for each page.
-        """
-        wanted = asked_range(prefix, start, end)
-        wait_s = self._timeout(timeout_s)
-        return await count_keys(await self._begun(wait_s), wanted, wait_s)
-
-    async def delete_range(
-        self,
-        *,
-        prefix: bytes | str | None = None,
-        start: bytes | str | None = None,
-        end: bytes | str | None = None,
-        timeout_s: float | None = None,
-        progress: DeleteProgress = lambda _deleted: None,
-    ) -> int:
-        """Deletes the keys with start ≤ key < end that begin with `prefix`; says how many.
-
-        At least one of them has to be given. Not atomic: keys go page by page, in order, and
-        `progress` is told after each page how many are gone. Where it fails, those stay gone, and
-        it can be called again. A key that is put meanwhile may be deleted or stay. `timeout_s` is
-        for each page.
-        """
-        check_bounded(prefix, start, end)
-        wanted = asked_range(prefix, start, end)
-        wait_s = self._timeout(timeout_s)
-        dispatcher = await self._begun(wait_s)
-        async with contextlib.aclosing(self._scan(wanted, None, wait_s, only_key)) as keys:
-            return await delete_keys(dispatcher, keys, wait_s, progress)
 
     async def backup(
         self, partition: int, *, timeout_s: float | None = None

@@ -8,6 +8,7 @@ from typing import Final
 from cluster.ids import PartitionId
 from kvstore.client.dispatch import Dispatcher
 from kvstore.client.ranges import Range
+from kvstore.client.scan import Asking
 from kvstore.codec.scan import Scan, encode_scan
 
 PAGE_KEYS_MAX: Final = 4096
@@ -17,8 +18,8 @@ AT_ONCE_MAX: Final = 8
 """Partitions that are being counted at the same time."""
 
 
-async def count_keys(dispatcher: Dispatcher, wanted: Range, timeout_s: float) -> int:
-    """How many keys are in `wanted`; `timeout_s` is for each page."""
+async def count_keys(dispatcher: Dispatcher, wanted: Range, asking: Asking) -> int:
+    """How many keys are in `wanted`."""
     if wanted.is_empty:
         return 0
     left = iter(range(dispatcher.board.partitions))
@@ -28,7 +29,7 @@ async def count_keys(dispatcher: Dispatcher, wanted: Range, timeout_s: float) ->
         nonlocal total
         for partition in left:
             # In two steps: others add to the total while this one waits.
-            found = await _count_of(dispatcher, PartitionId(partition), wanted, timeout_s)
+            found = await _count_of(dispatcher, PartitionId(partition), wanted, asking)
             total += found
 
     workers = [
@@ -45,14 +46,16 @@ async def count_keys(dispatcher: Dispatcher, wanted: Range, timeout_s: float) ->
 
 
 async def _count_of(
-    dispatcher: Dispatcher, partition: PartitionId, wanted: Range, timeout_s: float
+    dispatcher: Dispatcher, partition: PartitionId, wanted: Range, asking: Asking
 ) -> int:
     total, start = 0, wanted.start
     more = True
     while more:
         question = Scan(start, wanted.end, PAGE_KEYS_MAX, PAGE_BYTES_MAX, count=True)
-        deadline_s = dispatcher.loop.time() + timeout_s
-        page = await dispatcher.scan(partition, encode_scan(question), deadline_s)
+        deadline_s = dispatcher.loop.time() + asking.timeout_s
+        page = await dispatcher.scan(
+            partition, encode_scan(question), deadline_s, receipts=asking.receipts
+        )
         total += page.count
         more = page.more and bool(page.keys)
         if more:

@@ -24,9 +24,10 @@ from kvstore.client.channel import OpenChannel
 from kvstore.client.connection import Connections, Suspects
 from kvstore.client.deadlines import Deadlines
 from kvstore.client.lane import Lane
+from kvstore.client.level_sections import Bound
 from kvstore.client.operations import OPERATION_COST_BYTES, OperationClass, Section
-from kvstore.client.outbox import OUTBOX_BYTES_MAX, PartitionQueue
-from kvstore.client.receipts import Receipt
+from kvstore.client.outbox import OUTBOX_BYTES_MAX, Outbox, PartitionQueue
+from kvstore.client.receipts import Receipt, ReceiptFuture
 from kvstore.client.refresh import Refresher
 from kvstore.client.routing import Routes
 from kvstore.client.switchboard import Switchboard
@@ -69,19 +70,34 @@ class Dispatcher:
     # --- what callers ask
 
     def write(
-        self, code: int, key: bytes, argument: bytes, deadline_s: float
+        self,
+        code: int,
+        key: bytes,
+        argument: bytes,
+        deadline_s: float,
+        receipts: list[Receipt] | None = None,
     ) -> asyncio.Future[int]:
-        """Queues a put or delete; the result is its revision."""
-        return self._write(code, key, argument, deadline_s)
+        """Queues a put or delete; the result is its revision. `receipts` takes a receipt."""
+        return self._write(code, key, argument, deadline_s, receipts)
 
     def change(
-        self, code: int, key: bytes, argument: bytes, deadline_s: float
+        self,
+        code: int,
+        key: bytes,
+        argument: bytes,
+        deadline_s: float,
+        receipts: list[Receipt] | None = None,
     ) -> asyncio.Future[tuple[int, bytes]]:
         """Queues a change or a transaction; the result is its revision and its answer, encoded."""
-        return self._write(code, key, argument, deadline_s)
+        return self._write(code, key, argument, deadline_s, receipts)
 
     def _write(
-        self, code: int, key: bytes, argument: bytes, deadline_s: float
+        self,
+        code: int,
+        key: bytes,
+        argument: bytes,
+        deadline_s: float,
+        receipts: list[Receipt] | None,
     ) -> asyncio.Future[Any]:
         outbox = self.board.writes
         cost = len(key) + len(argument) + OPERATION_COST_BYTES
@@ -92,7 +108,7 @@ class Dispatcher:
         section = queue.section
         section.codes.append(code)
         section.arguments.append(argument)
-        return self._add(queue, section, key, deadline_s)
+        return self._add(queue, section, key, deadline_s, receipts)
 
     def read(self, key: bytes, deadline_s: float) -> asyncio.Future[bytes | None]:
         """Queues a read; the result is the stored record."""
@@ -105,12 +121,10 @@ class Dispatcher:
         return self._add(queue, queue.section, key, deadline_s)
 
     def read_at(
-        self, kind: OperationClass, key: bytes, bound: int | None, deadline_s: float
+        self, kind: OperationClass, key: bytes, bound: Bound, deadline_s: float
     ) -> asyncio.Future[tuple[bytes | None, Receipt]]:
         """Queues a read of a class that gives receipts; the result is the stored record, and one.
-
-        `bound` is what the class asks for at least; None: the index that this client has seen.
-        """
+        `bound` is what the class asks for at least."""
         board = self.board
         outbox = board.level_outbox(kind)
         cost = len(key) + OPERATION_COST_BYTES
@@ -119,25 +133,48 @@ class Dispatcher:
         outbox.cost_bytes += cost
         partition = partition_of_hash(key_hash(key), board.partitions)
         queue = outbox.queues[partition]
-        queue.section.bounds.append(board.floors[partition] if bound is None else bound)
+        queue.section.bounds.append(board.bound(partition, bound))
         return self._add(queue, queue.section, key, deadline_s)
 
     def scan(
-        self, partition: PartitionId, question: bytes, deadline_s: float
+        self,
+        partition: PartitionId,
+        question: bytes,
+        deadline_s: float,
+        *,
+        kind: OperationClass = OperationClass.SCAN,
+        bound: Bound = 0,
+        receipts: list[Receipt] | None = None,
     ) -> asyncio.Future[Page]:
-        """Queues an encoded scan of one partition; the result is its page."""
-        outbox = self.board.scans
+        """Queues an encoded scan of one partition; the result is its page.
+
+        `kind` is one of SCANS, and `bound` what that asks for at least.
+        """
+        plain = kind is OperationClass.SCAN
+        outbox: Outbox[Any] = self.board.scans if plain else self.board.level_outbox(kind)
         cost = len(question) + OPERATION_COST_BYTES
         if outbox.cost_bytes + cost > OUTBOX_BYTES_MAX:
             outbox.make_room(cost, self.loop.time())
         outbox.cost_bytes += cost
         queue = outbox.queues[partition]
-        return self._add(queue, queue.section, question, deadline_s)
+        if not plain:
+            queue.section.bounds.append(self.board.bound(partition, bound))
+        return self._add(queue, queue.section, question, deadline_s, receipts)
 
     def _add(
-        self, queue: PartitionQueue[Any], section: Section, key: bytes, deadline_s: float
+        self,
+        queue: PartitionQueue[Any],
+        section: Section,
+        key: bytes,
+        deadline_s: float,
+        receipts: list[Receipt] | None = None,
     ) -> asyncio.Future[Any]:
-        future: asyncio.Future[Any] = self.loop.create_future()
+        future: asyncio.Future[Any]
+        if receipts is None:
+            future = self.loop.create_future()
+        else:
+            future = ReceiptFuture(receipts, self.loop)
+            section.wants_place = True
         section.keys.append(key)
         section.deadlines.append(deadline_s)
         section.futures.append(future)
@@ -184,18 +221,18 @@ class Dispatcher:
 
     def _sweep(self, now_s: float) -> float:
         earliest_s = math.inf
-        for lane, section in self._under_way():
-            earliest_s = min(earliest_s, section.expire(now_s, _overdue_error(lane)))
+        for lane, queue, section in self._under_way():
+            earliest_s = min(earliest_s, section.expire(now_s, _overdue_error(lane, queue)))
         for queue in self.board.queues:
             earliest_s = min(earliest_s, queue.expire(now_s))
         return earliest_s
 
-    def _under_way(self) -> list[tuple[Lane, Section]]:
+    def _under_way(self) -> list[tuple[Lane, PartitionQueue[Any], Section]]:
         return [
-            (lane, section)
+            (lane, queue, section)
             for lane in self.board.lanes
             for call in lane.calls
-            for section in call.sections
+            for queue, section in zip(call.queues, call.sections, strict=True)
         ]
 
     async def close(self) -> None:
@@ -207,17 +244,22 @@ class Dispatcher:
         self._deadlines.close()
         for queue in self.board.queues:
             queue.close()
-        for lane, section in self._under_way():
+        for lane, _, section in self._under_way():
             section.fail(_closed_error(lane))
         await asyncio.gather(self.board.close(), self._refresher.close())
         await self.connections.keep_only(())
 
 
-def _overdue_error(lane: Lane) -> Callable[[], KVStoreError]:
+def _overdue_error(lane: Lane, queue: PartitionQueue[Any]) -> Callable[[], KVStoreError]:
+    """What failed before tells more than that another try was under way."""
+    failure = queue.failure
+    before = "" if failure is None else f"; before that: {failure.detail}"
     if lane.kind is OperationClass.WRITE:
         return lambda: OutcomeUnknown(
-            f"the deadline passed while {lane.name} had the write; it may have been applied"
+            f"the deadline passed while {lane.name} had the write; it may have been applied{before}"
         )
+    if failure is not None:
+        return failure.at_deadline
     return lambda: DeadlineExceeded(f"the deadline passed while {lane.name} had the read")
 
 

@@ -20,6 +20,7 @@ from kvstore.client.changes import (
     with_limit,
 )
 from kvstore.client.dispatch import Dispatcher
+from kvstore.client.receipts import Receipt, checked_receipts
 from kvstore.codec.change import (
     Action,
     Change,
@@ -72,6 +73,7 @@ class KeyOperations(ABC):
         if_value: bytes | str | None = None,
         return_previous: Literal[False] = False,
         fence: Fence | None = None,
+        receipts: list[Receipt] | None = None,
         timeout_s: float | None = None,
     ) -> int: ...
 
@@ -87,6 +89,7 @@ class KeyOperations(ABC):
         if_value: bytes | str | None = None,
         return_previous: Literal[True],
         fence: Fence | None = None,
+        receipts: list[Receipt] | None = None,
         timeout_s: float | None = None,
     ) -> PutResult: ...
 
@@ -102,6 +105,7 @@ class KeyOperations(ABC):
         if_value: bytes | str | None = None,
         return_previous: bool,
         fence: Fence | None = None,
+        receipts: list[Receipt] | None = None,
         timeout_s: float | None = None,
     ) -> int | PutResult: ...
 
@@ -116,6 +120,7 @@ class KeyOperations(ABC):
         if_value: bytes | str | None = None,
         return_previous: bool = False,
         fence: Fence | None = None,
+        receipts: list[Receipt] | None = None,
         timeout_s: float | None = None,
     ) -> int | PutResult:
         """Stores `value` under `key` and gives the write's revision.
@@ -125,7 +130,8 @@ class KeyOperations(ABC):
         one the key does not expire, whatever it did before. ConditionFailed where the key exists
         (`if_absent`), has another revision (`if_revision`; 0: must not exist) or another value
         (`if_value`). With `return_previous` a PutResult, with what was there before. Fenced where a
-        later holder of a lock has written to this partition (`fence`, see `lock`).
+        later holder of a lock has written to this partition (`fence`, see `lock`). A list that is
+        given as `receipts` grows by the answer's Receipt, that of a refusal by the partition too.
         """
         if type(key) is not bytes:
             key = as_bytes("key", key)
@@ -146,7 +152,9 @@ class KeyOperations(ABC):
                 dispatcher = await self._start(loop, deadline_s)
             dispatcher.board.limits.check_key(key)
             dispatcher.board.limits.check_value(value)
-            return await dispatcher.write(_PUT, key, value, deadline_s)
+            if receipts is not None:
+                checked_receipts(receipts)
+            return await dispatcher.write(_PUT, key, value, deadline_s, receipts)
         change = checked_change(
             Action.PUT,
             value,
@@ -157,7 +165,7 @@ class KeyOperations(ABC):
             return_previous=return_previous,
             fence=fence,
         )
-        revision, answer = await self._change(key, change, timeout_s)
+        revision, answer = await self._change(key, change, receipts, timeout_s)
         return PutResult(revision, previous_of(key, answer)) if return_previous else revision
 
     @overload
@@ -169,6 +177,7 @@ class KeyOperations(ABC):
         if_value: bytes | str | None = None,
         return_previous: Literal[False] = False,
         fence: Fence | None = None,
+        receipts: list[Receipt] | None = None,
         timeout_s: float | None = None,
     ) -> bool: ...
 
@@ -181,6 +190,7 @@ class KeyOperations(ABC):
         if_value: bytes | str | None = None,
         return_previous: Literal[True],
         fence: Fence | None = None,
+        receipts: list[Receipt] | None = None,
         timeout_s: float | None = None,
     ) -> DeleteResult: ...
 
@@ -193,6 +203,7 @@ class KeyOperations(ABC):
         if_value: bytes | str | None = None,
         return_previous: bool,
         fence: Fence | None = None,
+        receipts: list[Receipt] | None = None,
         timeout_s: float | None = None,
     ) -> bool | DeleteResult: ...
 
@@ -204,13 +215,14 @@ class KeyOperations(ABC):
         if_value: bytes | str | None = None,
         return_previous: bool = False,
         fence: Fence | None = None,
+        receipts: list[Receipt] | None = None,
         timeout_s: float | None = None,
     ) -> bool | DeleteResult:
         """Removes `key`; False when there was no such key.
 
         ConditionFailed where the key has another revision (`if_revision`) or another value
         (`if_value`), or does not exist and one of these is given. With `return_previous` a
-        DeleteResult, with what was there. `fence` is that of `put`.
+        DeleteResult, with what was there. `fence` and `receipts` are those of `put`.
         """
         key = as_bytes("key", key)
         if if_revision is None and if_value is None and fence is None and return_previous is False:
@@ -218,7 +230,8 @@ class KeyOperations(ABC):
             deadline_s = loop.time() + self._timeout(timeout_s)
             dispatcher = await self._start(loop, deadline_s)
             dispatcher.board.limits.check_key(key)
-            return await dispatcher.write(_DELETE, key, b"", deadline_s) != 0
+            receipts = checked_receipts(receipts)
+            return await dispatcher.write(_DELETE, key, b"", deadline_s, receipts) != 0
         change = checked_change(
             Action.DELETE,
             if_revision=if_revision,
@@ -226,7 +239,7 @@ class KeyOperations(ABC):
             return_previous=return_previous,
             fence=fence,
         )
-        _, answer = await self._change(key, change, timeout_s)
+        _, answer = await self._change(key, change, receipts, timeout_s)
         deleted = answer.status is ChangeStatus.DONE
         return DeleteResult(deleted, previous_of(key, answer)) if return_previous else deleted
 
@@ -240,18 +253,19 @@ class KeyOperations(ABC):
         initial: int = 0,
         ttl: Ttl | None = None,
         fence: Fence | None = None,
+        receipts: list[Receipt] | None = None,
         timeout_s: float | None = None,
     ) -> int:
         """Adds `by` to the number under `key` and gives the sum; an absent key counts as `initial`.
 
         Numbers are signed, of 64 bits, and stored as decimal digits. NotANumber where something
         else is there, CounterOverflow where the sum does not fit. `ttl` begins a new lifetime;
-        without it, the key's own goes on. `fence` is that of `put`.
+        without it, the key's own goes on. `fence` and `receipts` are those of `put`.
         """
         key = as_bytes("key", key)
         operand = increment_operand(checked_integer("by", by), checked_integer("initial", initial))
         change = checked_change(Action.INCREMENT, operand, ttl=ttl, fence=fence)
-        return (await self._change(key, change, timeout_s))[1].number
+        return (await self._change(key, change, receipts, timeout_s))[1].number
 
     async def append(
         self,
@@ -260,19 +274,20 @@ class KeyOperations(ABC):
         *,
         ttl: Ttl | None = None,
         fence: Fence | None = None,
+        receipts: list[Receipt] | None = None,
         timeout_s: float | None = None,
     ) -> int:
         """Adds `suffix` to the end of the value under `key` and gives the new length in bytes.
 
         An absent key counts as an empty value. InvalidArgument where the value would be larger than
         the cluster takes. `ttl` begins a new lifetime; without it, the key's own goes on. `fence`
-        is that of `put`.
+        and `receipts` are those of `put`.
         """
         key = as_bytes("key", key)
         suffix = as_bytes("suffix", suffix)
         # How much a value may have is known with the map only.
         change = checked_change(Action.APPEND, append_operand(0, suffix), ttl=ttl, fence=fence)
-        return (await self._change(key, change, timeout_s))[1].number
+        return (await self._change(key, change, receipts, timeout_s))[1].number
 
     async def touch(
         self,
@@ -282,23 +297,29 @@ class KeyOperations(ABC):
         if_revision: int | None = None,
         if_value: bytes | str | None = None,
         fence: Fence | None = None,
+        receipts: list[Receipt] | None = None,
         timeout_s: float | None = None,
     ) -> bool:
         """Gives `key` a new lifetime, None: no end; False when there is no such key.
 
         The value stays as it is. ConditionFailed where the key has another revision (`if_revision`)
-        or another value (`if_value`). `fence` is that of `put`.
+        or another value (`if_value`). `fence` and `receipts` are those of `put`.
         """
         key = as_bytes("key", key)
         change = checked_change(
             Action.TOUCH, ttl=ttl, if_revision=if_revision, if_value=if_value, fence=fence
         )
-        _, answer = await self._change(key, change, timeout_s)
+        _, answer = await self._change(key, change, receipts, timeout_s)
         return answer.status is ChangeStatus.DONE
 
     async def _change(
-        self, key: bytes, change: Change, timeout_s: float | None
+        self,
+        key: bytes,
+        change: Change,
+        receipts: list[Receipt] | None,
+        timeout_s: float | None,
     ) -> tuple[int, ChangeAnswer]:
+        receipts = checked_receipts(receipts)
         loop = get_running_loop()
         deadline_s = loop.time() + self._timeout(timeout_s)
         dispatcher = await self._start(loop, deadline_s)
@@ -307,5 +328,5 @@ class KeyOperations(ABC):
         check_change(change, limits)
         argument = encode_change(with_limit(change, limits.value_bytes_max))
         check_operation_bytes(key, argument, limits)
-        revision, answer = await dispatcher.change(_CHANGE, key, argument, deadline_s)
+        revision, answer = await dispatcher.change(_CHANGE, key, argument, deadline_s, receipts)
         return revision, answer_of(key, answer)

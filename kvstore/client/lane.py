@@ -17,7 +17,7 @@ from cluster.ids import PartitionId, ReplicaId
 from kvstore.client.channel import CONNECT_TIMEOUT_S
 from kvstore.client.channel import call as call_method
 from kvstore.client.connection import Connection
-from kvstore.client.operations import OperationClass, Section, WriteSection
+from kvstore.client.operations import SCANS, OperationClass, Section, WriteSection
 from kvstore.client.outbox import PartitionQueue
 from kvstore.generated.kvstore.v1 import kv_pb2
 
@@ -45,6 +45,8 @@ CALL_TIMEOUT_S_MAX: Final = {
     # Nodes say soon whether they can, and there are others.
     OperationClass.SESSION_READ: 1.0,
     OperationClass.STALE_READ: 1.0,
+    OperationClass.SESSION_SCAN: 3.0,
+    OperationClass.STALE_SCAN: 3.0,
 }
 WRITE_TIMEOUT_S: Final = 2.0
 """Of a first try, and twice as much of each that follows: a write cannot be sent in smaller parts
@@ -222,7 +224,7 @@ class Lane:
         queues: list[Queue] = []
         sections: list[Section] = []
         room = CALL_BYTES_MAX
-        scans = self.kind is OperationClass.SCAN
+        scans = self.kind in SCANS
         count = self.operations_max
         if scans:
             count = min(count, self._owner.scans_per_call_max)
@@ -359,7 +361,7 @@ class Lane:
 
     @property
     def _probe_operations_max(self) -> int:
-        return 1 if self.kind is OperationClass.SCAN else self.operations_max
+        return 1 if self.kind in SCANS else self.operations_max
 
     # --- answers of reads
 

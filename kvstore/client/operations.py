@@ -17,12 +17,14 @@ from itertools import compress
 from operator import not_
 from typing import Any, Final, Self, TypeVar
 
+from kvstore.client.levels import Consistency
+from kvstore.client.receipts import Place, hand_out
 from kvstore.codec.byteslist import CodecError, decode_optional_list, encode_list
 from kvstore.codec.change import needs_clock
 from kvstore.codec.command import SIMPLE_KINDS, OperationKind, Stamp, encode_command
 from kvstore.codec.results import Refusal, decode_results
 from kvstore.codec.scan import decode_page
-from kvstore.codec.transaction import decode_transaction
+from kvstore.codec.transaction import MAY_BE_BUSY, decode_transaction, is_busy
 from kvstore.generated.kvstore.v1 import kv_pb2
 
 T = TypeVar("T")
@@ -48,11 +50,19 @@ class OperationClass(IntEnum):
     STALE_READ = kv_pb2.SECTION_KIND_READ_STALE
     RECEIPT_READ = kv_pb2.SECTION_KIND_READ | 1 << 8
     """Reads whose callers want a receipt."""
+    SESSION_SCAN = kv_pb2.SECTION_KIND_SCAN_SESSION
+    STALE_SCAN = kv_pb2.SECTION_KIND_SCAN_STALE
 
     @property
     def wire(self) -> int:
         """The section kind."""
         return self & 0xFF
+
+
+SCANS: Final = frozenset(
+    {OperationClass.SCAN, OperationClass.SESSION_SCAN, OperationClass.STALE_SCAN}
+)
+"""Classes of which a section is one page."""
 
 
 class Section(ABC):
@@ -61,15 +71,20 @@ class Section(ABC):
     Each future is resolved with what its class says.
     """
 
-    __slots__ = ("deadlines", "futures", "keys")
+    __slots__ = ("deadlines", "futures", "keys", "place", "wants_place")
 
     kind: OperationClass
+    level = Consistency.LINEARIZABLE
 
     def __init__(self) -> None:
         self.keys: list[bytes] = []
         self.futures: list[Future[Any]] = []
         self.deadlines: list[float] = []
         """On the event loop's clock, in seconds."""
+        self.wants_place = False
+        """A caller may want a receipt."""
+        self.place: Place | None = None
+        """Of the answer, where that is wanted, before it is given to the callers."""
 
     def __len__(self) -> int:
         return len(self.futures)
@@ -87,6 +102,11 @@ class Section(ABC):
 
         Nor does it where the section was refused as a whole, which it hands on.
         """
+
+    def take_rest(self) -> Section | None:
+        """Operations that the answer left out, as a section that was not sent yet; None: it was
+        for all. They are to be asked for again."""
+        return None
 
     @property
     def is_abandoned(self) -> bool:
@@ -115,11 +135,15 @@ class Section(ABC):
         """Appends the operations of `newer`, which is left as it is."""
         for mine, theirs in zip(self.columns(), newer.columns(), strict=True):
             mine.extend(theirs)
+        self.wants_place |= newer.wants_place
 
     def split(self, cost_bytes_max: int, count_max: int) -> Self:
         """Cuts off as many first operations as keep the bounds, at least one, and gives them."""
+        return self._split_off(self._count_within(cost_bytes_max, count_max))
+
+    def _split_off(self, count: int) -> Self:
         first = type(self)()
-        count = self._count_within(cost_bytes_max, count_max)
+        first.wants_place = self.wants_place
         for mine, theirs in zip(self.columns(), first.columns(), strict=True):
             theirs.extend(mine[:count])
             del mine[:count]
@@ -135,6 +159,11 @@ class Section(ABC):
 
     def _cost_of(self, position: int) -> int:
         return len(self.keys[position]) + OPERATION_COST_BYTES
+
+    def hand_out_receipts(self, age_s: float | None = None) -> None:
+        """To those who want one, before the answer."""
+        if self.place is not None:
+            hand_out(self.futures, self.place.receipt(self.level, age_s))
 
     def fail(self, error: Callable[[], Exception]) -> None:
         """Raises a new `error()` in every caller that still waits."""
@@ -166,6 +195,7 @@ class WriteSection(Section):
 
     __slots__ = (
         "_body",
+        "_rest",
         "arguments",
         "codes",
         "doubt",
@@ -186,6 +216,7 @@ class WriteSection(Section):
         self.stamp: Stamp | None = None
         """None: not sealed."""
         self._body: bytes | None = None
+        self._rest: WriteSection | None = None
         self.order = 0
         """Among those of its queue, by the first time that each was sent."""
         self.tries = 0
@@ -221,16 +252,55 @@ class WriteSection(Section):
         return body
 
     def answer(self, result: bytes) -> Refusal | None:
-        """`result` holds write results, or says why there are none."""
+        """`result` holds write results, or says why there are none.
+
+        Operations that were refused because those before them had used up what one command may
+        rewrite or give back did nothing, and become the rest. The first one is never among them:
+        each command gets further.
+        """
         results = decode_results(result)
-        if isinstance(results, Refusal):
-            return results
-        if results.extras is None:
+        if isinstance(results, Refusal) or self.is_settled:
+            return results if isinstance(results, Refusal) else None
+        extras = results.extras
+        if extras is None:
+            self.hand_out_receipts()
             settle(self.futures, results.revisions)
-        else:
-            pairs = zip(results.revisions, results.extras, strict=True)
-            settle(self.futures, [each[0] if each[1] is None else each for each in pairs])
+            return None
+        if not len(results.revisions) == len(extras) == len(self.futures):
+            raise CodecError(f"{len(extras)} results answer {len(self.futures)} operations")
+        answers = [
+            revision if extra is None else (revision, extra)
+            for revision, extra in zip(results.revisions, extras, strict=True)
+        ]
+        crowded_out = [
+            position > 0
+            and extra is not None
+            and extra[:1] in MAY_BE_BUSY
+            and is_busy(self.codes[position], extra)
+            for position, extra in enumerate(extras)
+        ]
+        answered = self
+        if any(crowded_out):
+            self._rest = self._picked(crowded_out)
+            wanted = list(map(not_, crowded_out))
+            answered = self._picked(wanted)
+            answers = list(compress(answers, wanted))
+        answered.hand_out_receipts()
+        settle(answered.futures, answers)
         return None
+
+    def _picked(self, wanted: list[bool]) -> WriteSection:
+        """Some of it, as if it had not been sent; it stays as it is itself."""
+        some = WriteSection()
+        some.wants_place, some.place = self.wants_place, self.place
+        for mine, theirs in zip(self.columns(), some.columns(), strict=True):
+            theirs.extend(compress(mine, wanted))
+        return some
+
+    def take_rest(self) -> Section | None:
+        """See Section."""
+        rest, self._rest = self._rest, None
+        return rest
 
     def columns(self) -> tuple[list[Any], ...]:
         """The parallel lists."""
@@ -247,20 +317,33 @@ class WriteSection(Section):
 class ReadSection(Section):
     """Each caller gets the stored record of its key, or None."""
 
-    __slots__ = ()
+    __slots__ = ("_has_rest",)
 
     kind = OperationClass.READ
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._has_rest = False
 
     def body(self) -> bytes:
         """A list of keys."""
         return encode_list(self.keys)
 
     def answer(self, result: bytes) -> None:
-        """`result` holds a list of records."""
+        """`result` holds a list of records, of the first keys where there is room for no more."""
         records, end = decode_optional_list(result)
         if end != len(result):
             raise CodecError("a list of records is followed by more bytes")
-        settle(self.futures, records)
+        settle(self.answered_by(len(records)), records)
+
+    def answered_by(self, count: int) -> list[Future[Any]]:
+        """Those whose answers `count` records are; the others stay in the section."""
+        self._has_rest = 0 < count < len(self.futures)
+        return self._split_off(count).futures if self._has_rest else self.futures
+
+    def take_rest(self) -> Section | None:
+        """See Section."""
+        return self if self._has_rest else None
 
 
 class ScanSection(Section):
@@ -277,7 +360,9 @@ class ScanSection(Section):
 
     def answer(self, result: bytes) -> None:
         """`result` holds a page."""
-        settle(self.futures, [decode_page(result)])
+        page = decode_page(result)
+        self.hand_out_receipts()
+        settle(self.futures, [page])
 
 
 def _is_timed(code: int, argument: bytes) -> bool:

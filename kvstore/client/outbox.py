@@ -82,6 +82,10 @@ class PartitionQueue(Generic[S]):
 
     def give_back(self, section: S) -> None:
         """Puts operations that were taken, and not applied, before those that came since."""
+        self.put_back(section)
+
+    def put_back(self, section: S) -> None:
+        """The same, of operations that are to be sent as if they had never been."""
         section.drop_done()
         if not section.futures:
             return

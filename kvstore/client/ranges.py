@@ -75,7 +75,7 @@ def asked_range(
         optional_bytes("end", end),
         checked_limit(limit),
         keys_only,
-        reverse=_flag("reverse", reverse),
+        reverse=checked_flag("reverse", reverse),
     )
 
 
@@ -98,16 +98,31 @@ def asked_scan(
             "cursor is given together with prefix, start, end or reverse; a cursor has its scan's "
             "range and direction: give it alone"
         )
-    if not isinstance(cursor, str):
-        raise InvalidArgument(f"cursor must be a str, not {type(cursor).__name__}")
-    try:
-        found = decode_cursor(cursor)
-    except CodecError as problem:
-        raise InvalidArgument(f"the cursor cannot be used: {problem}") from problem
+    found = _decoded(cursor)
     return Range(found.start, found.end, checked_limit(limit), keys_only, found.reverse), found
 
 
-def _flag(name: str, value: object) -> bool:
+def pinned_view(cursor: str, cluster_id: str) -> int:
+    """The view of a pinned cursor; raises InvalidArgument where it is none of that cluster."""
+    found = _decoded(cursor)
+    if not found.view:
+        raise InvalidArgument("the cursor is of no consistent scan that was pinned")
+    if found.cluster_id != cluster_id:
+        raise InvalidArgument(f"the cursor is of cluster {found.cluster_id}, not {cluster_id}")
+    return found.view
+
+
+def _decoded(cursor: object) -> Cursor:
+    if not isinstance(cursor, str):
+        raise InvalidArgument(f"cursor must be a str, not {type(cursor).__name__}")
+    try:
+        return decode_cursor(cursor)
+    except CodecError as problem:
+        raise InvalidArgument(f"the cursor cannot be used: {problem}") from problem
+
+
+def checked_flag(name: str, value: object) -> bool:
+    """`value` as True or False; else InvalidArgument."""
     if not isinstance(value, bool):
         raise InvalidArgument(f"{name} must be True or False, not {type(value).__name__}")
     return value

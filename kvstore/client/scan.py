@@ -14,7 +14,8 @@ import asyncio
 import contextlib
 import math
 from asyncio import Future
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Mapping
+from dataclasses import dataclass, field
 from functools import partial
 from heapq import heapify, heappop, heapreplace
 from random import Random
@@ -22,11 +23,13 @@ from typing import Any, Final
 
 from cluster.ids import PartitionId
 from kvstore.client.dispatch import Dispatcher
-from kvstore.client.operations import PAGE_BYTES_MAX
+from kvstore.client.level_sections import Bound
+from kvstore.client.operations import PAGE_BYTES_MAX, OperationClass
 from kvstore.client.ranges import Range
+from kvstore.client.receipts import Receipt
 from kvstore.client.scan_part import Part, PartView, let_go
 from kvstore.codec.scan import Page, Scan, ViewAction, encode_scan
-from kvstore.errors import ResourceExhausted
+from kvstore.errors import InvalidArgument, ResourceExhausted
 
 HELD_BYTES_AIM: Final = 8 << 20
 """By one scan: two pages for each partition, together."""
@@ -35,6 +38,28 @@ KEEP_AFTER_S: Final = 5.0
 """A view of which nothing was asked for so long is kept alive by a word, as long as the scan goes
 on: keys need not come from all partitions in turn."""
 _CLOSE_TIMEOUT_S: Final = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """How the pages of a scan are asked for."""
+
+    timeout_s: float
+    """Of each page."""
+    kind: OperationClass = OperationClass.SCAN
+    bound: Bound = 0
+    """What the class asks for at least."""
+    receipts: list[Receipt] | None = None
+    """Takes one of each page."""
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What a consistent scan reads from, in all partitions."""
+
+    number: int
+    revisions: Mapping[int, int] = field(default_factory=dict)
+    """Of the partitions in which it is open already."""
 
 
 class _Last:
@@ -53,12 +78,20 @@ class Merge:
     """The parts of all partitions, as one."""
 
     def __init__(
-        self, dispatcher: Dispatcher, wanted: Range, timeout_s: float, view: int | None
+        self, dispatcher: Dispatcher, wanted: Range, asking: Asking, view: View | None
     ) -> None:
-        """`timeout_s` is for each page; `view` is the number of a consistent scan."""
+        """`view` is that of a consistent scan."""
         self._dispatcher = dispatcher
         self._wanted = wanted
-        self._timeout_s = timeout_s
+        self._asking = asking
+        self.is_pinned = False
+        """Another scan will go on in the view: it stays open when this one ends."""
+        self.is_over = False
+        if view is not None and len(view.revisions) not in (0, dispatcher.board.partitions):
+            raise InvalidArgument(
+                f"the cursor pins {len(view.revisions)} partitions; there are "
+                f"{dispatcher.board.partitions}"
+            )
         question = self._question()
         self.revisions: dict[int, int] = {}
         """As of which the views are, by partition; known from the first entry on."""
@@ -68,7 +101,8 @@ class Merge:
             now_s = dispatcher.loop.time
             for number in range(dispatcher.board.partitions):
                 ask = partial(self._ask, PartitionId(number))
-                seen = None if view is None else PartView(view, now_s)
+                revision = None if view is None else view.revisions.get(number)
+                seen = None if view is None else PartView(view.number, now_s, revision)
                 self._parts.append(Part(ask, wanted, question, seen))
 
     async def records(self) -> AsyncGenerator[tuple[bytes, bytes], None]:
@@ -118,11 +152,12 @@ class Merge:
             await asyncio.wait(closing, timeout=_CLOSE_TIMEOUT_S)
 
     def _close(self) -> list[Future[Page]]:
+        self.is_over = True
         parts, self._parts = self._parts, []
         said: list[Future[Page]] = []
         for number, part in enumerate(parts):
             part.close()
-            if part.view is not None and not self._dispatcher.closed:
+            if part.view is not None and not self.is_pinned and not self._dispatcher.closed:
                 with contextlib.suppress(ResourceExhausted):  # this is no time to complain
                     said.append(self._say(number, part.view.about(ViewAction.CLOSE)))
         return said
@@ -137,8 +172,15 @@ class Merge:
         return asked
 
     def _ask(self, partition: PartitionId, question: Scan) -> Future[Page]:
-        deadline_s = self._dispatcher.loop.time() + self._timeout_s
-        return self._dispatcher.scan(partition, encode_scan(question), deadline_s)
+        asking = self._asking
+        return self._dispatcher.scan(
+            partition,
+            encode_scan(question),
+            self._dispatcher.loop.time() + asking.timeout_s,
+            kind=asking.kind,
+            bound=asking.bound,
+            receipts=asking.receipts,
+        )
 
     def _question(self) -> Scan:
         """For each partition, but for its bounds."""
@@ -149,6 +191,15 @@ class Merge:
             # Twice the fair share: enough for nearly every partition, without asking for all.
             limit = min(wanted.limit, 2 * -(-wanted.limit // partitions) + 16)
         return Scan(b"", None, limit, bytes_max, wanted.keys_only, wanted.reverse)
+
+
+async def close_views(dispatcher: Dispatcher, number: int) -> None:
+    """Has the nodes let go of the views of that number; where that takes long, they do it alone."""
+    body = encode_scan(PartView(number, dispatcher.loop.time).about(ViewAction.CLOSE))
+    deadline_s = dispatcher.loop.time() + _CLOSE_TIMEOUT_S
+    partitions = range(dispatcher.board.partitions)
+    asked = [dispatcher.scan(PartitionId(each), body, deadline_s) for each in partitions]
+    await asyncio.gather(*asked, return_exceptions=True)
 
 
 def view_number(random: Random) -> int:

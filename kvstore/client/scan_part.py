@@ -21,9 +21,12 @@ class PartView:
 
     __slots__ = ("_asked_s", "_now_s", "is_open", "number", "revision")
 
-    def __init__(self, number: int, now_s: Callable[[], float]) -> None:
+    def __init__(
+        self, number: int, now_s: Callable[[], float], revision: int | None = None
+    ) -> None:
+        """`revision` is that of a view which is open; None: it is to be opened."""
         self.number = number
-        self.revision: int | None = None
+        self.revision = revision
         """None until the first page has come."""
         self.is_open = True
         """It was asked for, and has more than what has come."""

@@ -69,6 +69,8 @@ class NodeStatus:
     """Since the last of them; None where there was none."""
     scrubbed_replicas: int | None = None
     """Replicas on it in whose last comparison all agreed."""
+    rebuilds: int | None = None
+    """How often in a row it gave up damaged data and got them anew (`--rebuilds-max`)."""
 
     @property
     def is_reachable(self) -> bool:
@@ -179,6 +181,7 @@ def _node_status(node: NodeInfo, answer: admin_pb2.StatusResponse | str) -> Node
         answer.scrub_mismatches,
         answer.scrub_age_s if answer.scrubs else None,
         answer.scrubbed_replicas,
+        answer.rebuilds,
     )
 
 

@@ -16,7 +16,7 @@ from cluster.ids import PartitionId, ReplicaId
 from cluster.partition.map import ClusterMap, InvalidMap, NodeInfo
 from kvstore.client.connection import Connections
 from kvstore.client.lane import Lane
-from kvstore.client.level_sections import ANYWHERE, SECTIONS, LevelSection
+from kvstore.client.level_sections import ANYWHERE, SECTIONS, Bound
 from kvstore.client.operations import OperationClass, ReadSection, ScanSection, WriteSection
 from kvstore.client.outbox import Outbox, PartitionQueue
 from kvstore.client.retry import backoff_s
@@ -73,10 +73,10 @@ class Switchboard:
             *self.scans.queues,
         ]
         """Of all classes."""
-        self._levels: dict[OperationClass, Outbox[LevelSection]] = {}
+        self._levels: dict[OperationClass, Outbox[Any]] = {}
         self._led: list[Outbox[Any]] = [self.writes, self.reads, self.scans]
 
-    def level_outbox(self, kind: OperationClass) -> Outbox[LevelSection]:
+    def level_outbox(self, kind: OperationClass) -> Outbox[Any]:
         """That of a class in SECTIONS; there is none before it is first asked for."""
         outbox = self._levels.get(kind)
         if outbox is None:
@@ -85,6 +85,12 @@ class Switchboard:
             if kind not in ANYWHERE:
                 self._led.append(outbox)
         return outbox
+
+    def bound(self, partition: PartitionId, bound: Bound) -> int:
+        """What `bound` comes to for one partition."""
+        if bound is None:
+            return self.floors[partition]
+        return bound if isinstance(bound, int) else bound.get(partition, 0)
 
     @property
     def known_routes(self) -> Routes:

@@ -14,7 +14,7 @@ from kvstore.client.background import Background
 from kvstore.client.leaders import LeaderPlacement
 from kvstore.client.levels import Consistency, Level
 from kvstore.client.range_delete import DeleteProgress
-from kvstore.client.receipts import Answer
+from kvstore.client.receipts import Answer, Receipt
 from kvstore.client.scrub import GroupScrub, ScrubProgress
 from kvstore.client.status import ClusterStatus, Location
 from kvstore.client.sync_operations import SyncOperations
@@ -128,7 +128,9 @@ class Client(SyncOperations):
         limit: int | None = None,
         reverse: bool = False,
         consistent: bool = False,
+        consistency: Level = Consistency.LINEARIZABLE,
         cursor: str | None = None,
+        receipts: list[Receipt] | None = None,
         timeout_s: float | None = None,
     ) -> SyncScan[tuple[bytes, bytes]]:
         """See AsyncClient.scan."""
@@ -139,7 +141,9 @@ class Client(SyncOperations):
             limit=limit,
             reverse=reverse,
             consistent=consistent,
+            consistency=consistency,
             cursor=cursor,
+            receipts=receipts,
             timeout_s=timeout_s,
         )
         return SyncScan(entries, self._background.iterate)
@@ -153,7 +157,9 @@ class Client(SyncOperations):
         limit: int | None = None,
         reverse: bool = False,
         consistent: bool = False,
+        consistency: Level = Consistency.LINEARIZABLE,
         cursor: str | None = None,
+        receipts: list[Receipt] | None = None,
         timeout_s: float | None = None,
     ) -> SyncScan[bytes]:
         """See AsyncClient.scan_keys."""
@@ -164,10 +170,45 @@ class Client(SyncOperations):
             limit=limit,
             reverse=reverse,
             consistent=consistent,
+            consistency=consistency,
             cursor=cursor,
+            receipts=receipts,
             timeout_s=timeout_s,
         )
         return SyncScan(keys, self._background.iterate)
+
+    def scan_records(
+        self,
+        *,
+        prefix: bytes | str | None = None,
+        start: bytes | str | None = None,
+        end: bytes | str | None = None,
+        limit: int | None = None,
+        reverse: bool = False,
+        consistent: bool = False,
+        consistency: Level = Consistency.LINEARIZABLE,
+        cursor: str | None = None,
+        receipts: list[Receipt] | None = None,
+        timeout_s: float | None = None,
+    ) -> SyncScan[tuple[bytes, Record]]:
+        """See AsyncClient.scan_records."""
+        records = self._client.scan_records(
+            prefix=prefix,
+            start=start,
+            end=end,
+            limit=limit,
+            reverse=reverse,
+            consistent=consistent,
+            consistency=consistency,
+            cursor=cursor,
+            receipts=receipts,
+            timeout_s=timeout_s,
+        )
+        return SyncScan(records, self._background.iterate)
+
+    def unpin(self, cursor: str, *, timeout_s: float | None = None) -> None:
+        """See AsyncClient.unpin."""
+        self._background.run(self._client.unpin(cursor, timeout_s=timeout_s))
 
     def count(
         self,
@@ -175,11 +216,14 @@ class Client(SyncOperations):
         prefix: bytes | str | None = None,
         start: bytes | str | None = None,
         end: bytes | str | None = None,
+        receipts: list[Receipt] | None = None,
         timeout_s: float | None = None,
     ) -> int:
         """See AsyncClient.count."""
         return self._background.run(
-            self._client.count(prefix=prefix, start=start, end=end, timeout_s=timeout_s)
+            self._client.count(
+                prefix=prefix, start=start, end=end, receipts=receipts, timeout_s=timeout_s
+            )
         )
 
     def delete_range(

@@ -9,6 +9,8 @@ from kvstore.client.async_client import AsyncClient
 from kvstore.client.background import Background
 from kvstore.client.changes import DeleteResult, PutResult, Ttl
 from kvstore.client.group_operations import LOCK_TTL_S
+from kvstore.client.levels import Consistency, Level
+from kvstore.client.receipts import Receipt
 from kvstore.client.sync_lock import SyncLock
 from kvstore.client.transactions import Compare, Operation, TransactionResult
 from kvstore.codec.change import Fence
@@ -33,6 +35,7 @@ class SyncOperations:
         if_value: bytes | str | None = None,
         return_previous: Literal[False] = False,
         fence: Fence | None = None,
+        receipts: list[Receipt] | None = None,
         timeout_s: float | None = None,
     ) -> int: ...
 
@@ -48,6 +51,7 @@ class SyncOperations:
         if_value: bytes | str | None = None,
         return_previous: Literal[True],
         fence: Fence | None = None,
+        receipts: list[Receipt] | None = None,
         timeout_s: float | None = None,
     ) -> PutResult: ...
 
@@ -63,6 +67,7 @@ class SyncOperations:
         if_value: bytes | str | None = None,
         return_previous: bool,
         fence: Fence | None = None,
+        receipts: list[Receipt] | None = None,
         timeout_s: float | None = None,
     ) -> int | PutResult: ...
 
@@ -77,6 +82,7 @@ class SyncOperations:
         if_value: bytes | str | None = None,
         return_previous: bool = False,
         fence: Fence | None = None,
+        receipts: list[Receipt] | None = None,
         timeout_s: float | None = None,
     ) -> int | PutResult:
         """See AsyncClient.put."""
@@ -90,6 +96,7 @@ class SyncOperations:
                 if_value=if_value,
                 return_previous=return_previous,
                 fence=fence,
+                receipts=receipts,
                 timeout_s=timeout_s,
             )
         )
@@ -103,6 +110,7 @@ class SyncOperations:
         if_value: bytes | str | None = None,
         return_previous: Literal[False] = False,
         fence: Fence | None = None,
+        receipts: list[Receipt] | None = None,
         timeout_s: float | None = None,
     ) -> bool: ...
 
@@ -115,6 +123,7 @@ class SyncOperations:
         if_value: bytes | str | None = None,
         return_previous: Literal[True],
         fence: Fence | None = None,
+        receipts: list[Receipt] | None = None,
         timeout_s: float | None = None,
     ) -> DeleteResult: ...
 
@@ -127,6 +136,7 @@ class SyncOperations:
         if_value: bytes | str | None = None,
         return_previous: bool,
         fence: Fence | None = None,
+        receipts: list[Receipt] | None = None,
         timeout_s: float | None = None,
     ) -> bool | DeleteResult: ...
 
@@ -138,6 +148,7 @@ class SyncOperations:
         if_value: bytes | str | None = None,
         return_previous: bool = False,
         fence: Fence | None = None,
+        receipts: list[Receipt] | None = None,
         timeout_s: float | None = None,
     ) -> bool | DeleteResult:
         """See AsyncClient.delete."""
@@ -148,6 +159,7 @@ class SyncOperations:
                 if_value=if_value,
                 return_previous=return_previous,
                 fence=fence,
+                receipts=receipts,
                 timeout_s=timeout_s,
             )
         )
@@ -160,12 +172,19 @@ class SyncOperations:
         initial: int = 0,
         ttl: Ttl | None = None,
         fence: Fence | None = None,
+        receipts: list[Receipt] | None = None,
         timeout_s: float | None = None,
     ) -> int:
         """See AsyncClient.increment."""
         return self._background.run(
             self._client.increment(
-                key, by, initial=initial, ttl=ttl, fence=fence, timeout_s=timeout_s
+                key,
+                by,
+                initial=initial,
+                ttl=ttl,
+                fence=fence,
+                receipts=receipts,
+                timeout_s=timeout_s,
             )
         )
 
@@ -176,11 +195,14 @@ class SyncOperations:
         *,
         ttl: Ttl | None = None,
         fence: Fence | None = None,
+        receipts: list[Receipt] | None = None,
         timeout_s: float | None = None,
     ) -> int:
         """See AsyncClient.append."""
         return self._background.run(
-            self._client.append(key, suffix, ttl=ttl, fence=fence, timeout_s=timeout_s)
+            self._client.append(
+                key, suffix, ttl=ttl, fence=fence, receipts=receipts, timeout_s=timeout_s
+            )
         )
 
     def touch(
@@ -191,6 +213,7 @@ class SyncOperations:
         if_revision: int | None = None,
         if_value: bytes | str | None = None,
         fence: Fence | None = None,
+        receipts: list[Receipt] | None = None,
         timeout_s: float | None = None,
     ) -> bool:
         """See AsyncClient.touch."""
@@ -201,31 +224,53 @@ class SyncOperations:
                 if_revision=if_revision,
                 if_value=if_value,
                 fence=fence,
+                receipts=receipts,
                 timeout_s=timeout_s,
             )
         )
 
     def get_many(
-        self, keys: Iterable[bytes | str], *, timeout_s: float | None = None
+        self,
+        keys: Iterable[bytes | str],
+        *,
+        consistency: Level = Consistency.LINEARIZABLE,
+        receipts: list[Receipt] | None = None,
+        timeout_s: float | None = None,
     ) -> dict[bytes, bytes]:
         """See AsyncClient.get_many."""
-        return self._background.run(self._client.get_many(keys, timeout_s=timeout_s))
+        return self._background.run(
+            self._client.get_many(
+                keys, consistency=consistency, receipts=receipts, timeout_s=timeout_s
+            )
+        )
 
     def get_many_records(
-        self, keys: Iterable[bytes | str], *, timeout_s: float | None = None
+        self,
+        keys: Iterable[bytes | str],
+        *,
+        consistency: Level = Consistency.LINEARIZABLE,
+        receipts: list[Receipt] | None = None,
+        timeout_s: float | None = None,
     ) -> dict[bytes, Record]:
         """See AsyncClient.get_many_records."""
-        return self._background.run(self._client.get_many_records(keys, timeout_s=timeout_s))
+        return self._background.run(
+            self._client.get_many_records(
+                keys, consistency=consistency, receipts=receipts, timeout_s=timeout_s
+            )
+        )
 
     def put_many(
         self,
         items: Mapping[bytes, bytes | str] | Mapping[str, bytes | str],
         *,
         ttl: Ttl | None = None,
+        receipts: list[Receipt] | None = None,
         timeout_s: float | None = None,
     ) -> dict[bytes, int]:
         """See AsyncClient.put_many."""
-        return self._background.run(self._client.put_many(items, ttl=ttl, timeout_s=timeout_s))
+        return self._background.run(
+            self._client.put_many(items, ttl=ttl, receipts=receipts, timeout_s=timeout_s)
+        )
 
     def transaction(
         self,
@@ -234,11 +279,14 @@ class SyncOperations:
         otherwise: Sequence[Operation] = (),
         *,
         fence: Fence | None = None,
+        receipts: list[Receipt] | None = None,
         timeout_s: float | None = None,
     ) -> TransactionResult:
         """See AsyncClient.transaction."""
         return self._background.run(
-            self._client.transaction(compare, then, otherwise, fence=fence, timeout_s=timeout_s)
+            self._client.transaction(
+                compare, then, otherwise, fence=fence, receipts=receipts, timeout_s=timeout_s
+            )
         )
 
     def lock(

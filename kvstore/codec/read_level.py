@@ -4,6 +4,8 @@
 session   u64 least applied index | list of keys          result: list of records
 stale     u64 greatest age, ms    | list of keys          result: u64 age, ms | list of records
 ```
+
+Scans are the same with a scan in place of the keys, and a page in place of the records (scan.py).
 """
 
 from __future__ import annotations
@@ -37,9 +39,27 @@ def decode_level_read(body: bytes) -> tuple[int, list[bytes]]:
     return _U64.unpack_from(body)[0], keys
 
 
+def encode_level_scan(bound: int, question: bytes) -> bytes:
+    """`bound` as in `encode_level_read`, and an encoded scan."""
+    return _U64.pack(bound) + question
+
+
+def split_bound(body: bytes) -> tuple[int, bytes]:
+    """The number before an encoded scan or page, and that; raises CodecError."""
+    try:
+        return _U64.unpack_from(body)[0], body[_U64.size :]
+    except error as problem:
+        raise CodecError(f"{len(body)} bytes do not begin with a bound or an age") from problem
+
+
+def with_age(age_ms: int, result: bytes) -> bytes:
+    """A stale read's `result`, and how old it may be."""
+    return _U64.pack(age_ms) + result
+
+
 def encode_stale_result(age_ms: int, records: Sequence[bytes | None]) -> bytes:
     """What a stale read found, and how old it may be."""
-    return _U64.pack(age_ms) + encode_optional_list(records)
+    return with_age(age_ms, encode_optional_list(records))
 
 
 def decode_stale_result(result: bytes) -> tuple[int, list[bytes | None]]:

@@ -29,7 +29,7 @@ from struct import Struct, error
 from typing import Final
 
 from kvstore.codec.byteslist import CodecError, decode_list, encode_list
-from kvstore.codec.change import decode_change, needs_clock
+from kvstore.codec.change import ChangeStatus, decode_change, needs_clock
 from kvstore.codec.command import OperationKind
 
 TRANSACTION_FORMAT: Final = 1
@@ -228,6 +228,22 @@ def _check_count(count: int) -> None:
 def encode_transaction_answer(answer: TransactionAnswer) -> bytes:
     """`answer` as the extra of a result."""
     return _ANSWER.pack(answer.branch, answer.position) + answer.body
+
+
+_FAILED: Final = bytes((Branch.FAILED,))
+_BUSY: Final = bytes((ChangeStatus.BUSY,))
+MAY_BE_BUSY: Final = frozenset((_FAILED, _BUSY))
+"""What an answer begins with for which `is_busy` is worth asking."""
+
+
+def is_busy(kind: int, extra: bytes) -> bool:
+    """Whether an operation of that kind with that answer did nothing because its command had used
+    up what one may rewrite or give back."""
+    if kind == OperationKind.TRANSACTION:
+        if extra[:1] != _FAILED:
+            return False
+        extra = extra[_ANSWER.size :]
+    return extra[:1] == _BUSY
 
 
 def decode_transaction_answer(data: bytes) -> TransactionAnswer:

@@ -17,10 +17,11 @@ from random import Random
 from typing import Final
 
 from cluster.ids import GroupId, Index
-from kvstore.codec.byteslist import encode_optional_list
-from kvstore.codec.read_level import encode_stale_result
+from kvstore.codec.read_level import with_age
 from kvstore.codec.read_points import PointAnswer, PointQuestion
+from kvstore.codec.scan import Scan
 from kvstore.replica.admission import STOPPED, Admission
+from kvstore.replica.lookups import found
 from kvstore.replica.read_points import PointExchange, Points, Read, Say
 from kvstore.replica.replica import Replica
 from kvstore.replica.requests import Answer, ReadRequest, Reply, Status
@@ -31,23 +32,27 @@ WAIT_TICKS_MORE: Final = 1
 
 
 class SessionRead(ReadRequest):
-    """Keys to look up in a state that has applied `min_index`."""
+    """Keys to look up, or a range to scan, in a state that has applied `min_index`."""
 
     __slots__ = ("min_index",)
 
-    def __init__(self, reply: Reply, slot: int, keys: list[bytes], min_index: Index) -> None:
-        super().__init__(reply, slot, keys)
+    def __init__(
+        self, reply: Reply, slot: int, question: list[bytes] | Scan, min_index: Index
+    ) -> None:
+        super().__init__(reply, slot, question)
         self.min_index: Final = min_index
 
 
 class StaleRead(ReadRequest):
-    """Keys to look up in a state that lacks only what was committed within `max_staleness_s` before
-    the read came in."""
+    """Keys to look up, or a range to scan, in a state that lacks only what was committed within
+    `max_staleness_s` before the read came in."""
 
     __slots__ = ("came_s", "max_staleness_s")
 
-    def __init__(self, reply: Reply, slot: int, keys: list[bytes], max_staleness_s: float) -> None:
-        super().__init__(reply, slot, keys)
+    def __init__(
+        self, reply: Reply, slot: int, question: list[bytes] | Scan, max_staleness_s: float
+    ) -> None:
+        super().__init__(reply, slot, question)
         self.max_staleness_s: Final = max_staleness_s
         self.came_s = 0.0
         """By this node's clock; set when it comes in."""
@@ -220,13 +225,12 @@ class FollowerReads:
             # A replica that has nothing yet would say of every key that there is none.
             if not 0 < state.applied_index >= request.min_index:
                 return False
-            result = encode_optional_list(state.get_many(request.keys))
+            result = found(state, request)
         else:
             age_s = _age_s(state, points, request)
             if age_s > request.max_staleness_s:
                 return False
-            records = state.get_many(request.keys)
-            result = encode_stale_result(math.ceil(age_s * 1000), records)
+            result = with_age(math.ceil(age_s * 1000), found(state, request))
         where = state.applied_index, state.term, state.revision
         request.settle(Answer(Status.OK, result, "", None, *where))
         return True

@@ -29,6 +29,8 @@ class Status(IntEnum):
     """Definite: a read that any replica may serve, and this one not soon enough."""
     EXPIRED = 7
     """Definite: the view that a scan reads from is not there any more."""
+    NO_ROOM = 9
+    """It was done, and its answer does not fit in the message beside others: to be asked again."""
 
 
 @dataclass(slots=True, unsafe_hash=True)  # a value; frozen ones take long to make

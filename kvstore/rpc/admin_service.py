@@ -101,6 +101,7 @@ class AdminService:
             scrub_mismatches=scrubber.mismatches,
             scrub_age_s=self._seconds(scrubber.ticks_since_last or 0),
             scrubbed_replicas=scrubber.agreed,
+            rebuilds=view.rebuilds(),
         )
 
     async def get_map(

@@ -7,6 +7,7 @@ from typing import Final
 
 from cluster.ids import PartitionId, group_of
 from kvstore.codec.byteslist import CodecError
+from kvstore.codec.limits import MESSAGE_BYTES_MAX
 from kvstore.errors import InvalidArgument
 from kvstore.generated.kvstore.v1 import kv_pb2 as pb
 from kvstore.replica.requests import Answer, ReadRequest, Request, Status, WriteRequest
@@ -16,20 +17,34 @@ from kvstore.rpc.node_view import NodeView
 
 SECTIONS_MAX: Final = 4096
 """Of one call: more than one of each kind for every partition that a cluster may have."""
+ANSWERS_BYTES_MAX: Final = MESSAGE_BYTES_MAX - (4 << 20)
+"""Of the results in one response. No section alone has more: of a read it is one largest record, or
+ANSWER_BYTES_MAX; of a write WORK_BYTES_MAX and a number for each operation. What is left is for the
+cluster's map and what is said of each section."""
+
+_NO_ROOM: Final = "its answer does not fit in the message beside those of others: ask again"
 
 
 class BatchReply:
-    """Gathers the answers of one call; `done` completes when the last has come."""
+    """Gathers the answers of one call; `done` completes when the last has come.
 
-    __slots__ = ("_missing", "answers", "done")
+    Those that come when the message is full are let go of. What was written has its results kept
+    (docs/exactly-once.md); what was read is read again.
+    """
+
+    __slots__ = ("_missing", "_room", "answers", "done")
 
     def __init__(self, done: Future[None], sections: int) -> None:
         self.answers: list[Answer | None] = [None] * sections
         self.done = done
         self._missing = sections
+        self._room = ANSWERS_BYTES_MAX
 
     def settle(self, slot: int, answer: Answer) -> None:
         """See Reply."""
+        if len(answer.result) > self._room:
+            answer = Answer(Status.NO_ROOM, detail=_NO_ROOM)
+        self._room -= len(answer.result)
         self.answers[slot] = answer
         self._missing -= 1
         if not self._missing and not self.done.done():

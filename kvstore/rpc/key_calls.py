@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, TypedDict, TypeVar
 
 import grpc
 
 from kvstore.client.changes import DeleteResult, PutResult
+from kvstore.client.receipts import Receipt
 from kvstore.codec.limits import MESSAGE_BYTES_MAX
 from kvstore.codec.record import Record
 from kvstore.errors import InvalidArgument, KVStoreError, ResourceExhausted
 from kvstore.generated.kvstore.v1 import kv_pb2 as pb
 from kvstore.rpc.errors import refuse_with
 from kvstore.rpc.plain import Context, fence_of, record_to_wire, time_left_s, ttl_of
-from kvstore.rpc.read_levels import level_of, receipt_to_wire
+from kvstore.rpc.read_levels import (
+    level_of,
+    level_of_many,
+    receipt_to_wire,
+    receipts_to_wire,
+)
 from kvstore.rpc.router import Router
 from kvstore.rpc.transaction_messages import compares_of, operations_of, results_to_wire
 
 KEYS_MAX: Final = 10_000
 """Of one GetMany."""
+_KEYS_AT_ONCE: Final = 256
+"""Of those: how large their records are is known when they are there."""
 _RESPONSE_BYTES_MAX: Final = MESSAGE_BYTES_MAX // 2
 
 Q = TypeVar("Q")
@@ -67,6 +76,7 @@ class KeyCalls:
 
     async def put(self, request: pb.PutRequest, timeout_s: float) -> pb.PutResponse:
         """One key, durable when it returns."""
+        receipts: list[Receipt] = []
         result = await self._router.put(
             request.key,
             request.value,
@@ -74,79 +84,110 @@ class KeyCalls:
             if_absent=request.if_absent,
             return_previous=request.return_previous,
             fence=fence_of(request),
+            receipts=receipts,
             timeout_s=timeout_s,
             **_conditions(request),
         )
-        index = self._router.index_of(request.key)
+        receipt = _last(receipts)
+        response = pb.PutResponse(receipt=receipt, index=0 if receipt is None else receipt.index)
         if not isinstance(result, PutResult):
-            return pb.PutResponse(revision=result, index=index)
-        previous = _optional(request.key, result.previous)
-        return pb.PutResponse(revision=result.revision, previous=previous, index=index)
+            response.revision = result
+            return response
+        response.revision = result.revision
+        if result.previous is not None:
+            response.previous.CopyFrom(record_to_wire(request.key, result.previous))
+        return response
 
     async def delete(self, request: pb.DeleteRequest, timeout_s: float) -> pb.DeleteResponse:
         """One key, durable when it returns."""
+        receipts: list[Receipt] = []
         result = await self._router.delete(
             request.key,
             return_previous=request.return_previous,
             fence=fence_of(request),
+            receipts=receipts,
             timeout_s=timeout_s,
             **_conditions(request),
         )
-        index = self._router.index_of(request.key)
+        receipt = _last(receipts)
+        response = pb.DeleteResponse(receipt=receipt, index=0 if receipt is None else receipt.index)
         if not isinstance(result, DeleteResult):
-            return pb.DeleteResponse(deleted=result, index=index)
-        previous = _optional(request.key, result.previous)
-        return pb.DeleteResponse(deleted=result.deleted, previous=previous, index=index)
+            response.deleted = result
+            return response
+        response.deleted = result.deleted
+        if result.previous is not None:
+            response.previous.CopyFrom(record_to_wire(request.key, result.previous))
+        return response
 
     async def increment(
         self, request: pb.IncrementRequest, timeout_s: float
     ) -> pb.IncrementResponse:
         """One number, durable when it returns."""
+        receipts: list[Receipt] = []
         number = await self._router.increment(
             request.key,
             request.by if request.HasField("by") else 1,
             initial=request.initial,
             ttl=ttl_of(request),
             fence=fence_of(request),
+            receipts=receipts,
             timeout_s=timeout_s,
         )
-        return pb.IncrementResponse(number=number)
+        return pb.IncrementResponse(number=number, receipt=_last(receipts))
 
     async def append(self, request: pb.AppendRequest, timeout_s: float) -> pb.AppendResponse:
         """One value, durable when it returns."""
+        receipts: list[Receipt] = []
         length = await self._router.append(
             request.key,
             request.suffix,
             ttl=ttl_of(request),
             fence=fence_of(request),
+            receipts=receipts,
             timeout_s=timeout_s,
         )
-        return pb.AppendResponse(length=length)
+        return pb.AppendResponse(length=length, receipt=_last(receipts))
 
     async def touch(self, request: pb.TouchRequest, timeout_s: float) -> pb.TouchResponse:
         """One key's lifetime, durable when it returns."""
+        receipts: list[Receipt] = []
         touched = await self._router.touch(
             request.key,
             ttl_of(request),
             fence=fence_of(request),
+            receipts=receipts,
             timeout_s=timeout_s,
             **_conditions(request),
         )
-        return pb.TouchResponse(touched=touched)
+        return pb.TouchResponse(touched=touched, receipt=_last(receipts))
 
     async def get_many(self, request: pb.GetManyRequest, timeout_s: float) -> pb.GetManyResponse:
-        """Several keys, each linearizable."""
+        """Several keys, each linearizable unless something else is asked for."""
         if len(request.keys) > KEYS_MAX:
             raise InvalidArgument(f"{len(request.keys)} keys; the limit is {KEYS_MAX}")
-        found = await self._router.get_many_records(request.keys, timeout_s=timeout_s)
-        size = sum(len(key) + len(record.value) for key, record in found.items())
-        if size > _RESPONSE_BYTES_MAX:
-            raise ResourceExhausted(
-                f"the records have {size} bytes, and an answer at most {_RESPONSE_BYTES_MAX}; "
-                "ask for fewer keys at once"
+        level = level_of_many(request)
+        keys = list(dict.fromkeys(request.keys))
+        receipts: list[Receipt] = []
+        response = pb.GetManyResponse()
+        size = 0
+        now_s = asyncio.get_running_loop().time
+        deadline_s = now_s() + timeout_s
+        for first in range(0, len(keys), _KEYS_AT_ONCE):
+            found = await self._router.get_many_records(
+                keys[first : first + _KEYS_AT_ONCE],
+                consistency=level,
+                receipts=receipts,
+                timeout_s=max(deadline_s - now_s(), 0.001),
             )
-        records = [record_to_wire(key, record) for key, record in found.items()]
-        return pb.GetManyResponse(records=records)
+            size += sum(len(key) + len(record.value) for key, record in found.items())
+            if size > _RESPONSE_BYTES_MAX:
+                raise ResourceExhausted(
+                    f"the records have more than {_RESPONSE_BYTES_MAX} bytes, which is the most "
+                    "of an answer; ask for fewer keys at once"
+                )
+            response.records.extend(record_to_wire(*each) for each in found.items())
+        response.receipts.extend(receipts_to_wire(dict.fromkeys(receipts)))
+        return response
 
     async def transaction(
         self, request: pb.TransactionRequest, timeout_s: float
@@ -154,16 +195,20 @@ class KeyCalls:
         """Keys of one partition, all or none."""
         then = operations_of("then", request.then)
         otherwise = operations_of("otherwise", request.otherwise)
+        receipts: list[Receipt] = []
         result = await self._router.transaction(
             compares_of(request.compare),
             then,
             otherwise,
             fence=fence_of(request),
+            receipts=receipts,
             timeout_s=timeout_s,
         )
         done = then if result.succeeded else otherwise
         return pb.TransactionResponse(
-            succeeded=result.succeeded, results=results_to_wire(done, result.results)
+            succeeded=result.succeeded,
+            results=results_to_wire(done, result.results),
+            receipt=_last(receipts),
         )
 
 
@@ -188,6 +233,11 @@ def _conditions(request: pb.PutRequest | pb.DeleteRequest | pb.TouchRequest) -> 
         "if_revision": request.if_revision if request.HasField("if_revision") else None,
         "if_value": request.if_value if request.HasField("if_value") else None,
     }
+
+
+def _last(receipts: list[Receipt]) -> pb.Receipt | None:
+    """That of a write: None where its node is older than receipts are."""
+    return receipt_to_wire(receipts[-1]) if receipts else None
 
 
 def _optional(key: bytes, record: Record | None) -> pb.Record | None:

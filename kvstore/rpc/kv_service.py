@@ -9,6 +9,8 @@ from typing import Any, Final, TypedDict, TypeVar
 
 import grpc
 
+from kvstore.client.levels import Level
+from kvstore.client.receipts import Receipt
 from kvstore.errors import DeadlineExceeded, KVStoreError
 from kvstore.generated.kvstore.v1 import kv_pb2 as pb
 from kvstore.replica.requests import Request
@@ -17,6 +19,7 @@ from kvstore.rpc.errors import refuse, refuse_with
 from kvstore.rpc.key_calls import KeyCalls
 from kvstore.rpc.node_view import NodeView
 from kvstore.rpc.plain import Context, record_to_wire, time_left_s
+from kvstore.rpc.read_levels import level_of_many, receipts_to_wire
 from kvstore.rpc.router import Found, Router
 
 _PAGE_KEYS_MAX: Final = 10_000
@@ -33,7 +36,10 @@ class _Range(TypedDict):
     end: bytes | None
     limit: int
     reverse: bool
+    consistent: bool
+    consistency: Level
     cursor: str | None
+    receipts: list[Receipt]
     timeout_s: float
 
 
@@ -116,6 +122,18 @@ class KVService:
 
     async def scan(self, request: pb.ScanRequest, context: Context) -> pb.ScanResponse:
         """A page of keys in order over all partitions."""
+        try:
+            if request.close:
+                await self._router.unpin(request.cursor, timeout_s=time_left_s(context))
+                return pb.ScanResponse()
+            page = await self._scan(request, time_left_s(context))
+        except KVStoreError as problem:
+            await refuse_with(context, problem)
+        if page.next_cursor and not (request.reverse or request.cursor or request.consistent):
+            page.next_start = page.records[-1].key + b"\0"
+        return page
+
+    async def _scan(self, request: pb.ScanRequest, timeout_s: float) -> pb.ScanResponse:
         limit = min(request.limit or _PAGE_KEYS_MAX, _PAGE_KEYS_MAX)
         wanted: _Range = {
             "prefix": request.prefix or None,
@@ -123,31 +141,32 @@ class KVService:
             "end": request.end or None,
             "limit": limit,
             "reverse": request.reverse,
+            "consistent": request.consistent,
+            "consistency": level_of_many(request),
             "cursor": request.cursor or None,
-            "timeout_s": time_left_s(context),
+            "receipts": [],
+            "timeout_s": timeout_s,
         }
-        try:
-            if request.keys_only:
-                keys = self._router.scan_keys(**wanted)
-                page = await _page(keys, lambda key: pb.Record(key=key), limit)
-            else:
-                records = self._router.scan_records(**wanted)
-                page = await _page(records, lambda pair: record_to_wire(*pair), limit)
-        except KVStoreError as problem:
-            await refuse_with(context, problem)
-        if page.next_cursor and not (request.reverse or request.cursor):
-            page.next_start = page.records[-1].key + b"\0"
+        if request.keys_only:
+            keys = self._router.scan_keys(**wanted)
+            page = await _page(keys, lambda key: pb.Record(key=key), limit)
+        else:
+            records = self._router.scan_records(**wanted)
+            page = await _page(records, lambda pair: record_to_wire(*pair), limit)
+        page.receipts.extend(receipts_to_wire(wanted["receipts"]))
         return page
 
     async def count(self, request: pb.CountRequest, context: Context) -> pb.CountResponse:
         """How many keys there are."""
         left_s = time_left_s(context)
+        receipts: list[Receipt] = []
         try:
             async with asyncio.timeout(left_s):
                 count = await self._router.count(
                     prefix=request.prefix or None,
                     start=request.start or None,
                     end=request.end or None,
+                    receipts=receipts,
                     timeout_s=left_s,
                 )
         except TimeoutError:
@@ -155,11 +174,12 @@ class KVService:
             await refuse_with(context, DeadlineExceeded(sentence))
         except KVStoreError as problem:
             await refuse_with(context, problem)
-        return pb.CountResponse(count=count)
+        return pb.CountResponse(count=count, receipts=receipts_to_wire(receipts))
 
 
 async def _page(found: Found[T], convert: Callable[[T], pb.Record], limit: int) -> pb.ScanResponse:
-    """The entries of `found` as far as a page goes, and where the next one begins."""
+    """The entries of `found` as far as a page goes, and where the next one begins: in the same
+    views, where there are such."""
     response = pb.ScanResponse()
     size = 0
     async with contextlib.aclosing(found):
@@ -168,6 +188,7 @@ async def _page(found: Found[T], convert: Callable[[T], pb.Record], limit: int) 
             response.records.append(record)
             size += len(record.key) + len(record.value)
             if size >= _PAGE_BYTES_MAX or len(response.records) >= limit:
-                response.next_cursor = found.cursor
+                response.next_cursor = found.pin() if found.is_consistent else found.cursor
                 break
+        response.revisions.update(found.revisions)
     return response

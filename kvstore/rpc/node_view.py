@@ -28,6 +28,8 @@ class NodeView:
     loop_lag: LoopLag
     slowest_log_write_s: Callable[[], float]
     unfit_reason: Callable[[], str]
+    rebuilds: Callable[[], int]
+    """How often in a row its data were got anew."""
 
     @property
     def cluster_id(self) -> str:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
-from kvstore.client import Consistency, Receipt, Stale
+from kvstore.client import Consistency, Receipt, Seen, Stale
 from kvstore.errors import InvalidArgument
 from kvstore.generated.kvstore.v1 import kv_pb2 as pb
 
@@ -25,6 +26,23 @@ def level_of(request: pb.GetRequest) -> tuple[Consistency | Stale, int | None]:
         case pb.CONSISTENCY_STALE:
             return Stale(request.max_staleness_ms / 1000), None
     raise InvalidArgument(f"consistency {request.consistency} is not known here")
+
+
+def level_of_many(request: pb.GetManyRequest | pb.ScanRequest) -> Consistency | Stale | Seen:
+    """What `request` asks for, of all partitions; raises InvalidArgument."""
+    match request.consistency:
+        case pb.CONSISTENCY_UNSPECIFIED | pb.CONSISTENCY_LINEARIZABLE:
+            return Consistency.LINEARIZABLE
+        case pb.CONSISTENCY_SESSION:
+            return Seen(dict(request.min_indexes))
+        case pb.CONSISTENCY_STALE:
+            return Stale(request.max_staleness_ms / 1000)
+    raise InvalidArgument(f"consistency {request.consistency} is not known here")
+
+
+def receipts_to_wire(receipts: Iterable[Receipt]) -> list[pb.Receipt]:
+    """The same, as messages."""
+    return [receipt_to_wire(each) for each in receipts]
 
 
 def receipt_to_wire(receipt: Receipt) -> pb.Receipt:

@@ -7,7 +7,7 @@ from typing import Protocol, TypeVar
 
 from kvstore.client.changes import DeleteResult, PutResult, Ttl
 from kvstore.client.levels import Level
-from kvstore.client.receipts import Answer
+from kvstore.client.receipts import Answer, Receipt
 from kvstore.client.transactions import Compare, Operation, TransactionResult
 from kvstore.codec.change import Fence
 from kvstore.codec.record import Record
@@ -23,6 +23,20 @@ class Found(Protocol[T_co]):
     @property
     def cursor(self) -> str:
         """Where it stands."""
+        ...
+
+    @property
+    def is_consistent(self) -> bool:
+        """Whether it is as of one moment."""
+        ...
+
+    @property
+    def revisions(self) -> dict[int, int]:
+        """Of a consistent one, as of which revision of each partition."""
+        ...
+
+    def pin(self) -> str:
+        """Of a consistent one, `cursor`, and what it reads from is kept."""
         ...
 
     async def aclose(self) -> None:
@@ -44,6 +58,7 @@ class Router(Protocol):
         if_value: bytes | None = None,
         return_previous: bool,
         fence: Fence | None = None,
+        receipts: list[Receipt] | None = None,
         timeout_s: float | None = None,
     ) -> int | PutResult:
         """The write's revision."""
@@ -60,12 +75,13 @@ class Router(Protocol):
         """The record, or None where there is no such key, and a receipt."""
         ...
 
-    def index_of(self, key: bytes) -> int:
-        """Of the partition of `key`, the greatest index that was answered."""
-        ...
-
     async def get_many_records(
-        self, keys: Iterable[bytes], *, timeout_s: float | None = None
+        self,
+        keys: Iterable[bytes],
+        *,
+        consistency: Level,
+        receipts: list[Receipt] | None = None,
+        timeout_s: float | None = None,
     ) -> dict[bytes, Record]:
         """Of those keys that exist."""
         ...
@@ -78,6 +94,7 @@ class Router(Protocol):
         if_value: bytes | None = None,
         return_previous: bool,
         fence: Fence | None = None,
+        receipts: list[Receipt] | None = None,
         timeout_s: float | None = None,
     ) -> bool | DeleteResult:
         """Whether there was such a key."""
@@ -91,6 +108,7 @@ class Router(Protocol):
         initial: int = 0,
         ttl: Ttl | None = None,
         fence: Fence | None = None,
+        receipts: list[Receipt] | None = None,
         timeout_s: float | None = None,
     ) -> int:
         """The sum."""
@@ -103,6 +121,7 @@ class Router(Protocol):
         *,
         ttl: Ttl | None = None,
         fence: Fence | None = None,
+        receipts: list[Receipt] | None = None,
         timeout_s: float | None = None,
     ) -> int:
         """The value's length now."""
@@ -116,6 +135,7 @@ class Router(Protocol):
         if_revision: int | None = None,
         if_value: bytes | None = None,
         fence: Fence | None = None,
+        receipts: list[Receipt] | None = None,
         timeout_s: float | None = None,
     ) -> bool:
         """Whether there was such a key."""
@@ -128,6 +148,7 @@ class Router(Protocol):
         otherwise: Sequence[Operation] = (),
         *,
         fence: Fence | None = None,
+        receipts: list[Receipt] | None = None,
         timeout_s: float | None = None,
     ) -> TransactionResult:
         """What it came to."""
@@ -141,7 +162,10 @@ class Router(Protocol):
         end: bytes | None = None,
         limit: int | None = None,
         reverse: bool = False,
+        consistent: bool = False,
+        consistency: Level,
         cursor: str | None = None,
+        receipts: list[Receipt] | None = None,
         timeout_s: float | None = None,
     ) -> Found[tuple[bytes, Record]]:
         """Keys in order over all partitions, with their records."""
@@ -155,10 +179,17 @@ class Router(Protocol):
         end: bytes | None = None,
         limit: int | None = None,
         reverse: bool = False,
+        consistent: bool = False,
+        consistency: Level,
         cursor: str | None = None,
+        receipts: list[Receipt] | None = None,
         timeout_s: float | None = None,
     ) -> Found[bytes]:
         """Keys in order over all partitions."""
+        ...
+
+    async def unpin(self, cursor: str, *, timeout_s: float | None = None) -> None:
+        """Lets go of what a consistent scan reads from."""
         ...
 
     async def count(
@@ -167,6 +198,7 @@ class Router(Protocol):
         prefix: bytes | None = None,
         start: bytes | None = None,
         end: bytes | None = None,
+        receipts: list[Receipt] | None = None,
         timeout_s: float | None = None,
     ) -> int:
         """How many keys there are."""

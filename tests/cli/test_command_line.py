@@ -38,7 +38,7 @@ NOBODY = "127.0.0.1:1"
 COMMANDS = [
     *("put", "get", "delete", "scan", "import", "export", "status", "locate", "health", "inspect"),
     *("simulate", "backup", "restore", "scrub", "increment", "append", "touch", "explain", "shell"),
-    *("simulate", "backup", "restore", "scrub", "count", "delete-range", "verify"),
+    *("simulate", "backup", "restore", "scrub", "count", "delete-range", "txn", "verify"),
     *(f"local {name}" for name in ("up", "status", "kill", "stop", "pause", "resume")),
     *("local start", "local logs", "local down", "serve"),
     *(f"bench {name}" for name in ("put", "get", "mixed", "batch", "connections")),

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, Final
 
 from kvstore import Compare, Fence, Get, Put
+from kvstore.codec.cursor import Cursor, encode_cursor
+from kvstore.codec.session_token import encode_session_token
 
 Case = tuple[str, tuple[Any, ...], dict[str, Any], str]
 
@@ -77,6 +80,54 @@ BAD_NUMBERS: Final = (
 BAD_FLAGS: Final = ((1, "must be True or False, not int"), (None, "must be True or False, not"))
 
 
+BAD_LEVELS: Final = (
+    ("stale", "consistency is 'stale'; say how old: Stale(max_staleness_s=…)"),
+    ("eventual", "consistency is 'eventual'; it must be 'linearizable', 'session', Stale(…)"),
+    (None, "consistency is None"),
+    (5, "consistency is 5"),
+)
+BAD_RECEIPTS: Final = (((), "receipts must be a list, which is added to, or None, not tuple"),)
+BAD_CURSORS: Final = (
+    (5, "cursor must be a str, not int"),
+    ("", "the cursor cannot be used: it is damaged, or no cursor at all"),
+    ("nonsense", "the cursor cannot be used"),
+    (
+        encode_cursor(Cursor("elsewhere", b"", None, reverse=False, last=b"k")),
+        "the cursor is of cluster elsewhere, not fake-cluster",
+    ),
+)
+BAD_RANGES: Final = tuple(
+    (name, bad, words)
+    for name in ("prefix", "start", "end")
+    for bad, words in (
+        (5, f"{name} must be bytes or str, not int"),
+        ("\ud800", "cannot be encoded as UTF-8"),
+    )
+)
+BAD_LIMITS: Final = (
+    (-1, "limit is -1; it must be 0 or more"),
+    (1.5, "limit must be an int or None, not float"),
+    (True, "limit must be an int or None, not bool"),
+)
+BAD_INDEXES: Final = (
+    (-1, "min_index is -1; it must be 0 to 18446744073709551615"),
+    (1 << 64, "min_index is 18446744073709551616"),
+    ("1", "min_index is '1'"),
+)
+BAD_TOKENS: Final = (
+    (5, "token must be a str, not int"),
+    ("nonsense", "the session token cannot be used"),
+    (encode_session_token("elsewhere", {0: 1}), "the session token is of cluster elsewhere"),
+    (encode_session_token("fake-cluster", {99: 1}), "the session token names partition 99"),
+)
+SCANS: Final = ("scan", "scan_keys", "scan_records")
+
+
+def _named(names: Iterable[str], option: str, table: tuple[tuple[Any, str], ...]) -> list[Case]:
+    """One case for each of these operations, which need nothing else, and each bad `option`."""
+    return [(name, (), {option: bad}, words) for name in names for bad, words in table]
+
+
 def _with(names: str, option: str, table: tuple[tuple[Any, str], ...]) -> list[Case]:
     """One case for each of the operations `names` and each bad `option`."""
     return [
@@ -126,4 +177,45 @@ CASES: Final[list[Case]] = [
     ("transaction", ([Compare.version(K, "==", HUGE)],), {}, "version is a number of 16610 bits"),
     ("transaction", ([], [Get("one"), Get("other")]), {}, "are in different partitions"),
     ("transaction", (), {}, "names no key"),
+    *_with("put delete increment append touch", "receipts", BAD_RECEIPTS),
+    ("put_many", ({K: "v"},), {"receipts": ()}, BAD_RECEIPTS[0][1]),
+    ("transaction", ([], [Get(K)]), {"receipts": ()}, BAD_RECEIPTS[0][1]),
+    # Reads at a level, and what a session has seen.
+    *_with("get get_record", "consistency", BAD_LEVELS),
+    *(("read", (key,), {}, words) for key, words in BAD_KEYS),
+    *(("read", (K,), {"consistency": bad}, words) for bad, words in BAD_LEVELS),
+    *(("read", (K,), {"timeout_s": bad}, words) for bad, words in BAD_TIMEOUTS),
+    *(
+        ("read", (K,), {"consistency": "session", "min_index": bad}, words)
+        for bad, words in BAD_INDEXES
+    ),
+    ("read", (K,), {"min_index": 1}, "min_index is 1; it is for session reads only"),
+    *(
+        (name, ([K],), {option: bad}, words)
+        for name in ("get_many", "get_many_records")
+        for option, table in (
+            ("consistency", BAD_LEVELS),
+            ("receipts", BAD_RECEIPTS),
+            ("timeout_s", BAD_TIMEOUTS),
+        )
+        for bad, words in table
+    ),
+    *(("merge_token", (bad,), {}, words) for bad, words in BAD_TOKENS),
+    # Ranges.
+    *((name, (), {part: bad}, w) for name in (*SCANS, "count") for part, bad, w in BAD_RANGES),
+    *(("delete_range", (), {part: bad}, words) for part, bad, words in BAD_RANGES),
+    ("delete_range", (), {}, "delete_range needs prefix, start or end"),
+    *(("delete_range", (), {"prefix": K, "timeout_s": bad}, words) for bad, words in BAD_TIMEOUTS),
+    *_named((*SCANS, "count"), "timeout_s", BAD_TIMEOUTS),
+    *_named((*SCANS, "count"), "receipts", BAD_RECEIPTS),
+    *_named(SCANS, "limit", BAD_LIMITS),
+    *_named(SCANS, "reverse", BAD_FLAGS),
+    *_named(SCANS, "consistent", BAD_FLAGS),
+    *_named(SCANS, "consistency", BAD_LEVELS),
+    *_named(SCANS, "cursor", BAD_CURSORS),
+    *((n, (), {"consistent": True, "consistency": "session"}, "leave one of the") for n in SCANS),
+    *((n, (), {"cursor": BAD_CURSORS[3][0], "prefix": K}, "give it alone") for n in SCANS),
+    *(("unpin", (bad,), {}, words) for bad, words in BAD_CURSORS[:3]),
+    ("unpin", (BAD_CURSORS[3][0],), {}, "the cursor is of no consistent scan that was pinned"),
+    *(("locate", (key,), {}, words) for key, words in BAD_KEYS),
 ]

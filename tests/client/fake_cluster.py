@@ -21,7 +21,7 @@ from kvstore.codec.backup import checksum, encode_rows
 from kvstore.codec.byteslist import decode_list, encode_optional_list
 from kvstore.codec.command import decode_command
 from kvstore.codec.limits import Limits
-from kvstore.codec.read_level import decode_level_read, encode_stale_result
+from kvstore.codec.read_level import decode_level_read, split_bound, with_age
 from kvstore.codec.record import decode_record
 from kvstore.codec.routing import key_hash
 from kvstore.codec.scan import Page, Scan, ViewAction, decode_scan, encode_page
@@ -30,6 +30,8 @@ from tests.client.fake_sessions import FakeSessions
 from tests.client.fake_state import FakeState
 
 CLUSTER_ID = "fake-cluster"
+READ_LEVELS = (kv_pb2.SECTION_KIND_READ_SESSION, kv_pb2.SECTION_KIND_READ_STALE)
+SCAN_LEVELS = (kv_pb2.SECTION_KIND_SCAN_SESSION, kv_pb2.SECTION_KIND_SCAN_STALE)
 Context = grpc.aio.ServicerContext[Any, Any]
 Fault = Callable[
     ["FakeNode", kv_pb2.BatchRequest, Context], Coroutine[Any, Any, kv_pb2.BatchResponse]
@@ -243,7 +245,7 @@ class FakeNode:
 
     def _section(self, number: int, kind: int, body: bytes) -> tuple[int, bytes, str, int]:
         partition = self.cluster.partitions[number]
-        if kind in (kv_pb2.SECTION_KIND_READ_SESSION, kv_pb2.SECTION_KIND_READ_STALE):
+        if kind in (*READ_LEVELS, *SCAN_LEVELS):
             return self._level_section(partition, kind, body)
         if partition.leader != self.replica:
             return kv_pb2.SECTION_STATUS_NOT_LEADER, b"", "not the leader", partition.leader
@@ -261,13 +263,16 @@ class FakeNode:
     def _level_section(
         self, partition: FakePartition, kind: int, body: bytes
     ) -> tuple[int, bytes, str, int]:
-        bound, keys = decode_level_read(body)
-        records = [partition.data.get(key) for key in keys]
-        if kind == kv_pb2.SECTION_KIND_READ_SESSION:
-            behind, result = bound > partition.revision + 1, encode_optional_list(records)
+        if kind in SCAN_LEVELS:
+            bound, question = split_bound(body)
+            result = partition.scan(question, self.cluster.page_keys_max) or b""
         else:
+            bound, keys = decode_level_read(body)
+            result = encode_optional_list([partition.data.get(key) for key in keys])
+        behind = bound > partition.revision + 1
+        if kind in (kv_pb2.SECTION_KIND_READ_STALE, kv_pb2.SECTION_KIND_SCAN_STALE):
             behind = bound < self.stale_age_ms
-            result = encode_stale_result(self.stale_age_ms, records)
+            result = with_age(self.stale_age_ms, result)
         if (self.is_behind or behind) and partition.leader != self.replica:
             return kv_pb2.SECTION_STATUS_BEHIND, b"", "as told", 0
         return kv_pb2.SECTION_STATUS_OK, result, "", 0

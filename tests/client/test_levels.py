@@ -248,7 +248,7 @@ async def test_levels_that_say_too_little_are_refused(kv: AsyncClient) -> None:
     for bad, why in (
         ("stale", "say how old"),
         (Consistency.STALE, "say how old"),
-        ("eventual", "'linearizable', 'session' or Stale"),
+        ("eventual", "'linearizable', 'session', Stale"),
         (None, "consistency is None"),
     ):
         with pytest.raises(InvalidArgument, match=why):

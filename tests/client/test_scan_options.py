@@ -279,6 +279,53 @@ async def test_two_consistent_scans_at_once_have_views_of_their_own(
     assert len(await keys_of(second)) == len(filled) - 1
 
 
+# --- pinned
+
+
+async def test_a_pinned_scan_goes_on_in_another_client_as_of_the_same_moment(
+    kv: AsyncClient, cluster: FakeCluster, filled: Entries
+) -> None:
+    async with contextlib.aclosing(kv.scan(consistent=True)) as scan:
+        found = [await anext(scan) for _ in range(100)]
+        cursor, revisions = scan.pin(), scan.revisions
+    assert views(cluster) == len(cluster.partitions), "they stay"
+    await overwrite(kv, filled)
+    async with AsyncClient(cluster.endpoints, random=Random(2)) as other:
+        rest = other.scan(cursor=cursor)
+        found += [entry async for entry in rest]
+        assert rest.revisions == revisions
+    assert found == sorted(filled.items())
+    assert views(cluster) == 0, "who goes on closes them"
+
+
+async def test_only_a_consistent_scan_under_way_can_be_pinned(
+    kv: AsyncClient, cluster: FakeCluster, filled: Entries
+) -> None:
+    plain, early, over = kv.scan_keys(), kv.scan(consistent=True), kv.scan_keys(consistent=True)
+    await anext(plain)
+    await keys_of(over)
+    for scan in (plain, early, over):
+        with pytest.raises(InvalidArgument, match="only a consistent scan can be pinned"):
+            scan.pin()
+    assert views(cluster) == 0
+
+
+async def test_what_was_pinned_can_be_let_go_of(
+    kv: AsyncClient, cluster: FakeCluster, filled: Entries
+) -> None:
+    async with contextlib.aclosing(kv.scan_keys(consistent=True)) as scan:
+        await anext(scan)
+        cursor = scan.pin()
+    await kv.unpin(cursor)
+    assert views(cluster) == 0
+    with pytest.raises(ScanExpired):
+        await keys_of(kv.scan_keys(cursor=cursor))
+    with pytest.raises(InvalidArgument, match="of no consistent scan"):
+        await kv.unpin(kv.scan_keys().cursor)
+    with pytest.raises(InvalidArgument, match="consistent is given together"):
+        kv.scan(cursor=cursor, consistency="session")
+
+
 # --- counting
 
 

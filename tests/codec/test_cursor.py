@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 
+import google_crc32c
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -13,8 +14,14 @@ from kvstore.codec.cursor import CURSOR_CHARACTERS_MAX, Cursor, decode_cursor, e
 from tests.codec.robustness import byte_strings
 
 names = st.text(st.characters(codec="utf-8"), min_size=1, max_size=8)
+nothing: tuple[int, dict[int, int]] = (0, {})
+pins = st.just(nothing) | st.tuples(
+    st.integers(1, (1 << 64) - 1),
+    st.dictionaries(st.integers(0, (1 << 32) - 1), st.integers(0, (1 << 64) - 1), max_size=4),
+)
 cursors = st.builds(
-    Cursor,
+    lambda pin, *fields: Cursor(*fields, *pin),
+    pins,
     names,
     byte_strings,
     st.none() | byte_strings,
@@ -28,6 +35,28 @@ def test_the_text_of_a_cursor_is_as_documented() -> None:
     body = bytes.fromhex("01 01 04000000 02000000 01000000 ffffffff 02000000 6331 61 6bff")
     text = base64.urlsafe_b64encode(body + bytes.fromhex("95d59e46")).rstrip(b"=").decode()
     assert encode_cursor(cursor) == text
+
+
+def test_the_text_of_a_pinned_cursor_is_as_documented() -> None:
+    cursor = Cursor("c1", b"a", None, reverse=False, last=b"k", view=3, revisions={2: 9, 0: 5})
+    body = bytes.fromhex(
+        "02 00 04000000 02000000 01000000 ffffffff 01000000 6331 61 6b"
+        "0300000000000000 02000000 00000000 0500000000000000 02000000 0900000000000000"
+    )
+    checksum = int(google_crc32c.value(body)).to_bytes(4, "little")
+    text = base64.urlsafe_b64encode(body + checksum).rstrip(b"=").decode()
+    assert encode_cursor(cursor) == text
+
+
+@pytest.mark.parametrize(
+    "pin", ["", "0000000000000000 00000000", "0300000000000000 01000000", "03"]
+)
+def test_a_pinned_cursor_names_a_view_and_as_many_revisions_as_it_says(pin: str) -> None:
+    body = bytes.fromhex("02 00 04000000 02000000 01000000 ffffffff 01000000 6331 61 6b" + pin)
+    checksum = int(google_crc32c.value(body)).to_bytes(4, "little")
+    text = base64.urlsafe_b64encode(body + checksum).rstrip(b"=").decode()
+    with pytest.raises(CodecError, match="does not follow its format"):
+        decode_cursor(text)
 
 
 @given(cursors)
@@ -65,12 +94,10 @@ def test_any_text_is_a_cursor_that_encodes_to_it_or_is_refused(text: str) -> Non
 
 
 def test_a_newer_format_is_named() -> None:
-    import google_crc32c
-
-    body = b"\2\0more"
+    body = b"\3\0more"
     checksum = int(google_crc32c.value(body)).to_bytes(4, "little")
     text = base64.urlsafe_b64encode(body + checksum).rstrip(b"=").decode()
-    with pytest.raises(CodecError, match="format 2, which this version does not know"):
+    with pytest.raises(CodecError, match="format 3, which this version does not know"):
         decode_cursor(text)
 
 

@@ -9,10 +9,11 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from tools.mutants.catalogue import find
 from tools.mutants.children import KILLED, Children, Interrupted, Planted
 from tools.mutants.simulations import Finding
 from tools.mutants.sweep import Sweep
-from tools.mutants.trial import Budget, CheckBroken, has_been_tried, try_simulations
+from tools.mutants.trial import Budget, CheckBroken, has_been_tried, try_simulations, try_units
 
 
 @dataclass
@@ -92,6 +93,13 @@ def test_a_child_that_had_to_be_killed_hangs() -> None:
 def test_a_child_that_fails_by_itself_proves_nothing() -> None:
     with pytest.raises(CheckBroken, match="simulation group ended with 3"):
         try_simulations(Planted(Scripted(code=3), None), NAMES, Budget(20, math.inf))
+
+
+def test_a_mutant_of_what_has_a_pytest_plugin_is_planted_in_unit_suites_too() -> None:
+    planted = Planted(Children(), find("cursor-without-checksum"))
+    verdict = try_units(planted, ["tests/codec/test_cursor.py"])
+    assert verdict.caught_by is not None
+    assert "test_cursor.py" in verdict.caught_by
 
 
 def test_children_are_told_apart_from_those_that_ended_with_the_run() -> None:

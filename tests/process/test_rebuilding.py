@@ -167,6 +167,8 @@ async def test_a_damaged_node_rebuilds_itself_and_nothing_is_lost(
             await asyncio.to_thread(cluster.wait_ready)
             await caught_up(client, "n2")
             assert await replica_of(client, "n2") == 4
+            rebuilds = {each.node_id: each.rebuilds for each in (await client.status()).nodes}
+            assert rebuilds == {"n1": 0, "n2": 1, "n3": 0}
             await serves_without(cluster, "n1", load)
             await load.finish()
             await load.verify()

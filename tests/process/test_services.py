@@ -103,6 +103,53 @@ async def test_pages_by_cursor_join_to_all_keys_in_either_direction(
     assert found == sorted(KEYS[:20], reverse=reverse)
 
 
+async def test_pages_of_a_consistent_scan_are_of_one_revision_while_writes_go_on(
+    plain: Plain,
+) -> None:
+    for key in KEYS[:20]:
+        await plain.put(key, b"old")
+    page = await plain.scan(prefix=b"plain/", end=KEYS[20], limit=6, consistent=True)
+    pinned, found = dict(page.revisions), list(page.records)
+    assert set(pinned) == set(range(16))
+    while page.HasField("next_cursor"):
+        for key in KEYS[:20]:
+            await plain.put(key, b"new")
+        page = await plain.scan(cursor=page.next_cursor, limit=6)
+        assert dict(page.revisions) == pinned
+        assert {each.partition_id for each in page.receipts} == set(pinned)
+        found += page.records
+    assert [(record.key, record.value) for record in found] == [(key, b"old") for key in KEYS[:20]]
+    first = await plain.scan(prefix=b"plain/", limit=6, consistent=True)
+    await plain.scan(cursor=first.next_cursor, close=True)
+    with pytest.raises(grpc.aio.AioRpcError) as refused:
+        await plain.scan(cursor=first.next_cursor)
+    assert refused.value.code() is grpc.StatusCode.ABORTED
+
+
+async def test_many_keys_and_scans_are_of_the_level_that_is_asked_for(plain: Plain) -> None:
+    written = [await plain.put(key, b"v") for key in KEYS]
+    seen: dict[int, int] = {}
+    for each in written:
+        number = each.receipt.partition_id
+        seen[number] = max(seen.get(number, 0), each.receipt.index)
+        assert each.index == each.receipt.index
+        assert each.receipt.revision >= each.revision
+    for level, more in (
+        (kv_pb2.CONSISTENCY_LINEARIZABLE, {}),
+        (kv_pb2.CONSISTENCY_SESSION, {"min_indexes": seen}),
+        (kv_pb2.CONSISTENCY_STALE, {"max_staleness_ms": 0}),
+    ):
+        asked = kv_pb2.GetManyRequest(keys=KEYS, consistency=level, **more)
+        many = await plain("/kvstore.v1.KV/GetMany", asked, kv_pb2.GetManyResponse)
+        page = await plain.scan(prefix=b"plain/", consistency=level, **more)
+        assert [record.key for record in many.records] == KEYS
+        assert [record.key for record in page.records] == KEYS
+        for receipts in (many.receipts, page.receipts):
+            assert {each.consistency for each in receipts} == {level}
+            assert seen.keys() <= {each.partition_id for each in receipts}
+            assert all(each.index >= seen.get(each.partition_id, 0) for each in receipts)
+
+
 async def test_keys_are_counted(plain: Plain) -> None:
     for key in KEYS:
         await plain.put(key, b"v")

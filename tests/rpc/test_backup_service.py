@@ -99,6 +99,7 @@ class Stage:
             loop_lag=LoopLag(1),
             slowest_log_write_s=lambda: 0.0,
             unfit_reason=lambda: "",
+            rebuilds=lambda: 0,
         )
         return BackupService(view, TICK_MS, **more)
 

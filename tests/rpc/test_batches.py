@@ -10,7 +10,8 @@ import pytest
 from cluster.ids import NodeId, PartitionId, ReplicaId
 from kvstore.codec.byteslist import encode_list
 from kvstore.codec.command import OperationKind, encode_command
-from kvstore.codec.read_level import encode_level_read
+from kvstore.codec.read_level import encode_level_read, encode_level_scan, split_bound
+from kvstore.codec.scan import Scan, ViewAction, decode_page, encode_scan
 from kvstore.generated.kvstore.v1 import kv_pb2 as pb
 from kvstore.loop_lag import LoopLag
 from kvstore.replica.admission import AdmissionLimits
@@ -53,6 +54,7 @@ def view_of(world: World) -> NodeView:
         loop_lag=LoopLag(1),
         slowest_log_write_s=lambda: 0.0,
         unfit_reason=lambda: "",
+        rebuilds=lambda: 0,
     )
 
 
@@ -111,6 +113,24 @@ async def test_keys_of_level_reads_keep_the_limits(world: World) -> None:
         for body in (encode_level_read(0, [b""]), encode_level_read(0, [])):
             response = await answer_of(world, 0, kind, body)
             assert list(response.statuses) == [pb.SECTION_STATUS_INVALID]
+
+
+async def test_scans_of_any_replica_are_answered_and_have_no_view(world: World) -> None:
+    partition = world.partition_of(KEY)
+    command = encode_command(bytes((OperationKind.PUT,)), [KEY], [b"value"])
+    (index,) = (await answer_of(world, partition, pb.SECTION_KIND_WRITE, command)).indexes
+    plain = encode_scan(Scan(b"", None, 0, 1000))
+    viewed = encode_scan(Scan(b"", None, 0, 1000, view_action=ViewAction.OPEN, view=1))
+    for kind, bound in ((pb.SECTION_KIND_SCAN_SESSION, index), (pb.SECTION_KIND_SCAN_STALE, 0)):
+        served = await answer_of(world, partition, kind, encode_level_scan(bound, plain))
+        assert list(served.statuses) == [pb.SECTION_STATUS_OK]
+        assert list(served.indexes) == [index]
+        (result,) = served.results
+        page = split_bound(result)[1] if kind == pb.SECTION_KIND_SCAN_STALE else result
+        assert list(decode_page(page).keys) == [KEY]
+        for bad in (encode_level_scan(bound, viewed), encode_level_scan(bound, b"scan"), b"short"):
+            refused = await answer_of(world, partition, kind, bad)
+            assert list(refused.statuses) == [pb.SECTION_STATUS_INVALID]
 
 
 async def test_a_level_read_that_waits_ends_with_its_call(world: World) -> None:

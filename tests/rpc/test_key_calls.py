@@ -218,6 +218,14 @@ def compare(**fields: Any) -> dict[str, Any]:
         ("Delete", {"key": b"k", "if_value": bytes((1 << 20) + 1)}, "if_value has 1048577 bytes"),
         ("Put", {"key": b"k", "if_absent": True, "if_revision": 1}, "if_absent goes with neither"),
         ("GetMany", {"keys": [b"k", b""]}, "key has 0 bytes"),
+        *(
+            (name, {field: key, "consistency": 9}, "consistency 9 is not known here")
+            for name, field, key in (("Get", "key", b"k"), ("GetMany", "keys", [b"k"]))
+        ),
+        *(
+            (name, {field: key, "consistency": 3, "max_staleness_ms": 86_400_001}, "max_staleness")
+            for name, field, key in (("Get", "key", b"k"), ("GetMany", "keys", [b"k"]))
+        ),
         ("GetMany", {"keys": [b"k"] * 10_001}, "10001 keys; the limit is 10000"),
         ("Transaction", {}, "names no key"),
         ("Transaction", transaction(pb.Operation()), r"then[0]: says no operation"),
@@ -259,6 +267,53 @@ async def test_what_breaks_a_rule_is_refused_as_invalid_and_changes_nothing(
     assert code is INVALID
     assert metadata["kvstore-outcome"] == "definite"
     assert plain.cluster.calls == 0
+
+
+async def test_every_answer_has_a_receipt(plain: Plain) -> None:
+    put = pb.PutRequest(key=b"k", value=b"v")
+    for name, fields in (
+        ("Put", {"key": b"k", "value": b"1"}),
+        ("Increment", {"key": b"k"}),
+        ("Append", {"key": b"k", "suffix": b"0"}),
+        ("Touch", {"key": b"k", "ttl_ms": 9_000}),
+        ("Put", {"key": b"k", "value": b"2", "return_previous": True}),
+        ("Transaction", transaction(pb.Operation(put=put))),
+        ("Get", {"key": b"k"}),
+        ("Delete", {"key": b"k", "return_previous": True}),
+        ("Delete", {"key": b"k"}),
+    ):
+        answer = await plain(name, **cast("Any", fields))
+        number = plain.cluster.partition_of(b"k")
+        partition = plain.cluster.partitions[number]
+        assert answer.receipt == pb.Receipt(
+            node_id=plain.cluster.leader_of(b"k").name,
+            partition_id=number,
+            term=7,
+            revision=partition.revision,
+            index=partition.revision + 1,
+            consistency=pb.CONSISTENCY_LINEARIZABLE,
+        )
+        if name in ("Put", "Delete"):
+            assert answer.index == answer.receipt.index
+
+
+async def test_many_keys_are_read_at_a_level_with_receipts(plain: Plain) -> None:
+    keys = [b"key-%d" % number for number in range(600)]
+    for key in keys[:20]:
+        await plain("Put", key=key, value=b"v")
+    behind = {number: each.revision + 1 for number, each in enumerate(plain.cluster.partitions)}
+    for level, more in (
+        (pb.CONSISTENCY_UNSPECIFIED, {}),
+        (pb.CONSISTENCY_SESSION, {"min_indexes": behind}),
+        (pb.CONSISTENCY_STALE, {"max_staleness_ms": 5000}),
+    ):
+        answer = await plain("GetMany", keys=keys, consistency=level, **cast("Any", more))
+        assert [record.key for record in answer.records] == keys[:20]
+        named = level or pb.CONSISTENCY_LINEARIZABLE
+        assert {each.consistency for each in answer.receipts} == {named}
+        assert {each.partition_id: each.index for each in answer.receipts} == behind
+        ages = {each.age_ms for each in answer.receipts}
+        assert ages == {7 if level == pb.CONSISTENCY_STALE else 0}
 
 
 async def test_records_that_do_not_fit_in_one_answer_are_refused(

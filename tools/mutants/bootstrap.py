@@ -27,6 +27,9 @@ def main() -> None:
         sys.exit("which module is to run?")
     names = [name for name in os.environ.get(VARIABLE, "").split(",") if name]
     plant([find(name) for name in names])
+    # kvstore brings a plugin for pytest, which would rewrite the asserts in all of its modules, and
+    # load them itself for that: without the mutations.
+    os.environ["PYTEST_ADDOPTS"] = f"{os.environ.get('PYTEST_ADDOPTS', '')} --assert=plain"
     resource.setrlimit(resource.RLIMIT_AS, (_ADDRESS_SPACE_BYTES_MAX, _ADDRESS_SPACE_BYTES_MAX))
     del sys.argv[0]
     runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)

@@ -43,6 +43,7 @@ UNIT_SUITES: Final[dict[Area, tuple[str, ...]]] = {
         "tests/codec/test_cursor.py",
         "tests/replica/test_scan_views.py",
         "tests/client/test_scan_options.py",
+        "tests/client/test_levels_of_many.py",
         "tests/client/test_sync_client.py",
     ),
     Area.TRANSPORT: ("tests/http2", "tests/rpc/test_front_door.py"),

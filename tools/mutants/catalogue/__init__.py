@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from tools.mutants.catalogue.answers import ANSWERS
 from tools.mutants.catalogue.backups import BACKUPS
 from tools.mutants.catalogue.changes import CHANGES
 from tools.mutants.catalogue.clients import CLIENTS
@@ -50,6 +51,7 @@ CATALOGUE: Final[tuple[Mutation, ...]] = (
     *STATE_MACHINE,
     *HOST,
     *CLIENTS,
+    *ANSWERS,
     *SESSIONS,
     *CHANGES,
     *EXACTLY_ONCE,

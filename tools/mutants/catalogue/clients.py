@@ -62,7 +62,7 @@ CLIENTS: Final = (
         old="""\
     if lane.kind is OperationClass.WRITE:
         return lambda: OutcomeUnknown(
-            f"the deadline passed while {lane.name} had the write; it may have been applied"
+            f"the deadline passed while {lane.name} had the write; it may have been applied{before}"
         )
 """,
         new="",
@@ -135,10 +135,10 @@ CLIENTS: Final = (
         seen="parallel lists that lose their parallel",
         path=_DISPATCH,
         old="""\
-            earliest_s = min(earliest_s, section.expire(now_s, _overdue_error(lane)))
+            earliest_s = min(earliest_s, section.expire(now_s, _overdue_error(lane, queue)))
 """,
         new="""\
-            earliest_s = min(earliest_s, section.expire(now_s, _overdue_error(lane)))
+            earliest_s = min(earliest_s, section.expire(now_s, _overdue_error(lane, queue)))
             section.drop_done()
 """,
     ),

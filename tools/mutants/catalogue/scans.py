@@ -223,11 +223,11 @@ SCANS: Final = (
         seen="a lost update; made here once",
         path=_COUNTING,
         old="""\
-            found = await _count_of(dispatcher, PartitionId(partition), wanted, timeout_s)
+            found = await _count_of(dispatcher, PartitionId(partition), wanted, asking)
             total += found
 """,
         new="""\
-            total += await _count_of(dispatcher, PartitionId(partition), wanted, timeout_s)
+            total += await _count_of(dispatcher, PartitionId(partition), wanted, asking)
 """,
     ),
     Mutation(

@@ -98,7 +98,7 @@ class ReplicaLag(_message.Message):
     def __init__(self, replica_id: _Optional[int] = ..., entries: _Optional[int] = ...) -> None: ...
 
 class StatusResponse(_message.Message):
-    __slots__ = ("node_id", "replica_id", "cluster_id", "version", "map_epoch", "uptime_s", "replicas", "rounds", "log_syncs", "messages_sent", "log_bytes", "short_of_space", "free_bytes", "loop_lag_ms_p99", "loop_lag_ms_max", "log_write_ms_max", "unfit_reason", "scrubs", "scrub_mismatches", "scrub_age_s", "scrubbed_replicas")
+    __slots__ = ("node_id", "replica_id", "cluster_id", "version", "map_epoch", "uptime_s", "replicas", "rounds", "log_syncs", "messages_sent", "log_bytes", "short_of_space", "free_bytes", "loop_lag_ms_p99", "loop_lag_ms_max", "log_write_ms_max", "unfit_reason", "scrubs", "scrub_mismatches", "scrub_age_s", "scrubbed_replicas", "rebuilds")
     NODE_ID_FIELD_NUMBER: _ClassVar[int]
     REPLICA_ID_FIELD_NUMBER: _ClassVar[int]
     CLUSTER_ID_FIELD_NUMBER: _ClassVar[int]
@@ -120,6 +120,7 @@ class StatusResponse(_message.Message):
     SCRUB_MISMATCHES_FIELD_NUMBER: _ClassVar[int]
     SCRUB_AGE_S_FIELD_NUMBER: _ClassVar[int]
     SCRUBBED_REPLICAS_FIELD_NUMBER: _ClassVar[int]
+    REBUILDS_FIELD_NUMBER: _ClassVar[int]
     node_id: str
     replica_id: int
     cluster_id: str
@@ -141,7 +142,8 @@ class StatusResponse(_message.Message):
     scrub_mismatches: int
     scrub_age_s: float
     scrubbed_replicas: int
-    def __init__(self, node_id: _Optional[str] = ..., replica_id: _Optional[int] = ..., cluster_id: _Optional[str] = ..., version: _Optional[str] = ..., map_epoch: _Optional[int] = ..., uptime_s: _Optional[float] = ..., replicas: _Optional[_Iterable[_Union[ReplicaStatus, _Mapping]]] = ..., rounds: _Optional[int] = ..., log_syncs: _Optional[int] = ..., messages_sent: _Optional[int] = ..., log_bytes: _Optional[int] = ..., short_of_space: bool = ..., free_bytes: _Optional[int] = ..., loop_lag_ms_p99: _Optional[float] = ..., loop_lag_ms_max: _Optional[float] = ..., log_write_ms_max: _Optional[float] = ..., unfit_reason: _Optional[str] = ..., scrubs: _Optional[int] = ..., scrub_mismatches: _Optional[int] = ..., scrub_age_s: _Optional[float] = ..., scrubbed_replicas: _Optional[int] = ...) -> None: ...
+    rebuilds: int
+    def __init__(self, node_id: _Optional[str] = ..., replica_id: _Optional[int] = ..., cluster_id: _Optional[str] = ..., version: _Optional[str] = ..., map_epoch: _Optional[int] = ..., uptime_s: _Optional[float] = ..., replicas: _Optional[_Iterable[_Union[ReplicaStatus, _Mapping]]] = ..., rounds: _Optional[int] = ..., log_syncs: _Optional[int] = ..., messages_sent: _Optional[int] = ..., log_bytes: _Optional[int] = ..., short_of_space: bool = ..., free_bytes: _Optional[int] = ..., loop_lag_ms_p99: _Optional[float] = ..., loop_lag_ms_max: _Optional[float] = ..., log_write_ms_max: _Optional[float] = ..., unfit_reason: _Optional[str] = ..., scrubs: _Optional[int] = ..., scrub_mismatches: _Optional[int] = ..., scrub_age_s: _Optional[float] = ..., scrubbed_replicas: _Optional[int] = ..., rebuilds: _Optional[int] = ...) -> None: ...
 
 class GetMapRequest(_message.Message):
     __slots__ = ()

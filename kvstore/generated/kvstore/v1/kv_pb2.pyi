@@ -16,6 +16,8 @@ class SectionKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     SECTION_KIND_SCAN: _ClassVar[SectionKind]
     SECTION_KIND_READ_SESSION: _ClassVar[SectionKind]
     SECTION_KIND_READ_STALE: _ClassVar[SectionKind]
+    SECTION_KIND_SCAN_SESSION: _ClassVar[SectionKind]
+    SECTION_KIND_SCAN_STALE: _ClassVar[SectionKind]
 
 class SectionStatus(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -28,6 +30,7 @@ class SectionStatus(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     SECTION_STATUS_UNKNOWN: _ClassVar[SectionStatus]
     SECTION_STATUS_BEHIND: _ClassVar[SectionStatus]
     SECTION_STATUS_EXPIRED: _ClassVar[SectionStatus]
+    SECTION_STATUS_NO_ROOM: _ClassVar[SectionStatus]
 
 class Consistency(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -41,6 +44,8 @@ SECTION_KIND_READ: SectionKind
 SECTION_KIND_SCAN: SectionKind
 SECTION_KIND_READ_SESSION: SectionKind
 SECTION_KIND_READ_STALE: SectionKind
+SECTION_KIND_SCAN_SESSION: SectionKind
+SECTION_KIND_SCAN_STALE: SectionKind
 SECTION_STATUS_UNSPECIFIED: SectionStatus
 SECTION_STATUS_OK: SectionStatus
 SECTION_STATUS_NOT_LEADER: SectionStatus
@@ -50,6 +55,7 @@ SECTION_STATUS_INVALID: SectionStatus
 SECTION_STATUS_UNKNOWN: SectionStatus
 SECTION_STATUS_BEHIND: SectionStatus
 SECTION_STATUS_EXPIRED: SectionStatus
+SECTION_STATUS_NO_ROOM: SectionStatus
 CONSISTENCY_UNSPECIFIED: Consistency
 CONSISTENCY_LINEARIZABLE: Consistency
 CONSISTENCY_SESSION: Consistency
@@ -172,14 +178,16 @@ class PutRequest(_message.Message):
     def __init__(self, key: _Optional[bytes] = ..., value: _Optional[bytes] = ..., ttl_ms: _Optional[int] = ..., if_absent: bool = ..., if_revision: _Optional[int] = ..., if_value: _Optional[bytes] = ..., return_previous: bool = ..., fence: _Optional[_Union[Fence, _Mapping]] = ...) -> None: ...
 
 class PutResponse(_message.Message):
-    __slots__ = ("revision", "previous", "index")
+    __slots__ = ("revision", "previous", "index", "receipt")
     REVISION_FIELD_NUMBER: _ClassVar[int]
     PREVIOUS_FIELD_NUMBER: _ClassVar[int]
     INDEX_FIELD_NUMBER: _ClassVar[int]
+    RECEIPT_FIELD_NUMBER: _ClassVar[int]
     revision: int
     previous: Record
     index: int
-    def __init__(self, revision: _Optional[int] = ..., previous: _Optional[_Union[Record, _Mapping]] = ..., index: _Optional[int] = ...) -> None: ...
+    receipt: Receipt
+    def __init__(self, revision: _Optional[int] = ..., previous: _Optional[_Union[Record, _Mapping]] = ..., index: _Optional[int] = ..., receipt: _Optional[_Union[Receipt, _Mapping]] = ...) -> None: ...
 
 class DeleteRequest(_message.Message):
     __slots__ = ("key", "if_revision", "if_value", "return_previous", "fence")
@@ -196,14 +204,16 @@ class DeleteRequest(_message.Message):
     def __init__(self, key: _Optional[bytes] = ..., if_revision: _Optional[int] = ..., if_value: _Optional[bytes] = ..., return_previous: bool = ..., fence: _Optional[_Union[Fence, _Mapping]] = ...) -> None: ...
 
 class DeleteResponse(_message.Message):
-    __slots__ = ("deleted", "previous", "index")
+    __slots__ = ("deleted", "previous", "index", "receipt")
     DELETED_FIELD_NUMBER: _ClassVar[int]
     PREVIOUS_FIELD_NUMBER: _ClassVar[int]
     INDEX_FIELD_NUMBER: _ClassVar[int]
+    RECEIPT_FIELD_NUMBER: _ClassVar[int]
     deleted: bool
     previous: Record
     index: int
-    def __init__(self, deleted: bool = ..., previous: _Optional[_Union[Record, _Mapping]] = ..., index: _Optional[int] = ...) -> None: ...
+    receipt: Receipt
+    def __init__(self, deleted: bool = ..., previous: _Optional[_Union[Record, _Mapping]] = ..., index: _Optional[int] = ..., receipt: _Optional[_Union[Receipt, _Mapping]] = ...) -> None: ...
 
 class IncrementRequest(_message.Message):
     __slots__ = ("key", "by", "initial", "ttl_ms", "fence")
@@ -220,10 +230,12 @@ class IncrementRequest(_message.Message):
     def __init__(self, key: _Optional[bytes] = ..., by: _Optional[int] = ..., initial: _Optional[int] = ..., ttl_ms: _Optional[int] = ..., fence: _Optional[_Union[Fence, _Mapping]] = ...) -> None: ...
 
 class IncrementResponse(_message.Message):
-    __slots__ = ("number",)
+    __slots__ = ("number", "receipt")
     NUMBER_FIELD_NUMBER: _ClassVar[int]
+    RECEIPT_FIELD_NUMBER: _ClassVar[int]
     number: int
-    def __init__(self, number: _Optional[int] = ...) -> None: ...
+    receipt: Receipt
+    def __init__(self, number: _Optional[int] = ..., receipt: _Optional[_Union[Receipt, _Mapping]] = ...) -> None: ...
 
 class AppendRequest(_message.Message):
     __slots__ = ("key", "suffix", "ttl_ms", "fence")
@@ -238,10 +250,12 @@ class AppendRequest(_message.Message):
     def __init__(self, key: _Optional[bytes] = ..., suffix: _Optional[bytes] = ..., ttl_ms: _Optional[int] = ..., fence: _Optional[_Union[Fence, _Mapping]] = ...) -> None: ...
 
 class AppendResponse(_message.Message):
-    __slots__ = ("length",)
+    __slots__ = ("length", "receipt")
     LENGTH_FIELD_NUMBER: _ClassVar[int]
+    RECEIPT_FIELD_NUMBER: _ClassVar[int]
     length: int
-    def __init__(self, length: _Optional[int] = ...) -> None: ...
+    receipt: Receipt
+    def __init__(self, length: _Optional[int] = ..., receipt: _Optional[_Union[Receipt, _Mapping]] = ...) -> None: ...
 
 class TouchRequest(_message.Message):
     __slots__ = ("key", "ttl_ms", "if_revision", "if_value", "fence")
@@ -258,22 +272,39 @@ class TouchRequest(_message.Message):
     def __init__(self, key: _Optional[bytes] = ..., ttl_ms: _Optional[int] = ..., if_revision: _Optional[int] = ..., if_value: _Optional[bytes] = ..., fence: _Optional[_Union[Fence, _Mapping]] = ...) -> None: ...
 
 class TouchResponse(_message.Message):
-    __slots__ = ("touched",)
+    __slots__ = ("touched", "receipt")
     TOUCHED_FIELD_NUMBER: _ClassVar[int]
+    RECEIPT_FIELD_NUMBER: _ClassVar[int]
     touched: bool
-    def __init__(self, touched: bool = ...) -> None: ...
+    receipt: Receipt
+    def __init__(self, touched: bool = ..., receipt: _Optional[_Union[Receipt, _Mapping]] = ...) -> None: ...
 
 class GetManyRequest(_message.Message):
-    __slots__ = ("keys",)
+    __slots__ = ("keys", "consistency", "min_indexes", "max_staleness_ms")
+    class MinIndexesEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: int
+        value: int
+        def __init__(self, key: _Optional[int] = ..., value: _Optional[int] = ...) -> None: ...
     KEYS_FIELD_NUMBER: _ClassVar[int]
+    CONSISTENCY_FIELD_NUMBER: _ClassVar[int]
+    MIN_INDEXES_FIELD_NUMBER: _ClassVar[int]
+    MAX_STALENESS_MS_FIELD_NUMBER: _ClassVar[int]
     keys: _containers.RepeatedScalarFieldContainer[bytes]
-    def __init__(self, keys: _Optional[_Iterable[bytes]] = ...) -> None: ...
+    consistency: Consistency
+    min_indexes: _containers.ScalarMap[int, int]
+    max_staleness_ms: int
+    def __init__(self, keys: _Optional[_Iterable[bytes]] = ..., consistency: _Optional[_Union[Consistency, str]] = ..., min_indexes: _Optional[_Mapping[int, int]] = ..., max_staleness_ms: _Optional[int] = ...) -> None: ...
 
 class GetManyResponse(_message.Message):
-    __slots__ = ("records",)
+    __slots__ = ("records", "receipts")
     RECORDS_FIELD_NUMBER: _ClassVar[int]
+    RECEIPTS_FIELD_NUMBER: _ClassVar[int]
     records: _containers.RepeatedCompositeFieldContainer[Record]
-    def __init__(self, records: _Optional[_Iterable[_Union[Record, _Mapping]]] = ...) -> None: ...
+    receipts: _containers.RepeatedCompositeFieldContainer[Receipt]
+    def __init__(self, records: _Optional[_Iterable[_Union[Record, _Mapping]]] = ..., receipts: _Optional[_Iterable[_Union[Receipt, _Mapping]]] = ...) -> None: ...
 
 class Comparison(_message.Message):
     __slots__ = ("key", "subject", "relation", "value", "number")
@@ -358,15 +389,24 @@ class TransactionRequest(_message.Message):
     def __init__(self, compare: _Optional[_Iterable[_Union[Comparison, _Mapping]]] = ..., then: _Optional[_Iterable[_Union[Operation, _Mapping]]] = ..., otherwise: _Optional[_Iterable[_Union[Operation, _Mapping]]] = ..., fence: _Optional[_Union[Fence, _Mapping]] = ...) -> None: ...
 
 class TransactionResponse(_message.Message):
-    __slots__ = ("succeeded", "results")
+    __slots__ = ("succeeded", "results", "receipt")
     SUCCEEDED_FIELD_NUMBER: _ClassVar[int]
     RESULTS_FIELD_NUMBER: _ClassVar[int]
+    RECEIPT_FIELD_NUMBER: _ClassVar[int]
     succeeded: bool
     results: _containers.RepeatedCompositeFieldContainer[OperationResult]
-    def __init__(self, succeeded: bool = ..., results: _Optional[_Iterable[_Union[OperationResult, _Mapping]]] = ...) -> None: ...
+    receipt: Receipt
+    def __init__(self, succeeded: bool = ..., results: _Optional[_Iterable[_Union[OperationResult, _Mapping]]] = ..., receipt: _Optional[_Union[Receipt, _Mapping]] = ...) -> None: ...
 
 class ScanRequest(_message.Message):
-    __slots__ = ("start", "end", "prefix", "limit", "keys_only", "reverse", "cursor")
+    __slots__ = ("start", "end", "prefix", "limit", "keys_only", "reverse", "cursor", "consistency", "min_indexes", "max_staleness_ms", "consistent", "close")
+    class MinIndexesEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: int
+        value: int
+        def __init__(self, key: _Optional[int] = ..., value: _Optional[int] = ...) -> None: ...
     START_FIELD_NUMBER: _ClassVar[int]
     END_FIELD_NUMBER: _ClassVar[int]
     PREFIX_FIELD_NUMBER: _ClassVar[int]
@@ -374,6 +414,11 @@ class ScanRequest(_message.Message):
     KEYS_ONLY_FIELD_NUMBER: _ClassVar[int]
     REVERSE_FIELD_NUMBER: _ClassVar[int]
     CURSOR_FIELD_NUMBER: _ClassVar[int]
+    CONSISTENCY_FIELD_NUMBER: _ClassVar[int]
+    MIN_INDEXES_FIELD_NUMBER: _ClassVar[int]
+    MAX_STALENESS_MS_FIELD_NUMBER: _ClassVar[int]
+    CONSISTENT_FIELD_NUMBER: _ClassVar[int]
+    CLOSE_FIELD_NUMBER: _ClassVar[int]
     start: bytes
     end: bytes
     prefix: bytes
@@ -381,17 +426,33 @@ class ScanRequest(_message.Message):
     keys_only: bool
     reverse: bool
     cursor: str
-    def __init__(self, start: _Optional[bytes] = ..., end: _Optional[bytes] = ..., prefix: _Optional[bytes] = ..., limit: _Optional[int] = ..., keys_only: bool = ..., reverse: bool = ..., cursor: _Optional[str] = ...) -> None: ...
+    consistency: Consistency
+    min_indexes: _containers.ScalarMap[int, int]
+    max_staleness_ms: int
+    consistent: bool
+    close: bool
+    def __init__(self, start: _Optional[bytes] = ..., end: _Optional[bytes] = ..., prefix: _Optional[bytes] = ..., limit: _Optional[int] = ..., keys_only: bool = ..., reverse: bool = ..., cursor: _Optional[str] = ..., consistency: _Optional[_Union[Consistency, str]] = ..., min_indexes: _Optional[_Mapping[int, int]] = ..., max_staleness_ms: _Optional[int] = ..., consistent: bool = ..., close: bool = ...) -> None: ...
 
 class ScanResponse(_message.Message):
-    __slots__ = ("records", "next_start", "next_cursor")
+    __slots__ = ("records", "next_start", "next_cursor", "receipts", "revisions")
+    class RevisionsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: int
+        value: int
+        def __init__(self, key: _Optional[int] = ..., value: _Optional[int] = ...) -> None: ...
     RECORDS_FIELD_NUMBER: _ClassVar[int]
     NEXT_START_FIELD_NUMBER: _ClassVar[int]
     NEXT_CURSOR_FIELD_NUMBER: _ClassVar[int]
+    RECEIPTS_FIELD_NUMBER: _ClassVar[int]
+    REVISIONS_FIELD_NUMBER: _ClassVar[int]
     records: _containers.RepeatedCompositeFieldContainer[Record]
     next_start: bytes
     next_cursor: str
-    def __init__(self, records: _Optional[_Iterable[_Union[Record, _Mapping]]] = ..., next_start: _Optional[bytes] = ..., next_cursor: _Optional[str] = ...) -> None: ...
+    receipts: _containers.RepeatedCompositeFieldContainer[Receipt]
+    revisions: _containers.ScalarMap[int, int]
+    def __init__(self, records: _Optional[_Iterable[_Union[Record, _Mapping]]] = ..., next_start: _Optional[bytes] = ..., next_cursor: _Optional[str] = ..., receipts: _Optional[_Iterable[_Union[Receipt, _Mapping]]] = ..., revisions: _Optional[_Mapping[int, int]] = ...) -> None: ...
 
 class CountRequest(_message.Message):
     __slots__ = ("start", "end", "prefix")
@@ -404,7 +465,9 @@ class CountRequest(_message.Message):
     def __init__(self, start: _Optional[bytes] = ..., end: _Optional[bytes] = ..., prefix: _Optional[bytes] = ...) -> None: ...
 
 class CountResponse(_message.Message):
-    __slots__ = ("count",)
+    __slots__ = ("count", "receipts")
     COUNT_FIELD_NUMBER: _ClassVar[int]
+    RECEIPTS_FIELD_NUMBER: _ClassVar[int]
     count: int
-    def __init__(self, count: _Optional[int] = ...) -> None: ...
+    receipts: _containers.RepeatedCompositeFieldContainer[Receipt]
+    def __init__(self, count: _Optional[int] = ..., receipts: _Optional[_Iterable[_Union[Receipt, _Mapping]]] = ...) -> None: ...
