@@ -20,7 +20,7 @@ SECONDS ?= 1800
 MUTANTS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help environment demo test chaos chaos-storage simulate mutants bench-etcd bench-overload bench-scaling soak check format proto docs clean
+.PHONY: help environment demo test chaos chaos-docker chaos-storage simulate mutants bench-etcd bench-overload bench-scaling soak check format proto docs clean
 
 help: ## Say what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -47,8 +47,14 @@ test: $(READY_DEV) ## Run all tests (minutes)
 	$(BIN)/python -m pytest tests -m 'not process and not chaos' --numprocesses 2
 	$(BIN)/python -m pytest tests -m 'process and not chaos'
 
-chaos: $(READY_DEV) ## Kill real nodes for many rounds, and print what that took (minutes)
-	$(BIN)/python -m pytest tests/chaos/test_kill_rounds.py tests/chaos/test_exactly_once_rounds.py -m chaos -s
+# KVSTORE_CHAOS_ROUNDS=N: so many runs of kvstore chaos, two minutes each, instead of ten. As root,
+# so that disks can be filled.
+chaos: $(READY_DEV) ## Break real clusters in all ways for many rounds, and print what that took (30 minutes)
+	$(BIN)/python -m pytest tests/chaos/test_kill_rounds.py tests/chaos/test_exactly_once_rounds.py \
+		tests/chaos/test_chaos_runs.py -m chaos -s
+
+chaos-docker: $(READY) ## Break a cluster of containers for two minutes, and judge it; needs Docker
+	$(BIN)/kvstore chaos --compose docker-compose.yml --duration 120
 
 chaos-storage: $(READY_DEV) ## Kill nodes while logs and tables turn over, damage files: is anything lost? (an hour)
 	$(BIN)/python -m pytest tests/chaos/test_storage_rounds.py tests/chaos/test_damage_rounds.py \

@@ -47,6 +47,11 @@ class NodeSettings(BaseSettings):
         description="ID=HOST:PORT,… of the cluster's first nodes, this one among them, by the "
         "addresses at which nodes and clients reach them. The same on every node."
     )
+    peer_via: Annotated[dict[str, str], NoDecode] = Field(
+        {},
+        description="ID=HOST:PORT,… of other nodes that this one does not connect to directly: "
+        "where to connect instead, such as to a proxy of its own. Clients are not told of it.",
+    )
     rejoin: bool = Field(
         False,
         description="With an empty folder: take the place of this node anew, in a cluster that "
@@ -172,7 +177,7 @@ class NodeSettings(BaseSettings):
         """Arguments, then the environment; no .env file is ever read behind the user's back."""
         return init_settings, env_settings
 
-    @field_validator("initial_nodes", mode="before")
+    @field_validator("initial_nodes", "peer_via", mode="before")
     @classmethod
     def _split_nodes(cls, value: object) -> object:
         return parse_nodes(value) if isinstance(value, str) else value
@@ -208,6 +213,16 @@ class NodeSettings(BaseSettings):
                 raise ValueError(f"gives {address} to both {holders[address]} and {node}")
         return nodes
 
+    @field_validator("peer_via")
+    @classmethod
+    def _check_ways(cls, ways: dict[str, str]) -> dict[str, str]:
+        for node, address in ways.items():
+            try:
+                parse_address(address)
+            except ValueError as problem:
+                raise ValueError(f"of {node} {problem}") from problem
+        return ways
+
     @model_validator(mode="after")
     def _check_together(self) -> Self:
         names = ", ".join(self.initial_nodes)
@@ -215,6 +230,12 @@ class NodeSettings(BaseSettings):
             raise ValueError(
                 f"node-id {self.node_id} is not in initial-nodes ({names}): add it there, or give "
                 "this node one of those names"
+            )
+        strangers = [node for node in self.peer_via if node not in self.initial_nodes]
+        if strangers:
+            raise ValueError(
+                f"peer-via names {', '.join(strangers)}, not in initial-nodes ({names}): a way is "
+                "to one of those"
             )
         self._check_timers()
         self._check_sizes()
@@ -261,6 +282,11 @@ class NodeSettings(BaseSettings):
     def advertised_address(self) -> str:
         """Where other nodes and clients reach this node: its address in `initial_nodes`."""
         return self.initial_nodes[self.node_id]
+
+    @property
+    def detours(self) -> dict[str, str]:
+        """Where to connect instead, by the address of the node that is meant."""
+        return {self.initial_nodes[node]: address for node, address in self.peer_via.items()}
 
     @property
     def limits(self) -> Limits:

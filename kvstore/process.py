@@ -6,6 +6,8 @@ import asyncio
 import gc
 import os
 import signal
+from collections.abc import Mapping
+from functools import partial
 from random import Random, SystemRandom
 from typing import Final, Literal
 
@@ -30,8 +32,8 @@ EXIT_FAILED: Final = 70
 _log = structlog.get_logger("kvstore.node")
 
 
-def real_seams(loop: asyncio.AbstractEventLoop) -> Seams:
-    """This machine, for a node on `loop`."""
+def real_seams(loop: asyncio.AbstractEventLoop, detours: Mapping[str, str]) -> Seams:
+    """This machine, for a node on `loop`; `detours` are where it connects instead, by address."""
     return Seams(
         clock=SystemClock(),
         files=SystemFileSystem(),
@@ -41,8 +43,8 @@ def real_seams(loop: asyncio.AbstractEventLoop) -> Seams:
         open_engine=RocksEngine,
         start_log_worker=lambda: ThreadWorker(loop, name="kvstore-log"),
         start_flush_worker=lambda: ThreadWorker(loop, name="kvstore-flush"),
-        open_peer_links=PeerTransport,
-        open_channel=DirectChannel,
+        open_peer_links=partial(PeerTransport, detours=detours),
+        open_channel=lambda address: DirectChannel(detours.get(address, address)),
         call_soon=loop.call_soon,
     )
 
@@ -55,7 +57,7 @@ async def serve(settings: NodeSettings) -> int:
         loop.add_signal_handler(number, asked.set)
     waiting = loop.create_task(asked.wait())
     try:
-        while (code := await _live(settings, real_seams(loop), waiting)) is None:
+        while (code := await _live(settings, real_seams(loop, settings.detours), waiting)) is None:
             pass
     finally:
         waiting.cancel()

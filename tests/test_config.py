@@ -43,6 +43,13 @@ def test_a_node_is_reached_by_its_address_in_initial_nodes_not_by_what_it_listen
     assert load_settings(VALID).advertised_address == "10.0.0.1:7001"
 
 
+def test_a_way_to_a_peer_stands_for_its_address_and_changes_nothing_else() -> None:
+    assert load_settings(VALID).detours == {}
+    settings = load_settings(VALID | {"peer_via": "n3=localhost:9003"})
+    assert settings.detours == {"10.0.0.3:7001": "localhost:9003"}
+    assert settings.initial_nodes["n3"] == "10.0.0.3:7001"
+
+
 def test_timers_are_whole_ticks_rounded_up() -> None:
     times = {"heartbeat_ms": 120, "election_timeout_ms_min": 601, "election_timeout_ms_max": 1201}
     settings = load_settings(VALID | times)
@@ -74,6 +81,9 @@ def test_settings_cannot_be_changed() -> None:
         ({"initial_nodes": "n1=h:1,n2=h:1"}, "initial-nodes gives h:1 to both n1 and n2"),
         ({"initial_nodes": "n1=h"}, "initial-nodes of n1 'h' is not HOST:PORT"),
         ({"initial_nodes": "n1=0.0.0.0:1"}, "is no address to connect to: 0.0.0.0 is for --listen"),
+        ({"peer_via": "n2"}, "peer-via has 'n2', which is not ID=HOST:PORT"),
+        ({"peer_via": "n2=h"}, "peer-via of n2 'h' is not HOST:PORT"),
+        ({"peer_via": "n4=h:1"}, "peer-via names n4, not in initial-nodes (n1, n2, n3)"),
         ({"partitions": 0}, "partitions is 0; it must be at least 1"),
         ({"partitions": 1025}, "partitions is 1025; it must be at most 1024"),
         ({"partitions": "many"}, "partitions is 'many': input should be a valid integer"),

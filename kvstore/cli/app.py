@@ -12,6 +12,7 @@ from kvstore.cli import (
     backup,
     bench,
     change_keys,
+    chaos,
     cluster,
     explain,
     inspect,
@@ -139,6 +140,7 @@ for _name, _command in (
     ("shell", shell.shell),
     ("inspect", inspect.inspect),
     ("simulate", simulate.simulate),
+    ("chaos", chaos.chaos),
     ("verify", verify.verify),
 ):
     app.command(_name)(_command)

@@ -20,6 +20,7 @@ _METAVARS: Final = {
     "listen": "HOST:PORT",
     "data_dir": "DIR",
     "initial_nodes": "ID=HOST:PORT,…",
+    "peer_via": "ID=HOST:PORT,…",
     "rejoin": "true|false",
     "log_level": "debug|info|warning|error",
     "log_json": "true|false",

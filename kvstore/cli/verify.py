@@ -77,7 +77,7 @@ def verify(
     printed_as = Options(output=output).over(context.obj or Options()).output
     path = Path(history)
     if history != "-" and path.is_dir():
-        judged, was_interrupted = _judge_run(path, timeout, bank_total)
+        judged, was_interrupted = judge_run(path, timeout, bank_total)
     else:
         read = _read_standard_input() if history == "-" else _read(path)
         judged, was_interrupted = _judge(read, timeout, bank_total)
@@ -121,7 +121,11 @@ def _judge(history: History, timeout_s: float, bank_total: int | None) -> tuple[
     return judged, stop.was_interrupted
 
 
-def _judge_run(directory: Path, timeout_s: float, bank_total: int | None) -> tuple[Judgement, bool]:
+def judge_run(directory: Path, timeout_s: float, bank_total: int | None) -> tuple[Judgement, bool]:
+    """Judges the run in `directory` and writes its report; also says whether Ctrl-C cut it short.
+
+    Raises ConfigurationError and OSError.
+    """
     from kvstore.chaos_report.report import REPORT_NAME, write_report  # noqa: PLC0415
 
     with _time(timeout_s) as (limits, stop), progress(None, lines=_WHAT) as tell:

@@ -45,7 +45,8 @@ Failures raise AioRpcError."""
 
 
 class ConnectionClosed(Exception):
-    """The client itself closed the connection under a call: the answer will not be known."""
+    """The connection was closed under a call, as a rule by the client itself: the answer will not
+    be known."""
 
 
 async def call(method: Method, request: Message, timeout_s: float) -> Any:
@@ -55,12 +56,16 @@ async def call(method: Method, request: Message, timeout_s: float) -> Any:
     that the caller was. Callers who were not cancelled must not be told so.
     """
     try:
-        return await method(request, timeout=timeout_s)
+        response = await method(request, timeout=timeout_s)
     except asyncio.CancelledError:
         task = asyncio.current_task()
         if task is None or task.cancelling():
             raise
         raise ConnectionClosed("the client closed the connection") from None
+    if response is None:
+        # Seen of grpc.aio where a connection is reset: a call that ends well, with no message.
+        raise ConnectionClosed("the connection was closed before the answer had come")
+    return response
 
 
 class Channel(Protocol):

@@ -246,6 +246,9 @@ class Lane:
     def _take(self, queue: Queue, room: int, count: int) -> Section | None:
         if queue.failures and self.kind is OperationClass.WRITE:
             queue.expire(self._loop.time(), max(LAST_TRY_S, self._overdue_s))
+            if not queue.waits:
+                # All were in a hurry. The next one finds out anew how it is, or none ever would.
+                queue.failures = 0
         section: Section | None = queue.take(min(room, self._owner.section_bytes_max), count)
         if queue.waits:
             # The others first next time.

@@ -29,7 +29,7 @@ def wait_caught_up(
     deadline_s = time.monotonic() + timeout_s
     targets: dict[int, int] = {}
     with Client(endpoints, timeout_s=timeout_s) as client:
-        while behind := _behind(client.status(), node_id, targets):
+        while behind := entries_behind(client.status(), node_id, targets):
             if time.monotonic() > deadline_s:
                 raise Unavailable(
                     f"{node_id} did not catch up within {timeout_s:.0f} s; {behind} entries behind"
@@ -39,10 +39,11 @@ def wait_caught_up(
             time.sleep(_POLL_S)
 
 
-def _behind(status: ClusterStatus, node_id: str, targets: dict[int, int]) -> int:
+def entries_behind(status: ClusterStatus, node_id: str, targets: dict[int, int]) -> int:
     """Entries that the node misses of those committed when its groups were first seen.
 
-    A group without a leader counts as one entry: what it committed is not known yet.
+    `targets` keeps how many those were, by group: the same for one wait, and empty at first. A
+    group without a leader counts as one entry: what it committed is not known yet.
     """
     behind = 0
     for group in (status.meta, *status.partitions):

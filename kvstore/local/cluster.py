@@ -71,8 +71,8 @@ class LocalCluster:
     the cluster outlives this object and this process, and `attach` finds it. Arguments left at None
     mean the stored shape, or 3 nodes, 16 partitions, 3 replicas (or as many as there are nodes)
     and free ports. `settings` are further settings of the nodes by their names in
-    `kvstore.config.NodeSettings`, such as {"value_bytes_max": 4 << 20}. `progress`
-    is called with what is being waited for.
+    `kvstore.config.NodeSettings`, such as {"value_bytes_max": 4 << 20}; `node_settings` are those
+    of single nodes, by the nodes' names. `progress` is called with what is being waited for.
 
     Not thread-safe; several objects and processes may work on one cluster.
     """
@@ -86,10 +86,13 @@ class LocalCluster:
         data_dir: str | os.PathLike[str] | None = None,
         base_port: int | None = None,
         settings: Mapping[str, object] | None = None,
+        node_settings: Mapping[str, Mapping[str, object]] | None = None,
         ready_timeout_s: float = 60.0,
         progress: Callable[[str], None] | None = None,
     ) -> None:
-        self._plan = Plan(nodes, partitions, replicas, base_port, settings or {})
+        self._plan = Plan(
+            nodes, partitions, replicas, base_port, settings or {}, node_settings or {}
+        )
         self._ready_timeout_s = ready_timeout_s
         self._progress = progress
         self._temporary = data_dir is None
@@ -174,11 +177,12 @@ class LocalCluster:
             raise
         return bool(down)
 
-    def start(self, node_id: str, *, rejoin: bool = False) -> None:
+    def start(self, node_id: str, *, rejoin: bool = False, wait: bool = True) -> None:
         """Starts a node that is down; returns when it serves and has what it had missed.
 
-        `rejoin`: its data are gone, and it takes its place in the cluster anew.
-        That is, the entries that were committed when it began to serve; raises as `up` does.
+        That is, the entries that were committed when it began to serve; without `wait`, returns at
+        once. `rejoin`: its data are gone, and it takes its place in the cluster anew. Raises as
+        `up` does.
         """
         with locked(self.data_dir):
             state, node = self._find(node_id)
@@ -186,6 +190,8 @@ class LocalCluster:
                 raise ConfigurationError(f"{node_id} runs already")
             check_port(node)
             launch(self.data_dir, state, node, rejoin=rejoin)
+        if not wait:
+            return
         self._wait_serving([node_id], self._ready_timeout_s)
         wait_caught_up(self.endpoints, node_id, self._ready_timeout_s, self._progress)
 
@@ -212,6 +218,10 @@ class LocalCluster:
         """Every node as it is now, in order."""
         with HealthProbe() as probe:
             return [_report(node, probe) for node in self._state().nodes.values()]
+
+    def process_state(self, node_id: str) -> ProcessState:
+        """What became of a node's process; says nothing of whether it serves."""
+        return _process_state(self._find(node_id)[1])
 
     def logs(self, node_id: str, lines: int | None = None) -> str:
         """What a node wrote, or the last `lines` of it."""
@@ -248,6 +258,13 @@ class LocalCluster:
                 _delete(folder, state)
         if self._temporary and delete_data:
             self._folder = None
+
+    def kill_all(self) -> None:
+        """Sends SIGKILL to all nodes and waits for nobody: for a program that ends at once."""
+        if self._folder is not None and has_cluster(self._folder):
+            for node in read_state(self._folder).nodes.values():
+                if node.process is not None:
+                    send_signal(node.process, signal.SIGKILL)
 
     def _state(self) -> ClusterState:
         return read_state(self.data_dir)

@@ -23,6 +23,7 @@ _NOT_INHERITED: Final = frozenset(
         "KVSTORE_LISTEN",
         "KVSTORE_DATA_DIR",
         "KVSTORE_INITIAL_NODES",
+        "KVSTORE_PEER_VIA",
         "KVSTORE_REJOIN",
     }
 )
@@ -48,7 +49,7 @@ def launch(folder: Path, state: ClusterState, node: LocalNode, *, rejoin: bool =
     if log.exists() and log.stat().st_size > _LOG_BYTES_MAX:
         log.replace(log.with_suffix(".log.1"))
     environment = {k: v for k, v in os.environ.items() if k not in _NOT_INHERITED}
-    for name, value in state.shape.settings.items():
+    for name, value in {**state.shape.settings, **node.settings}.items():
         environment[f"KVSTORE_{name.upper()}"] = value
     command = _command(folder, state, node) + (["--rejoin"] if rejoin else [])
     node.process = spawn(command, environment, log)
@@ -75,7 +76,7 @@ def check_settings(folder: Path, state: ClusterState) -> None:
     from kvstore.config import load_settings  # noqa: PLC0415 - loads much, for a new cluster only
 
     for node in state.nodes.values():
-        load_settings({**_identity(folder, state, node), **state.shape.settings})
+        load_settings({**_identity(folder, state, node), **state.shape.settings, **node.settings})
 
 
 def _identity(folder: Path, state: ClusterState, node: LocalNode) -> dict[str, str]:

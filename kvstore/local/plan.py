@@ -25,6 +25,8 @@ class Plan:
     base_port: int | None = None
     """The port of n1; n2 has the next one and so on. None: free ports for a new cluster."""
     settings: Mapping[str, object] = field(default_factory=dict)
+    node_settings: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
+    """Of single nodes, by their names; they win over those of all."""
 
     def __post_init__(self) -> None:
         if self.nodes is not None and not 1 <= self.nodes <= NODES_MAX:
@@ -43,7 +45,15 @@ class Plan:
         else:
             ports = consecutive_ports(self.base_port, count)
         names = [f"n{number}" for number in range(1, count + 1)]
-        nodes = [LocalNode(name, f"{HOST}:{port}") for name, port in zip(names, ports, strict=True)]
+        strangers = ", ".join(name for name in self.node_settings if name not in names)
+        if strangers:
+            raise ConfigurationError(
+                f"node-settings name {strangers}; nodes are {', '.join(names)}"
+            )
+        nodes = [
+            LocalNode(name, f"{HOST}:{port}", settings=self._settings_of(name))
+            for name, port in zip(names, ports, strict=True)
+        ]
         return ClusterState(shape, {node.node_id: node for node in nodes})
 
     def check(self, folder: Path, state: ClusterState) -> None:
@@ -58,12 +68,20 @@ class Plan:
         ]
         for name, value in self.settings.items():
             pairs.append((name, _text(value), kept_settings.get(name, "left at its default")))
+        for node_id in self.node_settings:
+            kept_node = state.nodes.get(node_id)
+            kept_own = None if kept_node is None else kept_node.settings
+            pairs.append((f"settings of {node_id}", self._settings_of(node_id), kept_own))
         for name, asked, kept in pairs:
             if asked is not None and asked != kept:
                 raise ConfigurationError(
                     f"the cluster in {folder} has {name} {kept}, not {asked}: leave {name} out, "
                     "or take the cluster down with --delete-data first"
                 )
+
+    def _settings_of(self, node_id: str) -> dict[str, str]:
+        own = self.node_settings.get(node_id, {})
+        return {name: _text(value) for name, value in own.items()}
 
 
 def _text(value: object) -> str:

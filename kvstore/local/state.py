@@ -46,6 +46,8 @@ class LocalNode:
     node_id: str
     address: str
     process: ProcessIdentity | None = None
+    settings: dict[str, str] = field(default_factory=dict)
+    """Settings of this node alone, by their names."""
 
 
 @dataclass(slots=True)
@@ -116,4 +118,5 @@ def locked(folder: Path) -> Iterator[None]:
 def _node(found: dict[str, Any]) -> tuple[str, LocalNode]:
     process = found["process"]
     identity = None if process is None else ProcessIdentity(**process)
-    return found["node_id"], LocalNode(found["node_id"], found["address"], identity)
+    node = LocalNode(found["node_id"], found["address"], identity, found.get("settings", {}))
+    return node.node_id, node

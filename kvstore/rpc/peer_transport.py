@@ -11,6 +11,7 @@ import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from random import Random
+from types import MappingProxyType
 from typing import Final
 
 import grpc
@@ -189,7 +190,10 @@ class PeerTransport:
         introduce: Introduce,
         on_refused: Callable[[str], None],
         random: Random,
+        detours: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
+        """`detours`: where to connect instead, by the address of the peer that is meant."""
+        self._detours = detours
         self._make = partial(
             PeerStream, me, introduce=introduce, on_refused=on_refused, random=random
         )
@@ -199,7 +203,8 @@ class PeerTransport:
     def follow(self, addresses: Mapping[ReplicaId, str]) -> None:
         """See PeerLinks."""
         before, self._streams = self._streams, {}
-        for replica, address in addresses.items():
+        for replica, known_at in addresses.items():
+            address = self._detours.get(known_at, known_at)
             stream = before.get(replica)
             if stream is None or stream.address != address:
                 stream = self._make(to=replica, address=address)

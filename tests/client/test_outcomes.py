@@ -116,6 +116,33 @@ async def test_a_refused_write_is_not_under_way_when_its_time_runs_out(
     assert {type(outcome) for outcome in outcomes} == {Unavailable}
 
 
+async def test_callers_in_a_hurry_find_out_when_a_partition_is_well_again(
+    cluster: FakeCluster,
+) -> None:
+    """That there is no time for another try, as refusals have taught, is not believed for good."""
+
+    async def refuse_late(
+        node: FakeNode, request: kv_pb2.BatchRequest, context: fake.Context
+    ) -> kv_pb2.BatchResponse:
+        await asyncio.sleep(0.1)
+        return await fake.every_section(kv_pb2.SECTION_STATUS_UNAVAILABLE)(node, request, context)
+
+    for node in cluster.nodes.values():
+        node.always = refuse_late
+    async with AsyncClient(cluster.endpoints) as kv:
+        await kv.cluster_map()
+        for _ in range(8):
+            with pytest.raises(KVStoreError):
+                await kv.put("key", "", timeout_s=0.25)
+        for node in cluster.nodes.values():
+            node.always = None
+        outcomes = [
+            await asyncio.gather(kv.put("key", "", timeout_s=0.09), return_exceptions=True)
+            for _ in range(8)
+        ]
+    assert any(isinstance(outcome, int) for (outcome,) in outcomes)
+
+
 @pytest.mark.parametrize("do", [put, delete, get, scan])
 @pytest.mark.parametrize(
     "status",

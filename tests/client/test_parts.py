@@ -11,13 +11,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kvstore.client.channel import ConnectionClosed, call
 from kvstore.client.deadlines import RESOLUTION_S, Deadlines
 from kvstore.client.operations import OPERATION_COST_BYTES, WriteSection
 from kvstore.client.outbox import Outbox
+from kvstore.client.outcomes import Verdict, judge
 from kvstore.client.retry import BACKOFF_S_FIRST, BACKOFF_S_MAX, backoff_s
 from kvstore.codec.byteslist import CodecError
 from kvstore.codec.command import decode_command
 from kvstore.codec.results import encode_results
+from kvstore.generated.kvstore.v1 import admin_pb2
 from tests.client.fake_cluster import until
 
 
@@ -128,3 +131,14 @@ async def test_an_answer_of_another_length_settles_nobody() -> None:
     with pytest.raises(CodecError, match="2 results answer 1 operations"):
         section.answer(encode_results([1, 2]))
     assert not section.futures[0].done()
+
+
+async def test_a_call_that_ends_well_without_a_message_is_a_connection_that_was_closed() -> None:
+    """As it was seen where connections are reset under a load; what it asked may have been done."""
+
+    async def nothing(_request: object, **_options: object) -> None:
+        return None
+
+    with pytest.raises(ConnectionClosed) as caught:
+        await call(nothing, admin_pb2.GetMapRequest(), 1.0)
+    assert judge(caught.value, "n1").verdict is Verdict.UNKNOWN

@@ -108,6 +108,22 @@ async def test_messages_arrive_whole_and_in_order(
     assert receiver.messages == sent
 
 
+async def test_a_peer_is_reached_by_the_detour_that_is_given_for_its_address(
+    receiver: Receiver,
+) -> None:
+    elsewhere = "127.0.0.1:1"
+    transport = PeerTransport(
+        ME,
+        lambda _to: SAID,
+        lambda _reason: None,
+        Random(1),
+        detours={elsewhere: receiver.address},
+    )
+    transport.follow({PEER: elsewhere})
+    await until(lambda: receiver.rounds > 0, lambda: transport.send(PEER, ()))
+    await transport.close()
+
+
 async def test_what_gathers_while_there_is_no_room_travels_as_one(
     receiver: Receiver, transport: PeerTransport, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,0 +1,155 @@
+"""A cluster of processes of its own on this machine, whose nodes talk through the fault proxy."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from kvstore.chaos.direction import Direction
+from kvstore.chaos.proxy import CLIENTS, ProxyMesh
+from kvstore.chaos.schedule import FaultKind
+from kvstore.chaos.small_disks import SmallDisks, disks_refusal
+from kvstore.chaos.target import ELECTION_TIMEOUT_MS_DEFAULT
+from kvstore.chaos.target_base import ProcessTarget, count_refusal
+from kvstore.chaos.threads import in_thread
+from kvstore.client.channel import Channel, OpenChannel
+from kvstore.client.direct_channel import DirectChannel
+from kvstore.errors import InvariantViolation
+from kvstore.local import LocalCluster
+
+_SETTINGS: Final[dict[str, object]] = {
+    # Logs turn over, so that nodes that were away long need snapshots; and fit on small disks.
+    "commit_log_segment_bytes": 8 << 20,
+    "disk_reserve_bytes": 16 << 20,
+}
+_DATA_FOLDER: Final = "data"
+
+
+class LocalTarget(ProcessTarget):
+    """See the module."""
+
+    name = "local"
+    is_shared = False
+
+    def __init__(
+        self,
+        *,
+        nodes: int = 3,
+        partitions: int = 16,
+    ) -> None:
+        super().__init__()
+        self._folder = Path()
+        self._nodes = tuple(f"n{number}" for number in range(1, nodes + 1))
+        self._partitions = partitions
+        self._mesh: ProxyMesh | None = None
+        self._disks = SmallDisks()
+        self._client_ways: dict[str, str] = {}
+
+    @property
+    def endpoints(self) -> str:
+        """See Target."""
+        return self.cluster.endpoints
+
+    @property
+    def mesh(self) -> ProxyMesh | None:
+        """See Target."""
+        return self._mesh
+
+    @property
+    def open_channel(self) -> OpenChannel:
+        """See Target: clients, too, go through the proxy."""
+        return self._channel
+
+    @property
+    def election_timeout_ms(self) -> int:
+        """See Target."""
+        return int(os.environ.get("KVSTORE_ELECTION_TIMEOUT_MS_MAX") or ELECTION_TIMEOUT_MS_DEFAULT)
+
+    def refusal(self, kind: FaultKind) -> str | None:
+        """See Target."""
+        return count_refusal(kind, len(self._nodes)) or (
+            disks_refusal() if kind is FaultKind.DISK_FULL else None
+        )
+
+    async def open(self, kinds: Sequence[FaultKind], folder: Path) -> None:
+        """See Target."""
+        self._folder = folder
+        mesh = ProxyMesh(self._nodes, self._address_of)
+        await mesh.open()
+        self._mesh = mesh
+        ways = {node: mesh.ways(node) for node in self._nodes}
+        self._cluster = LocalCluster(
+            len(self._nodes),
+            partitions=self._partitions,
+            data_dir=self._folder,
+            settings=_SETTINGS,
+            node_settings={
+                node: {"peer_via": ",".join(f"{to}={at}" for to, at in of_node.items())}
+                for node, of_node in ways.items()
+                if of_node
+            },
+        )
+        await in_thread(self._cluster.up)
+        if FaultKind.DISK_FULL in kinds:
+            await in_thread(self._cluster.down)
+            for node in self._nodes:
+                await in_thread(self._disks.mount, self._folder / node)
+            await in_thread(self._cluster.up)
+        to = mesh.ways(CLIENTS)
+        self._client_ways = {at: to[node] for node, at in self._cluster.addresses.items()}
+
+    async def close(self) -> None:
+        """See Target."""
+        if self._cluster is not None:
+            await in_thread(self._cluster.down)
+            await in_thread(self._disks.unmount)
+            await in_thread(lambda: self.cluster.down(delete_data=True))
+        if self._mesh is not None:
+            await self._mesh.close()
+
+    def end_now(self) -> None:
+        """See Target."""
+        if self._cluster is not None:
+            self._cluster.kill_all()
+            shutil.rmtree(self._folder, ignore_errors=True)
+        self._disks.unmount()
+
+    async def rejoin(self, node: str) -> None:
+        """See Target."""
+        await in_thread(shutil.rmtree, self._folder / node / _DATA_FOLDER)
+        await in_thread(self.cluster.start, node, rejoin=True, wait=False)
+        self._ended.discard(node)
+
+    async def cut_off(self, node: str) -> None:
+        """See Target."""
+        for direction in self._around(node):
+            direction.cut()
+
+    async def connect(self, node: str) -> None:
+        """See Target."""
+        for direction in self._around(node):
+            direction.clear()
+
+    async def fill_disk(self, node: str) -> None:
+        """See Target."""
+        await in_thread(self._disks.fill, self._folder / node)
+
+    async def make_room(self, node: str) -> None:
+        """See Target."""
+        await in_thread(self._disks.make_room, self._folder / node)
+
+    def _around(self, node: str) -> list[Direction]:
+        """All that it says and hears."""
+        if self._mesh is None:
+            raise InvariantViolation("the proxy is used before it is open")
+        others = [other for other in (*self._nodes, CLIENTS) if other != node]
+        return [each for other in others for each in self._mesh.between(node, other)]
+
+    def _address_of(self, node: str) -> str:
+        return self.cluster.addresses[node]
+
+    def _channel(self, address: str) -> Channel:
+        return DirectChannel(self._client_ways.get(address, address))
