@@ -15,6 +15,7 @@ from kvstore.codec.limits import MESSAGE_BYTES_MAX
 from kvstore.http2 import frames
 from kvstore.http2.frames import ErrorCode, FrameType, Setting, Violation
 from kvstore.http2.headers import BLOCK_BYTES_MAX
+from kvstore.http2.keep_alive import KeepAlive
 from kvstore.http2.stream import (
     PREFIX_BYTES,
     MessageTooLarge,
@@ -75,10 +76,9 @@ class Link(asyncio.Protocol):
         self._blocked: dict[int, Stream] = {}
         self._is_transport_full = False
         self._control_frames = 0
-        self._heard = True
-        self._pinged = False
-        self._unwritten_bytes = 0
-        self._alive_check: asyncio.TimerHandle | None = None
+        self.has_heard = True
+        """Whether the peer has said anything since keep-alive last looked."""
+        self._keep_alive: KeepAlive | None = None
         self._on_frame: dict[int, Callable[[int, int, bytes], None]] = {
             FrameType.HEADERS: self._on_headers,
             FrameType.CONTINUATION: self._on_continuation,
@@ -116,7 +116,7 @@ class Link(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """See asyncio.Protocol."""
-        self._heard = True
+        self.has_heard = True
         if self._rest:
             data = self._rest + data
         start, end = 0, len(data)
@@ -314,6 +314,11 @@ class Link(asyncio.Protocol):
     # --- what goes out
 
     @property
+    def has_calls(self) -> bool:
+        """Whether there are calls under way."""
+        return bool(self.streams)
+
+    @property
     def is_full(self) -> bool:
         """Whether so much waits to be sent that no more should be handed over."""
         return self._is_transport_full or bool(self._blocked)
@@ -367,7 +372,8 @@ class Link(asyncio.Protocol):
             for stream in list(self._blocked.values()):
                 if self._send_window <= 0:
                     break
-                self._push(stream)
+                if stream.number in self._blocked:
+                    self._push(stream)
             self._say_room()
 
     def _push(self, stream: Stream) -> None:
@@ -417,31 +423,16 @@ class Link(asyncio.Protocol):
     def keep_alive(self, idle_s: float, answer_s: float, *, without_calls: bool = False) -> None:
         """From now on asks a peer that has said nothing for `idle_s`, and gives it up when it does
         not answer within `answer_s`; while there are no streams, only if `without_calls`."""
+        self._keep_alive = KeepAlive(self, idle_s, answer_s, without_calls=without_calls)
 
-        def check() -> None:
-            self._control_frames = 0
-            if self.is_spent():
-                self.lose("another connection has taken its place")
-                return
-            before, self._unwritten_bytes = (
-                self._unwritten_bytes,
-                self.transport.get_write_buffer_size(),
-            )
-            is_reading = self._unwritten_bytes < before  # then it may be too busy to answer
-            is_wanted = bool(self.streams) or without_calls
-            if self._heard or is_reading or not is_wanted or self.is_deaf():
-                self._heard = self._pinged = False
-                wait_s = idle_s
-            elif self._pinged:
-                self.lose(f"the peer did not answer within {answer_s:g} s", abort=True)
-                return
-            else:
-                self._pinged = True
-                self.transport.write(frames.frame(FrameType.PING, 0, 0, bytes(_PING_BYTES)))
-                wait_s = answer_s
-            self._alive_check = self.loop.call_later(wait_s, check)
+    def on_look(self) -> None:
+        """Keep-alive looks after the connection: what was counted between two looks starts anew."""
+        self._control_frames = 0
+        self.has_heard = False
 
-        self._alive_check = self.loop.call_later(idle_s, check)
+    def ping(self) -> None:
+        """Asks the peer to say something."""
+        self.transport.write(frames.frame(FrameType.PING, 0, 0, bytes(_PING_BYTES)))
 
     def fail(self, code: ErrorCode, reason: str) -> None:
         """Ends the connection for something that the peer did."""
@@ -455,8 +446,8 @@ class Link(asyncio.Protocol):
         if self.is_closed:
             return
         self.is_closed = True
-        if self._alive_check is not None:
-            self._alive_check.cancel()
+        if self._keep_alive is not None:
+            self._keep_alive.end()
         if abort:
             self.transport.abort()
         else:

@@ -13,8 +13,9 @@ import grpc.aio
 
 from kvstore.codec.limits import MESSAGE_BYTES_MAX
 from kvstore.http2 import frames
-from kvstore.http2.frames import FrameType
-from kvstore.http2.headers import encode
+from kvstore.http2.calls import ClientLink
+from kvstore.http2.frames import ErrorCode, FrameType, Setting
+from kvstore.http2.headers import OK_TRAILERS, RESPONSE_BLOCK, encode
 from kvstore.http2.serving import MethodTable, ServerLink
 from kvstore.http2.stream import prefix_of
 
@@ -206,6 +207,38 @@ def served(service: Service) -> tuple[ServerLink, Pipe]:
     link.connection_made(pipe)
     pipe.taken()
     return link, pipe
+
+
+def calling() -> tuple[ClientLink, Pipe]:
+    """The caller's end; the peer has said its settings, and the opening has been read."""
+    client, pipe = ClientLink("host:1"), Pipe()
+    client.connection_made(pipe)
+    client.data_received(SETTINGS)
+    pipe.taken()
+    return client, pipe
+
+
+def answer(number: int, message: bytes) -> bytes:
+    head = frames.frame(FrameType.HEADERS, frames.END_HEADERS, number, RESPONSE_BLOCK)
+    flags = frames.END_HEADERS | frames.END_STREAM
+    tail = frames.frame(FrameType.HEADERS, flags, number, OK_TRAILERS)
+    return head + data_frame(number, with_prefix(message)) + tail
+
+
+def code_of(pipe: Pipe) -> ErrorCode:
+    """Why the connection was ended, by the last frame written."""
+    kind, _flags, _number, payload = pipe.taken()[-1]
+    assert kind == FrameType.GOAWAY
+    assert pipe.is_shut
+    return ErrorCode(frames.read_goaway(payload)[1])
+
+
+def of_kind(found: list[Frame], kind: FrameType) -> list[Frame]:
+    return [each for each in found if each[0] == kind]
+
+
+def small_window(client: ClientLink, size: int) -> None:
+    client.data_received(frames.settings([(Setting.INITIAL_WINDOW_SIZE, size)]))
 
 
 class _Arrival(asyncio.Protocol):

@@ -179,9 +179,9 @@ TRANSPORT: Final = (
         area=Area.TRANSPORT,
         mistake="Keep-alive asks and asks, and never gives a peer up.",
         seen="half-open connections",
-        path=_LINK,
+        path="kvstore/http2/keep_alive.py",
         old="""\
-                self._pinged = True
+            self._pinged = True
 """,
         new="",
     ),
