@@ -14,7 +14,7 @@ from tests.client.bad_arguments import CASES
 from tests.client.fake_cluster import FakeCluster
 
 ELSEWHERE = {
-    *("lock", "backup", "scrub"),  # in the tests of each
+    *("lock", "backup", "scrub", "gather_leaders", "spread_leaders"),  # in the tests of each
     *("token", "index_of", "aclose", "close", "status", "cluster_map"),  # nothing can be wrong
 }
 
