@@ -89,7 +89,7 @@ def apply_round(
 
 def _apply(engine: Engine, parts: Sequence[_Part], heads: HeadCache) -> list[list[bytes]]:
     simple = [part for part in parts if part.is_simple]
-    known, created = _read_heads(engine, simple, heads)
+    known = _read_heads(engine, simple, heads)
     batch = engine.new_batch()
     results: list[list[bytes]] = []
     ways: list[_Way] = []
@@ -107,7 +107,7 @@ def _apply(engine: Engine, parts: Sequence[_Part], heads: HeadCache) -> list[lis
             batch.put(state.configuration_key, configuration)
         ways.append(way)
     engine.write(batch)
-    heads.remember(known, created)
+    heads.remember(known)
     heads.forget(changed)
     for part, way in zip(parts, ways, strict=True):
         _advance(part, way)
@@ -155,13 +155,8 @@ def _plan(work: RoundWork) -> list[_Part]:
     return parts
 
 
-def _read_heads(
-    engine: Engine, parts: Sequence[_Part], heads: HeadCache
-) -> tuple[dict[bytes, Head], list[bytes]]:
-    """The heads of all keys in `parts`, and which of them the engine does not have yet.
-
-    What the cache does not have takes one read for all.
-    """
+def _read_heads(engine: Engine, parts: Sequence[_Part], heads: HeadCache) -> dict[bytes, Head]:
+    """The heads of all keys in `parts`. What the cache does not have takes one read for all."""
     known: dict[bytes, Head] = {}
     unknown: list[bytes] = []
     for part in parts:
@@ -169,17 +164,15 @@ def _read_heads(
         for command in part.commands:
             if command is not None:
                 unknown += heads.look_up([prefix + key for key in command.keys], known)
-    created: list[bytes] = []
     if unknown:
         for key, record in zip(unknown, engine.get_many(unknown), strict=True):
             if record is None:
-                created.append(key)
                 continue
             if len(record) < HEADER_BYTES or record[0] != RECORD_FORMAT:
                 raise CorruptionError(f"the record under engine key {key!r} is unreadable")
             _, version, create_revision, _, expiry_ms = HEADER.unpack_from(record)
             known[key] = (version, create_revision, expiry_ms)
-    return known, created
+    return known
 
 
 def _apply_entries(batch: WriteBatch, part: _Part, way: _Way) -> list[bytes]:

@@ -19,7 +19,7 @@ _ENTRY_BYTES: Final = 224
 
 
 class HeadCache:
-    """The heads of keys that were written lately and more than once, by whole engine key.
+    """The heads of keys that were written lately, by whole engine key.
 
     Correct because only the applier writes data: it tells of every change after the engine took
     it, and empties the cache when a round failed. A new generation of a partition has other keys.
@@ -60,15 +60,12 @@ class HeadCache:
             known[key] = head
         return unknown
 
-    def remember(self, known: dict[bytes, Head], created: Iterable[bytes]) -> None:
+    def remember(self, known: dict[bytes, Head]) -> None:
         """Takes over `known`, of `look_up`, as what the engine holds now.
 
-        Except for `created`, the keys that were not in the engine before: most are never written
-        again, and keeping them would cost more than the one read it saves.
+        The keys that are new there, too: one that is written again soon costs a read of the engine
+        otherwise, for which the interpreter lock is given up and has to be waited for.
         """
-        for key in created:
-            del known[key]
-            self._young_bytes -= _ENTRY_BYTES + len(key)
         self._young.update(known)
         if self._young_bytes > self._half_bytes_max:
             self._old, self._young, self._young_bytes = self._young, {}, 0

@@ -268,7 +268,7 @@ def test_heads_save_the_read_of_keys_that_were_written_before() -> None:
     prefix = state.data_prefix
     assert engine.reads == [
         [prefix + A, prefix + b"1"],
-        [prefix + A, prefix + b"2"],  # A was new in the round before: not kept yet
+        [prefix + b"2"],
         [prefix + b"3"],
         [prefix + b"4"],
         [prefix + b"5"],

@@ -9,13 +9,13 @@ def remember(cache: HeadCache, heads: dict[bytes, Head]) -> None:
     known: dict[bytes, Head] = {}
     cache.look_up(heads, known)
     known.update(heads)
-    cache.remember(known, [])
+    cache.remember(known)
 
 
 def missing(cache: HeadCache, *keys: bytes) -> list[bytes]:
     known: dict[bytes, Head] = {}
     unknown = cache.look_up(keys, known)
-    cache.remember(known, unknown)
+    cache.remember(known)
     return unknown
 
 
@@ -44,14 +44,13 @@ def test_later_heads_replace_earlier_ones() -> None:
     assert known == {b"a": (2, 1, 0)}
 
 
-def test_a_key_that_was_just_created_is_not_kept() -> None:
+def test_a_key_that_was_just_created_is_kept() -> None:
     cache = HeadCache()
     known: dict[bytes, Head] = {}
-    created = cache.look_up([b"new"], known)
+    assert cache.look_up([b"new"], known) == [b"new"]
     known[b"new"] = (1, 1, 0)
-    cache.remember(known, created)
-    assert len(cache) == 0
-    assert missing(cache, b"new") == [b"new"]
+    cache.remember(known)
+    assert missing(cache, b"new") == []
 
 
 def test_it_is_bounded_in_bytes_and_forgets_the_oldest_first() -> None:

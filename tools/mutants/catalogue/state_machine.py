@@ -92,7 +92,7 @@ STATE_MACHINE: Final = (
         path=_APPLIER,
         old="""\
     engine.write(batch)
-    heads.remember(known, created)
+    heads.remember(known)
     heads.forget(changed)
     for part, way in zip(parts, ways, strict=True):
         _advance(part, way)
@@ -101,7 +101,7 @@ STATE_MACHINE: Final = (
     for part, way in zip(parts, ways, strict=True):
         _advance(part, way)
     engine.write(batch)
-    heads.remember(known, created)
+    heads.remember(known)
     heads.forget(changed)
 """,
     ),
