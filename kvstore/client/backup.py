@@ -19,12 +19,13 @@ import grpc.aio
 
 from cluster.ids import Index, PartitionId, Term
 from cluster.partition.map import NodeInfo
-from kvstore.client.channel import BACKUP_METHOD, CHANNEL_OPTIONS
+from kvstore.client.channel import BACKUP_METHOD, CONNECT_TIMEOUT_S
 from kvstore.client.dispatch import Dispatcher
 from kvstore.client.outcomes import CallFailure, Verdict, judge
 from kvstore.client.retry import Failure, backoff_s
 from kvstore.codec.backup import SectionEnd, SectionStart, SectionTally, checksum
 from kvstore.codec.byteslist import CodecError
+from kvstore.codec.limits import MESSAGE_BYTES_MAX
 from kvstore.errors import InvalidArgument, Unavailable
 from kvstore.generated.kvstore.v1 import admin_pb2
 
@@ -32,6 +33,22 @@ RESTARTS_MAX: Final = 5
 """Of one partition, after it had begun."""
 SILENCE_S_MIN: Final = 10.0
 """A node that is busy may take as long for a chunk, whatever the timeout of operations."""
+_CHANNEL_OPTIONS: Final[tuple[tuple[str, Any], ...]] = (
+    ("grpc.max_send_message_length", MESSAGE_BYTES_MAX),
+    ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
+    # A proxy from the environment is for web traffic and would break long-lived connections.
+    ("grpc.enable_http_proxy", 0),
+    # Else channels of one process share connections, and the backoff of a failed one.
+    ("grpc.use_local_subchannel_pool", 1),
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", int(CONNECT_TIMEOUT_S * 1000)),
+    ("grpc.max_reconnect_backoff_ms", 1000),
+    # A node that vanished without closing its connections is noticed in less than half a minute.
+    ("grpc.keepalive_time_ms", 20_000),
+    ("grpc.keepalive_timeout_ms", 5_000),
+    # Retries are decided in this package, which knows what may be sent twice.
+    ("grpc.enable_retries", 0),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +137,7 @@ class _Stream:
     ) -> AsyncGenerator[BackupEvent, None]:
         """What it sends, checked; raises AioRpcError, TimeoutError and CodecError."""
         async with grpc.aio.insecure_channel(
-            self._node.address, options=CHANNEL_OPTIONS
+            self._node.address, options=_CHANNEL_OPTIONS
         ) as channel:
             method = channel.unary_stream(
                 BACKUP_METHOD,

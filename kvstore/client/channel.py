@@ -9,8 +9,6 @@ from typing import Any, Final, Protocol
 
 from google.protobuf.message import Message
 
-from kvstore.codec.limits import MESSAGE_BYTES_MAX
-
 CONNECT_TIMEOUT_S: Final = 1.0
 """How long to wait for a connection before other nodes are tried."""
 
@@ -21,23 +19,6 @@ BACKUP_METHOD: Final = "/kvstore.v1.Admin/Backup"
 SCRUB_METHOD: Final = "/kvstore.v1.Admin/Scrub"
 REJOIN_METHOD: Final = "/kvstore.v1.Admin/Rejoin"
 PREFER_LEADERS_METHOD: Final = "/kvstore.v1.Admin/PreferLeaders"
-
-CHANNEL_OPTIONS: Final[tuple[tuple[str, Any], ...]] = (
-    ("grpc.max_send_message_length", MESSAGE_BYTES_MAX),
-    ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
-    # A proxy from the environment is for web traffic and would break long-lived connections.
-    ("grpc.enable_http_proxy", 0),
-    # Else channels of one process share connections, and the backoff of a failed one.
-    ("grpc.use_local_subchannel_pool", 1),
-    ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.min_reconnect_backoff_ms", int(CONNECT_TIMEOUT_S * 1000)),
-    ("grpc.max_reconnect_backoff_ms", 1000),
-    # A node that vanished without closing its connections is noticed in less than half a minute.
-    ("grpc.keepalive_time_ms", 20_000),
-    ("grpc.keepalive_timeout_ms", 5_000),
-    # Retries are decided in this package, which knows what may be sent twice.
-    ("grpc.enable_retries", 0),
-)
 
 Method = Callable[..., Any]
 """A gRPC method: called with a request and timeout=, in seconds, it gives an awaitable response.

@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from kvstore.codec.limits import MESSAGE_BYTES_MAX
 
 Options = list[tuple[str, int]]
-
-_MESSAGE_LENGTHS: Final[Options] = [
-    ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
-    ("grpc.max_send_message_length", MESSAGE_BYTES_MAX),
-]
 
 
 def server_options() -> Options:
     """Of a node's server."""
     return [
-        *_MESSAGE_LENGTHS,
+        ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
+        ("grpc.max_send_message_length", MESSAGE_BYTES_MAX),
         # The default, 120 s, lets a peer that says nothing hold a connection for that long.
         ("grpc.server_handshake_timeout_ms", 5_000),
         ("grpc.max_concurrent_streams", 4_096),

@@ -2,18 +2,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+
 from kvstore.chaos.faults.base import Begun, Fault
 from kvstore.chaos.target import NodeState
 
 
-class Kill(Fault):
-    """See FaultKind.KILL."""
+class _OneNode(Fault):
+    """Meets one node."""
 
     _victim: str | None = None
 
     async def choose(self) -> str:
         """Whom it meets."""
         return self.round.nodes[0]
+
+    async def _bring_back(self, bring: Callable[[str], Awaitable[None]]) -> None:
+        """Has its victim run again, if there is one."""
+        if self._victim is not None:
+            await bring(self._victim)
+            self.scene.note(self._victim, NodeState.RUNNING)
+
+
+class _LeadingNode(_OneNode):
+    """Meets a node because it leads."""
+
+    async def choose(self) -> str:
+        """The node that leads most; the first that was drawn where nobody leads."""
+        return await self.scene.leading() or self.round.nodes[0]
+
+
+class Kill(_OneNode):
+    """See FaultKind.KILL."""
 
     async def begin(self) -> Begun:
         """See Fault."""
@@ -25,27 +45,15 @@ class Kill(Fault):
 
     async def heal(self) -> None:
         """See Fault."""
-        if self._victim is not None:
-            await self.target.start(self._victim)
-            self.scene.note(self._victim, NodeState.RUNNING)
+        await self._bring_back(self.target.start)
 
 
-class LeaderKill(Kill):
+class LeaderKill(_LeadingNode, Kill):
     """See FaultKind.LEADER_KILL."""
 
-    async def choose(self) -> str:
-        """The node that leads most; the first that was drawn where nobody leads."""
-        return await self.scene.leading() or self.round.nodes[0]
 
-
-class Pause(Fault):
+class Pause(_OneNode):
     """See FaultKind.PAUSE."""
-
-    _victim: str | None = None
-
-    async def choose(self) -> str:
-        """Whom it meets."""
-        return self.round.nodes[0]
 
     async def begin(self) -> Begun:
         """See Fault."""
@@ -58,20 +66,24 @@ class Pause(Fault):
 
     async def heal(self) -> None:
         """See Fault."""
-        if self._victim is not None:
-            await self.target.resume(self._victim)
-            self.scene.note(self._victim, NodeState.RUNNING)
+        await self._bring_back(self.target.resume)
 
 
-class LeaderPause(Pause):
+class LeaderPause(_LeadingNode, Pause):
     """See FaultKind.LEADER_PAUSE."""
 
-    async def choose(self) -> str:
-        """The node that leads most; the first that was drawn where nobody leads."""
-        return await self.scene.leading() or self.round.nodes[0]
+
+class _AllNodes(Fault):
+    """Meets every node."""
+
+    async def heal(self) -> None:
+        """See Fault."""
+        await self.target.start_all()
+        for node in self.round.nodes:
+            self.scene.note(node, NodeState.RUNNING)
 
 
-class RestartAll(Fault):
+class RestartAll(_AllNodes):
     """See FaultKind.RESTART_ALL."""
 
     async def begin(self) -> Begun:
@@ -81,14 +93,8 @@ class RestartAll(Fault):
             self.scene.note(node, NodeState.DOWN)
         return Begun(self.round.nodes, "SIGKILL of all")
 
-    async def heal(self) -> None:
-        """See Fault."""
-        await self.target.start_all()
-        for node in self.round.nodes:
-            self.scene.note(node, NodeState.RUNNING)
 
-
-class RollingRestart(Fault):
+class RollingRestart(_AllNodes):
     """See FaultKind.ROLLING_RESTART: done when it has begun, unless it failed on the way."""
 
     async def begin(self) -> Begun:
@@ -101,12 +107,6 @@ class RollingRestart(Fault):
             await self.scene.whole()
         return Begun(self.round.nodes, "SIGTERM and start, one after the other")
 
-    async def heal(self) -> None:
-        """See Fault."""
-        await self.target.start_all()
-        for node in self.round.nodes:
-            self.scene.note(node, NodeState.RUNNING)
-
 
 class Wipe(Kill):
     """See FaultKind.WIPE."""
@@ -118,6 +118,4 @@ class Wipe(Kill):
 
     async def heal(self) -> None:
         """See Fault."""
-        if self._victim is not None:
-            await self.target.rejoin(self._victim)
-            self.scene.note(self._victim, NodeState.RUNNING)
+        await self._bring_back(self.target.rejoin)
