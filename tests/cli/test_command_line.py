@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import signal
 import subprocess
@@ -45,6 +46,20 @@ COMMANDS = [
     *(f"bench ycsb-{letter}" for letter in "abcdef"),
     *("leaders gather", "leaders spread"),
 ]
+
+
+def test_ctrl_c_while_an_import_makes_a_dataclass_ends_like_any_other(tmp_path: Path) -> None:
+    (tmp_path / "interrupted.py").write_text(
+        "import sys\n"
+        "from kvstore.cli.guard import guarded\n"
+        "sys.exit(guarded(lambda: exec('raise KeyboardInterrupt')))\n"
+    )
+    finished = subprocess.run(
+        (sys.executable, "-m", "interrupted"),
+        check=False,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join((str(tmp_path), *sys.path))},
+    )
+    assert finished.returncode == ExitCode.INTERRUPTED
 
 
 @pytest.mark.parametrize(
