@@ -23,7 +23,7 @@ _LOADERS: Final = 512
 _VALUE: Final = b"v" * 256
 _BEFORE_S: Final = 6.0
 _AFTER_S: Final = 4.0
-_POLL_S: Final = 0.2
+_POLL_S: Final = 1.0
 _WAIT_S_MAX: Final = 120.0
 
 

@@ -60,6 +60,8 @@ CLIENT_KINDS: Final = bytes(
 )
 """What a client may ask for."""
 SIMPLE_KINDS: Final = bytes((OperationKind.PUT, OperationKind.DELETE))
+"""What a client may ask for that needs no look at values."""
+HEAD_KINDS: Final = SIMPLE_KINDS + bytes((OperationKind.EXPIRE,))
 """What needs to know nothing but the head of the record that it replaces."""
 _KINDS: Final = CLIENT_KINDS + bytes((OperationKind.EXPIRE,))
 

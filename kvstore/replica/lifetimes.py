@@ -19,9 +19,10 @@ from cluster.ids import GroupId, Index, Term
 from kvstore.codec.command import OperationKind, encode_command, with_clock
 from kvstore.replica.replica import Replica
 
-ENDED_MAX: Final = 1024
-"""Keys that one entry ends. Each partition has one such entry under way, and begins another with a
-tick: however many keys end at once, writes find room between."""
+ENDED_PER_TICK_MAX: Final = 256
+"""Keys that a node ends with one tick, over all partitions that it leads. Each of those has one
+entry that ends keys under way, and takes its turn: however many keys end at once, what clients ask
+for finds room between."""
 
 CLOCK_BEHIND_MS_MAX: Final = 5000
 """How far the clock in the log may be behind the leader's, where keys are to end."""
@@ -41,7 +42,7 @@ class _Running:
 class Lifetimes:
     """See the module."""
 
-    __slots__ = ("_ending", "_monotonic_s", "_replicas", "_running", "_touch")
+    __slots__ = ("_ending", "_monotonic_s", "_replicas", "_running", "_touch", "_turn")
 
     def __init__(
         self,
@@ -56,6 +57,8 @@ class Lifetimes:
         self._running: dict[GroupId, _Running] = {}
         self._ending: dict[GroupId, tuple[Term, Index]] = {}
         """The last entry that ends keys, by group."""
+        self._turn = 0
+        """The place of the replica that is asked first with the next tick."""
 
     def clock_ms(self, replica: Replica) -> int:
         """What time it is in the partition of `replica`, which leads it."""
@@ -72,17 +75,27 @@ class Lifetimes:
 
     def tick(self, *, may_propose: bool) -> None:
         """Time passes: proposes to end what has ended, in every partition that is led here."""
-        for group, replica in self._replicas.items():
+        room = ENDED_PER_TICK_MAX
+        for place, (group, replica) in self._in_turn():
             state = replica.state
             if state is None or state.expiries.is_empty or not replica.is_leader:
                 continue
             clock_ms = self.clock_ms(replica)
             if not may_propose or self._is_ending(replica):
                 continue
-            due = state.expiries.due(clock_ms, ENDED_MAX)
+            due = state.expiries.due(clock_ms, room) if room else []
             is_behind = clock_ms - state.clock_ms >= CLOCK_BEHIND_MS_MAX
             if due or is_behind:
                 self._end(group, replica, due, clock_ms)
+            if due and len(due) == room:
+                self._turn = place + 1
+            room -= len(due)
+
+    def _in_turn(self) -> list[tuple[int, tuple[GroupId, Replica]]]:
+        """All replicas with their places, from the one on whose turn it is."""
+        replicas = list(enumerate(self._replicas.items()))
+        turn = self._turn % len(replicas) if replicas else 0
+        return replicas[turn:] + replicas[:turn]
 
     def _is_ending(self, replica: Replica) -> bool:
         ending = self._ending.get(replica.group)

@@ -4,20 +4,22 @@ Apply is a function of the log and the state alone, so that every replica comes 
 Data, sessions, applied index and the group's configuration as of it are in the same batch: after a
 crash they fit together, and replay goes on after the applied index.
 
-Puts and deletes, by far the most, need to know of a record no more than its head. A partition to
-which something else is done in a round takes the longer way, by `changes`.
+Puts and deletes, by far the most, and the ends of keys, of which there may be many at once, need to
+know of a record no more than its head. A partition to which something else is done in a round takes
+the longer way, by `changes`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from struct import Struct
 from typing import Final, Protocol
 
 from cluster.ids import Index
 from cluster.raft.messages import Entry, EntryKind
 from kvstore.codec.byteslist import CodecError
-from kvstore.codec.command import SIMPLE_KINDS, Command, OperationKind, decode_command
+from kvstore.codec.command import HEAD_KINDS, Command, OperationKind, decode_command
 from kvstore.codec.record import HEADER, HEADER_BYTES, RECORD_FORMAT
 from kvstore.codec.results import encode_results
 from kvstore.codec.scrub import is_mark
@@ -33,6 +35,8 @@ RoundWork = Sequence[tuple[PartitionState, Sequence[Entry]]]
 """Each partition at most once, with its committed entries in order."""
 
 _PUT: Final = int(OperationKind.PUT)
+_EXPIRE: Final = int(OperationKind.EXPIRE)
+_U64: Final = Struct("<Q")
 
 
 class _Way(Protocol):
@@ -59,7 +63,7 @@ class _Part:
     commands: list[Command | None]
     """Parallel to the entries; None for one without a command."""
     is_simple: bool
-    """Puts and deletes alone."""
+    """HEAD_KINDS alone."""
 
 
 def apply_round(
@@ -148,7 +152,7 @@ def _plan(work: RoundWork) -> list[_Part]:
                     f"group {state.group}: the command at {index} does not decode: {problem}"
                 ) from problem
         is_simple = not any(
-            command is not None and command.kinds.translate(None, SIMPLE_KINDS)
+            command is not None and command.kinds.translate(None, HEAD_KINDS)
             for command in commands
         )
         parts.append(_Part(state, entries, commands, is_simple))
@@ -219,7 +223,7 @@ def _advance(part: _Part, way: _Way) -> None:
 
 
 class _SimpleWrites:
-    """Puts and deletes, straight into the batch, by the heads of the records that they replace."""
+    """HEAD_KINDS, straight into the batch, by the heads of the records that they replace."""
 
     __slots__ = ("_batch", "_known", "_state", "clock_ms", "revision")
 
@@ -232,7 +236,7 @@ class _SimpleWrites:
         self.clock_ms = state.clock_ms
 
     def apply(self, command: Command) -> bytes:
-        """Does `command`, which has nothing but puts and deletes."""
+        """Does `command`, which has nothing but HEAD_KINDS."""
         if command.is_timed:
             self.clock_ms = max(self.clock_ms, command.clock_ms)
         put, delete, pack = self._batch.put, self._batch.delete, HEADER.pack
@@ -242,6 +246,9 @@ class _SimpleWrites:
         for kind, user_key, value in parts:
             key = prefix + user_key
             version, create_revision, expiry_ms = known[key]
+            if kind == _EXPIRE and not (expiry_ms == _U64.unpack(value)[0] <= self.clock_ms):
+                revisions.append(0)  # it was given another lifetime since, or is gone
+                continue
             if expiry_ms:
                 delete(expiry_key(self._state.expiries.prefix, expiry_ms, user_key))
             if kind == _PUT:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+
 import pytest
 
-from cluster.ids import ReplicaId, group_of
+from cluster.ids import PartitionId, ReplicaId, group_of
 from kvstore.codec.change import Action, Change, encode_change
 from kvstore.codec.command import OperationKind, encode_command
-from kvstore.replica.lifetimes import CLOCK_BEHIND_MS_MAX, ENDED_MAX
+from kvstore.replica.lifetimes import CLOCK_BEHIND_MS_MAX, ENDED_PER_TICK_MAX
 from kvstore.replica.requests import Status
 from kvstore.storage.partition_state import PartitionState
 from tests.replica.world import RAFT, TICK_MS, TICK_S, World, value_of
@@ -30,10 +32,14 @@ def leader(world: World) -> ReplicaId:
 
 
 def put(world: World, keys: list[bytes], lifetime_ms: int) -> None:
+    """Puts the keys into the partition of the first."""
     change = encode_change(Change(Action.PUT, b"value", lifetime_ms=lifetime_ms))
     kinds = bytes([OperationKind.CHANGE]) * len(keys)
     command = encode_command(kinds, keys, [change] * len(keys), timed=True)
-    written = world.write(group_of(world.partition_of(KEY)), command, leader(world))
+    group = group_of(world.partition_of(keys[0]))
+    at = world.leader_of(group)
+    assert at is not None
+    written = world.write(group, command, at)
     world.run()
     assert written.status is Status.OK
 
@@ -149,7 +155,7 @@ def test_an_old_leader_ends_nothing(world: World) -> None:
 
 
 def test_many_keys_that_end_at_once_leave_room_for_writes_between_them(world: World) -> None:
-    count = 5 * ENDED_MAX
+    count = 5 * ENDED_PER_TICK_MAX
     for start in range(0, count, 1000):
         put(world, [b"%06d" % n for n in range(start, min(start + 1000, count))], 50 * TICK_MS)
     world.tick(52)
@@ -164,3 +170,32 @@ def test_many_keys_that_end_at_once_leave_room_for_writes_between_them(world: Wo
     assert all(state.expiries.due(1 << 40, 1) == [] for state in states(world))
     assert [read(world, b"%06d" % n) for n in (0, count - 1)] == [None, None]
     assert read(world, b"w3") == b""
+
+
+def test_partitions_take_turns_at_ending_many_keys() -> None:
+    world = World(partitions=4)
+    world.until(world.serves)
+    by_partition: dict[PartitionId, list[bytes]] = defaultdict(list)
+    for number in range(32 * ENDED_PER_TICK_MAX):
+        by_partition[world.partition_of(b"%06d" % number)].append(b"%06d" % number)
+    for keys in by_partition.values():
+        put(world, keys, 50 * TICK_MS)
+    left = {partition: len(keys) for partition, keys in by_partition.items()}
+    world.tick(49)
+    for ticks in range(1, 40):
+        world.tick()
+        before = sum(left.values())
+        left = {partition: keys_left(world, partition) for partition in left}
+        assert before - sum(left.values()) <= ENDED_PER_TICK_MAX * len(world.members)
+        if ticks == 6:
+            assert all(left[each] < len(keys) for each, keys in by_partition.items())
+    assert not any(left.values())
+
+
+def keys_left(world: World, partition: PartitionId) -> int:
+    group = group_of(partition)
+    at = world.leader_of(group)
+    assert at is not None
+    state = world.members[at].host.replicas[group].state
+    assert state is not None
+    return len(state.expiries.due(1 << 40, 1 << 20))

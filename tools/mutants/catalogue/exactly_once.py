@@ -227,10 +227,10 @@ EXACTLY_ONCE: Final = (
         seen="Redis: expired keys that a replica still shows",
         path=_LIFETIMES,
         old="""\
-            due = state.expiries.due(clock_ms, ENDED_MAX)
+            due = state.expiries.due(clock_ms, room) if room else []
 """,
         new="""\
-            due = state.expiries.due(clock_ms, ENDED_MAX)
+            due = state.expiries.due(clock_ms, room) if room else []
             batch = state._engine.new_batch()
             for key, _ in due:
                 batch.delete(state.data_prefix + key)
