@@ -47,11 +47,12 @@ test: $(READY_DEV) ## Run all tests (minutes)
 	$(BIN)/python -m pytest tests -m 'not process and not chaos' --numprocesses 2
 	$(BIN)/python -m pytest tests -m 'process and not chaos'
 
-# KVSTORE_CHAOS_ROUNDS=N: so many runs of kvstore chaos, two minutes each, instead of ten. As root,
-# so that disks can be filled.
+# KVSTORE_CHAOS_ROUNDS=N: so many runs of kvstore chaos, two minutes each, instead of ten;
+# KVSTORE_CHAOS_KILLS=N: so many deaths of leaders instead of twenty. As root, so that disks can be
+# filled.
 chaos: $(READY_DEV) ## Break real clusters in all ways for many rounds, and print what that took (30 minutes)
 	$(BIN)/python -m pytest tests/chaos/test_kill_rounds.py tests/chaos/test_exactly_once_rounds.py \
-		tests/chaos/test_chaos_runs.py -m chaos -s
+		tests/chaos/test_outages.py tests/chaos/test_chaos_runs.py -m chaos -s
 
 chaos-docker: $(READY) ## Break a cluster of containers for two minutes, and judge it; needs Docker
 	$(BIN)/kvstore chaos --compose docker-compose.yml --duration 120

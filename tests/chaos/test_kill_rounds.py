@@ -1,8 +1,13 @@
-"""Many rounds of kill -9 on real nodes; prints what it measured."""
+"""Many rounds of kill -9 on real nodes; prints what it measured.
+
+KVSTORE_CHAOS_KILLS says how many leaders die.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import math
+import os
 import time
 from collections import Counter
 from pathlib import Path
@@ -13,12 +18,12 @@ import pytest
 from kvstore import AsyncClient, KVStoreError, LocalCluster
 from tests.support.registers import Workload
 
-pytestmark = [pytest.mark.chaos, pytest.mark.process, pytest.mark.timeout(900)]
-
-KILLS = 20
+KILLS = int(os.environ.get("KVSTORE_CHAOS_KILLS") or 20)
 BLACKOUTS = 20
 REGISTERS = 48
 ELECTION_TIMEOUT_S_MAX = 1.2
+
+pytestmark = [pytest.mark.chaos, pytest.mark.process, pytest.mark.timeout(900 + 60 * KILLS)]
 
 
 async def resumes_after_s(client: AsyncClient, keys: list[bytes]) -> float:
@@ -37,7 +42,7 @@ async def resumes_after_s(client: AsyncClient, keys: list[bytes]) -> float:
     return time.monotonic() - started
 
 
-async def test_writes_resume_within_two_election_timeouts_of_a_leaders_death(
+async def test_writes_resume_about_one_election_timeout_after_a_leaders_death(
     tmp_path: Path,
 ) -> None:
     keys = [b"key %d" % number for number in range(64)]
@@ -53,11 +58,13 @@ async def test_writes_resume_within_two_election_timeouts_of_a_leaders_death(
                 await asyncio.to_thread(cluster.up)
                 await resumes_after_s(client, keys)
     took_s.sort()
+    p50_s, p99_s = median(took_s), took_s[math.ceil(0.99 * KILLS) - 1]
     print(
         f"\n{KILLS} kills: writes of all partitions of the dead leader resumed after"
-        f" {median(took_s):.2f} s (median), {took_s[0]:.2f} to {took_s[-1]:.2f} s"
+        f" {p50_s:.2f} s (median), {p99_s:.2f} s (99 of 100), {took_s[0]:.2f} to {took_s[-1]:.2f} s"
     )
-    assert median(took_s) <= 2 * ELECTION_TIMEOUT_S_MAX
+    assert p50_s <= 1.5 * ELECTION_TIMEOUT_S_MAX
+    assert p99_s <= 3 * ELECTION_TIMEOUT_S_MAX
 
 
 async def test_blackouts_under_load_lose_nothing(tmp_path: Path) -> None:
