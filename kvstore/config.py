@@ -164,6 +164,10 @@ class NodeSettings(BaseSettings):
         "info", description="Least severity that is logged, on standard error."
     )
     log_json: bool = Field(False, description="Log one JSON object a line.")
+    clock_file: Path | None = Field(
+        None,
+        description="File that moves this node's clocks; for nodes that `kvstore chaos` starts.",
+    )
 
     @classmethod
     def settings_customise_sources(

@@ -6,8 +6,9 @@ import asyncio
 import gc
 import os
 import signal
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
+from pathlib import Path
 from random import Random, SystemRandom
 from typing import Final, Literal
 
@@ -16,6 +17,7 @@ import uvloop
 
 from kvstore.client.direct_channel import DirectChannel
 from kvstore.config import NodeSettings
+from kvstore.environment import Clock
 from kvstore.errors import CorruptionError
 from kvstore.logs import configure_logging
 from kvstore.node import Node
@@ -32,10 +34,10 @@ EXIT_FAILED: Final = 70
 _log = structlog.get_logger("kvstore.node")
 
 
-def real_seams(loop: asyncio.AbstractEventLoop, detours: Mapping[str, str]) -> Seams:
+def real_seams(loop: asyncio.AbstractEventLoop, clock: Clock, detours: Mapping[str, str]) -> Seams:
     """This machine, for a node on `loop`; `detours` are where it connects instead, by address."""
     return Seams(
-        clock=SystemClock(),
+        clock=clock,
         files=SystemFileSystem(),
         random=Random(SystemRandom().getrandbits(256)),
         process_id=os.getpid(),
@@ -49,7 +51,7 @@ def real_seams(loop: asyncio.AbstractEventLoop, detours: Mapping[str, str]) -> S
     )
 
 
-async def serve(settings: NodeSettings) -> int:
+async def serve(settings: NodeSettings, clock: Clock) -> int:
     """Runs a node until SIGTERM or SIGINT, or until it has to stop itself; the exit code."""
     loop = asyncio.get_running_loop()
     asked = asyncio.Event()
@@ -57,11 +59,12 @@ async def serve(settings: NodeSettings) -> int:
         loop.add_signal_handler(number, asked.set)
     waiting = loop.create_task(asked.wait())
     try:
-        while (code := await _live(settings, real_seams(loop, settings.detours), waiting)) is None:
-            pass
+        while True:
+            code = await _live(settings, real_seams(loop, clock, settings.detours), waiting)
+            if code is not None:
+                return code
     finally:
         waiting.cancel()
-    return code
 
 
 async def _live(
@@ -103,9 +106,21 @@ def run(settings: NodeSettings) -> int:
     Raises ConfigurationError; says other operating errors on the log.
     """
     configure_logging(settings.log_level, as_json=settings.log_json)
+    clock, loop_factory = _time_of(settings.clock_file)
     try:
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            return runner.run(serve(settings))
+        with asyncio.Runner(loop_factory=loop_factory) as runner:
+            return runner.run(serve(settings, clock))
     except OSError as problem:
         _log.critical("the node cannot start", reason=str(problem))
         return EXIT_FAILED
+
+
+def _time_of(clock_file: Path | None) -> tuple[Clock, Callable[[], asyncio.AbstractEventLoop]]:
+    """The node's clock, and how its event loop is made."""
+    if clock_file is None:
+        return SystemClock(), uvloop.new_event_loop
+    from kvstore.moved_clock import MovedClock, MovedLoop  # noqa: PLC0415 - for faults only
+
+    clock = MovedClock(clock_file)
+    _log.warning("the clocks of this node are moved by a file", file=str(clock_file))
+    return clock, partial(MovedLoop, clock)

@@ -178,9 +178,15 @@ def test_variables_of_the_command_line_are_no_settings(monkeypatch: pytest.Monke
 def test_every_setting_has_a_flag() -> None:
     flags = parser().format_help()
     for name in NodeSettings.model_fields:
-        if not name.startswith("election_timeout_ms"):
+        if not name.startswith("election_timeout_ms") and name != "clock_file":
             assert f"--{name.replace('_', '-')}" in flags
     assert "--election-timeout-ms MIN-MAX" in flags
+
+
+def test_what_only_the_chaos_tool_sets_is_not_shown(tmp_path: Path) -> None:
+    assert "clock" not in parser().format_help()
+    assert load_settings(VALID).clock_file is None
+    assert settings_from(flags(f"--clock-file={tmp_path}")).clock_file == tmp_path
 
 
 def flags(*more: str) -> list[str]:

@@ -8,11 +8,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from kvstore.chaos.clocks import Clocks
 from kvstore.chaos.direction import Direction
 from kvstore.chaos.proxy import CLIENTS, ProxyMesh
 from kvstore.chaos.schedule import FaultKind
 from kvstore.chaos.small_disks import SmallDisks, disks_refusal
-from kvstore.chaos.target import ELECTION_TIMEOUT_MS_DEFAULT
+from kvstore.chaos.target import ELECTION_TIMEOUT_MS_DEFAULT, ClockMove
 from kvstore.chaos.target_base import ProcessTarget, count_refusal
 from kvstore.chaos.threads import in_thread
 from kvstore.client.channel import Channel, OpenChannel
@@ -46,6 +47,7 @@ class LocalTarget(ProcessTarget):
         self._partitions = partitions
         self._mesh: ProxyMesh | None = None
         self._disks = SmallDisks()
+        self._clocks = Clocks()
         self._client_ways: dict[str, str] = {}
 
     @property
@@ -80,17 +82,12 @@ class LocalTarget(ProcessTarget):
         mesh = ProxyMesh(self._nodes, self._address_of)
         await mesh.open()
         self._mesh = mesh
-        ways = {node: mesh.ways(node) for node in self._nodes}
         self._cluster = LocalCluster(
             len(self._nodes),
             partitions=self._partitions,
             data_dir=self._folder,
             settings=_SETTINGS,
-            node_settings={
-                node: {"peer_via": ",".join(f"{to}={at}" for to, at in of_node.items())}
-                for node, of_node in ways.items()
-                if of_node
-            },
+            node_settings=self._node_settings(mesh, moves_clocks=FaultKind.CLOCK in kinds),
         )
         await in_thread(self._cluster.up)
         if FaultKind.DISK_FULL in kinds:
@@ -107,6 +104,7 @@ class LocalTarget(ProcessTarget):
             await in_thread(self._cluster.down)
             await in_thread(self._disks.unmount)
             await in_thread(lambda: self.cluster.down(delete_data=True))
+        self._clocks.remove()
         if self._mesh is not None:
             await self._mesh.close()
 
@@ -116,6 +114,7 @@ class LocalTarget(ProcessTarget):
             self._cluster.kill_all()
             shutil.rmtree(self._folder, ignore_errors=True)
         self._disks.unmount()
+        self._clocks.remove()
 
     async def rejoin(self, node: str) -> None:
         """See Target."""
@@ -140,6 +139,23 @@ class LocalTarget(ProcessTarget):
     async def make_room(self, node: str) -> None:
         """See Target."""
         await in_thread(self._disks.make_room, self._folder / node)
+
+    async def move_clocks(self, node: str, move: ClockMove) -> None:
+        """See Target."""
+        self._clocks.move(node, move)
+
+    def _node_settings(self, mesh: ProxyMesh, *, moves_clocks: bool) -> dict[str, dict[str, str]]:
+        """Of each node: where it connects to the others, and where it has its clocks from."""
+        settings: dict[str, dict[str, str]] = {}
+        for node in self._nodes:
+            ways = ",".join(f"{to}={at}" for to, at in mesh.ways(node).items())
+            settings[node] = {"peer_via": ways} if ways else {}
+        if moves_clocks:
+            # Beside the cluster's folder, which has to be empty when the cluster is made.
+            folder = self._folder.with_name(f"{self._folder.name}-clocks")
+            for node, path in self._clocks.make(self._nodes, folder).items():
+                settings[node]["clock_file"] = str(path)
+        return settings
 
     def _around(self, node: str) -> list[Direction]:
         """All that it says and hears."""

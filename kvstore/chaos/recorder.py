@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from kvstore.verify.history import History
-from kvstore.verify.operation import Ending, Operation
+from kvstore.verify.operation import READS, Ending, Operation
 
 HISTORY_FILE: Final = "history.jsonl"
 EVENTS_FILE: Final = "events.jsonl"
@@ -28,6 +28,8 @@ class Recorder:
         self._last_ns = 0
         self.endings: Final[Counter[Ending]] = Counter()
         """Operations by how they ended."""
+        self.reads: Final[Counter[str]] = Counter()
+        """That were answered, by level of consistency."""
         self.errors: Final[Counter[str]] = Counter()
         """By the names of their classes."""
         self._told: Counter[str] = Counter()
@@ -46,6 +48,8 @@ class Recorder:
     def add(self, operation: Operation, error: str | None = None) -> None:
         """An operation has ended, as far as its client knows; `error` names what it raised."""
         self.endings[operation.outcome] += 1
+        if operation.op in READS and operation.is_ok:
+            self.reads[operation.level] += 1
         if error is not None:
             self.errors[error] += 1
         for line in History([operation]).lines():

@@ -191,6 +191,7 @@ class Run:
         summary.done = endings[Ending.OK]
         summary.refused = endings[Ending.FAIL]
         summary.unknown = endings[Ending.UNKNOWN]
+        summary.reads.update(self.recorder.reads)
         summary.errors.update(self.recorder.errors)
         if summary.trouble is None and not summary.done:
             summary.trouble = "not one operation was done: there is nothing to judge"

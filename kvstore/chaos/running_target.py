@@ -63,8 +63,9 @@ class RunningTarget(ProcessTarget):
             )
         if kind not in _OF_PROCESSES:
             return (
-                "of a running cluster only the processes are within reach, not its network and its "
-                "data; leave --endpoints out for a cluster that this command starts itself"
+                "of a running cluster only the processes are within reach, not its network, its "
+                "clocks and its data; leave --endpoints out for a cluster that this command starts "
+                "itself"
             )
         if self._data_dir is None:
             return (

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from typing import Final, TypeVar
 
 from kvstore.chaos.recorder import Recorder
-from kvstore.client import AsyncClient
+from kvstore.client import AsyncClient, Receipt
 from kvstore.errors import InvalidArgument, KVStoreError, Outcome
-from kvstore.verify.operation import Ending, Kind, Operation
+from kvstore.verify.operation import READS, Ending, Kind, Operation
+from kvstore.verify.operation import Receipt as Told
 
 T = TypeVar("T")
 
@@ -22,6 +23,8 @@ class Answer:
     output: bytes | None = None
     outputs: tuple[bytes, ...] | None = None
     applied: bool | None = None
+    receipt: Receipt | None = None
+    """Who gave it, and from where in the history of its partition; None: not known."""
 
 
 DONE: Final = Answer()
@@ -68,6 +71,7 @@ class Session:
             raise
         finally:
             told = found or DONE
+            receipt = told.receipt
             self._recorder.add(
                 Operation(
                     client=self.number,
@@ -81,7 +85,16 @@ class Session:
                     output=told.output,
                     outputs=told.outputs,
                     applied=told.applied,
+                    node=None if receipt is None else receipt.node,
+                    partition=None if receipt is None else receipt.partition,
+                    receipt=None if receipt is None else _told(op, receipt),
                 ),
                 error,
             )
         return found
+
+
+def _told(op: Kind, receipt: Receipt) -> Told:
+    """`receipt` as the history has it."""
+    level = receipt.level.value if op in READS else None
+    return Told(receipt.revision, receipt.term, level)

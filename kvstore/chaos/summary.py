@@ -16,6 +16,8 @@ class Summary:
     refused: int = 0
     """That certainly had no effect."""
     unknown: int = 0
+    reads: Counter[str] = field(default_factory=Counter)
+    """That were answered, by level of consistency."""
     faults: Counter[str] = field(default_factory=Counter)
     """By kind."""
     errors: Counter[str] = field(default_factory=Counter)

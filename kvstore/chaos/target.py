@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from enum import Enum, unique
 from pathlib import Path
 from typing import Final, Protocol
@@ -23,6 +24,25 @@ class NodeState(Enum):
     RUNNING = "running"
     DOWN = "down"
     PAUSED = "paused"
+
+
+@dataclass(frozen=True, slots=True)
+class ClockMove:
+    """What is done to the clocks of a node, at once and until the next move."""
+
+    ahead_s: float = 0.0
+    """Its monotonic clock jumps so far; it never goes back."""
+    rate: float = 1.0
+    """Its seconds in a second."""
+    wall_s: float = 0.0
+    """How far its wall clock is from the machine's; below 0: behind it."""
+
+    def text(self) -> str:
+        """For people."""
+        parts = [f"{self.ahead_s:.1f} s ahead"] if self.ahead_s else []
+        parts += [f"at {self.rate:.2f} of its rate"] if self.rate != 1.0 else []
+        parts += [f"wall clock {self.wall_s:+.0f} s"] if self.wall_s else []
+        return ", ".join(parts) or "as it is"
 
 
 class Target(Protocol):
@@ -122,6 +142,10 @@ class Target(Protocol):
 
     async def make_room(self, node: str) -> None:
         """Gives it back."""
+        ...
+
+    async def move_clocks(self, node: str, move: ClockMove) -> None:
+        """Moves the clocks of a node, from where they are."""
         ...
 
     async def fallen(self) -> str | None:

@@ -8,7 +8,7 @@ from typing import Final, NoReturn
 
 from kvstore.chaos.proxy import ProxyMesh
 from kvstore.chaos.schedule import FaultKind
-from kvstore.chaos.target import ELECTION_TIMEOUT_MS_DEFAULT, Target
+from kvstore.chaos.target import ELECTION_TIMEOUT_MS_DEFAULT, ClockMove, Target
 from kvstore.chaos.threads import in_thread
 from kvstore.client.channel import OpenChannel
 from kvstore.client.direct_channel import DirectChannel
@@ -86,6 +86,10 @@ class BareTarget(Target):
     async def make_room(self, node: str) -> None:
         """See Target."""
         self._cannot("empty the disk of", node)
+
+    async def move_clocks(self, node: str, move: ClockMove) -> None:
+        """See Target."""
+        self._cannot("move the clocks of", node)
 
     async def fallen(self) -> str | None:
         """See Target."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 from kvstore.chaos_report.run import NS_PER_S, Events, Fault, RunInfo
-from kvstore.verify.operation import READS_OF_MANY, Ending, Kind, Operation
+from kvstore.verify.operation import READS, Ending, Operation
 
 BUCKETS_MAX: Final = 900
 """Points that a chart has at most: longer runs get wider buckets of whole seconds."""
@@ -88,7 +89,7 @@ def series_of(
         if each.outcome is Ending.FAIL:
             bucket.failed += 1
             continue
-        if each.op is Kind.GET or each.op in READS_OF_MANY:
+        if each.op in READS:
             bucket.reads += 1
         else:
             bucket.writes += 1
@@ -150,6 +151,12 @@ def errors_by_kind(events: Events) -> dict[str, int]:
     for error in events.errors:
         totals[error.kind] = totals.get(error.kind, 0) + error.count
     return dict(sorted(totals.items(), key=lambda item: (-item[1], item[0])))
+
+
+def reads_by_level(operations: Iterable[Operation]) -> dict[str, int]:
+    """How many reads of each level of consistency were answered; the most frequent first."""
+    levels = Counter([each.level for each in operations if each.op in READS and each.is_ok])
+    return dict(sorted(levels.items(), key=lambda item: (-item[1], item[0])))
 
 
 def leader_changes(events: Events) -> int:

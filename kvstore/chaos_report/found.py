@@ -17,4 +17,6 @@ class Found:
     events: Events
     series: Series
     latency: Latency
+    reads: dict[str, int]
+    """That were answered, by level of consistency."""
     judgement: Judgement

@@ -71,6 +71,11 @@ def _figures(found: Found) -> str:
     recoveries = recoveries_of(found.events.faults)
     figures = [
         ("succeeded", f"{ok:,}", f"{ok / max(run.length_s, 1e-9):,.0f} a second"),
+        (
+            "reads answered",
+            f"{sum(found.reads.values()):,}",
+            clipped(", ".join(f"{number:,} {level}" for level, number in found.reads.items()), 100),
+        ),
         ("no answer", f"{unknown:,}", f"{failed:,} refused"),
         ("latency p99", milliseconds(latency.p99_ms), f"p50 {milliseconds(latency.p50_ms)}"),
         ("leader changes", f"{leader_changes(found.events):,}", "partitions, added up"),

@@ -163,12 +163,12 @@ def read_events(directory: Path) -> Events:
     if not path.exists():
         return Events()
     with path.open("rb") as file:
-        return parse_events(file, str(path))
+        return parse_events(file, str(path), may_be_torn=True)
 
 
-def parse_events(lines: Iterable[str | bytes], name: str) -> Events:
+def parse_events(lines: Iterable[str | bytes], name: str, *, may_be_torn: bool = False) -> Events:
     """Reads lines of JSON. Blank ones, and events that this version does not know, are passed
-    over."""
+    over; so is, with `may_be_torn`, a last line without an end that is no event."""
     reader = _Reader()
     for number, line in enumerate(lines, 1):
         if line.isspace():
@@ -176,6 +176,8 @@ def parse_events(lines: Iterable[str | bytes], name: str) -> Events:
         try:
             reader.take(fields.parsed(line))
         except ValueError as problem:
+            if may_be_torn and line[-1:] not in ("\n", b"\n"):
+                continue
             raise ConfigurationError(f"{name}, line {number}: {problem}") from problem
     return reader.finish()
 

@@ -2,28 +2,20 @@
 
 from __future__ import annotations
 
-from kvstore.chaos_report.figures import (
-    Latency,
-    Series,
-    errors_by_kind,
-    leader_changes,
-    recoveries_of,
-)
-from kvstore.chaos_report.run import Events, RunInfo
-from kvstore.verify.judgement import Judgement
+from kvstore.chaos_report.figures import errors_by_kind, leader_changes, recoveries_of
+from kvstore.chaos_report.found import Found
 from kvstore.verify.record import judgement_record
 
 FORMAT = 1
 
 
-def verdict_record(
-    run: RunInfo, judgement: Judgement, events: Events, series: Series, latency: Latency
-) -> dict[str, object]:
+def verdict_record(found: Found) -> dict[str, object]:
     """The object in verdict.json."""
-    ok = sum([bucket.reads + bucket.writes for bucket in series.buckets])
+    run, events, latency, buckets = found.run, found.events, found.latency, found.series.buckets
+    ok = sum([bucket.reads + bucket.writes for bucket in buckets])
     return {
         "format": FORMAT,
-        **judgement_record(judgement),
+        **judgement_record(found.judgement),
         "run": {
             "command": list(run.command),
             "version": run.version,
@@ -34,9 +26,10 @@ def verdict_record(
         },
         "outcomes": {
             "ok": ok,
-            "fail": sum([bucket.failed for bucket in series.buckets]),
-            "unknown": sum([bucket.unknown for bucket in series.buckets]),
+            "fail": sum([bucket.failed for bucket in buckets]),
+            "unknown": sum([bucket.unknown for bucket in buckets]),
         },
+        "reads": found.reads,
         "latency_ms": {"p50": latency.p50_ms, "p99": latency.p99_ms, "max": latency.max_ms},
         "leader_changes": leader_changes(events),
         "election_timeout_ms": run.election_timeout_ms,

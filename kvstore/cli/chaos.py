@@ -3,11 +3,24 @@
 from __future__ import annotations
 
 import secrets
-from pathlib import Path
-from typing import Annotated, Final
+from typing import Final
 
 import typer
 
+from kvstore.cli.chaos_options import (
+    ClientsOption,
+    ComposeOption,
+    DataDirOption,
+    DurationOption,
+    FaultsOption,
+    NodesOption,
+    OwnedOption,
+    PartitionsOption,
+    RateOption,
+    ReportOption,
+    SeedOption,
+    WorkloadOption,
+)
 from kvstore.cli.options import EndpointsOption, OutputOption
 from kvstore.cli.session import Options
 from kvstore.cli.text import positive
@@ -15,69 +28,25 @@ from kvstore.errors import ConfigurationError
 
 _SECONDS_MAX: Final = 7 * 86_400.0
 _RATE_MAX: Final = 1e6
-_SEED_MAX: Final = (1 << 63) - 1
 _SEEDS_DRAWN: Final = 1_000_000
 
 
 def chaos(
     context: typer.Context,
     *,
-    seed: Annotated[
-        int | None,
-        typer.Option(
-            metavar="N", min=0, max=_SEED_MAX, help="Draws the faults. [default: a random one]"
-        ),
-    ] = None,
-    duration: Annotated[
-        float, typer.Option(metavar="S", help="How long faults are made, in seconds.")
-    ] = 60.0,
-    faults: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME,…",
-            help="Kinds of faults, or none; see docs/chaos.md. [default: all that can be made]",
-        ),
-    ] = None,
-    workload: Annotated[
-        str, typer.Option(metavar="NAME,…", help="What clients do.")
-    ] = "register,counter,bank,set,append,scan",
-    clients: Annotated[
-        int, typer.Option(metavar="N", min=1, max=1024, help="Clients, each with its sessions.")
-    ] = 8,
-    rate: Annotated[
-        float,
-        typer.Option(metavar="N", help="Operations a second of all clients, at most; 0: no bound."),
-    ] = 400.0,
-    nodes: Annotated[
-        int, typer.Option(metavar="N", min=1, max=16, help="Nodes of a cluster of its own.")
-    ] = 3,
-    partitions: Annotated[
-        int, typer.Option(metavar="N", min=1, max=1024, help="And its partitions.")
-    ] = 16,
-    report: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help="An empty or new folder. [default: ./chaos-SEED]"),
-    ] = None,
-    compose: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Start the cluster of this compose file instead."),
-    ] = None,
+    seed: SeedOption = None,
+    duration: DurationOption = 60.0,
+    faults: FaultsOption = None,
+    workload: WorkloadOption = "register,counter,bank,set,append,scan",
+    clients: ClientsOption = 8,
+    rate: RateOption = 400.0,
+    nodes: NodesOption = 3,
+    partitions: PartitionsOption = 16,
+    report: ReportOption = None,
+    compose: ComposeOption = None,
     endpoints: EndpointsOption = None,
-    data_dir: Annotated[
-        Path | None,
-        typer.Option(
-            "--data-dir",
-            metavar="DIR",
-            help="With --endpoints: the folder of a `kvstore local` cluster, whose nodes may then"
-            " be killed and paused.",
-        ),
-    ] = None,
-    owned: Annotated[
-        bool,
-        typer.Option(
-            "--i-own-this-cluster", help="With --endpoints: faults may be made there, too."
-        ),
-    ] = False,
+    data_dir: DataDirOption = None,
+    owned: OwnedOption = False,
     output: OutputOption = None,
 ) -> int:
     """Break a real cluster while clients use it, and judge whether it kept its promises.

@@ -177,6 +177,8 @@ def _tell(plan: Plan, summary: Summary, judgement: Judgement, output: Output | N
         f"operations: {summary.operations} ({summary.done} done, {summary.refused} refused,"
         f" {summary.unknown} with unknown outcome)"
     )
+    reads = ", ".join(f"{count} {level}" for level, count in summary.reads.most_common())
+    write_line(f"reads: {summary.reads.total()}" + (f" ({reads})" if reads else ""))
     write_line(f"faults: {summary.faults.total()}" + (f" ({faults})" if faults else ""))
     for when, found in (("began", summary.since_begin_ms), ("was healed", summary.since_end_ms)):
         if found:
@@ -202,6 +204,7 @@ def _figures(plan: Plan, summary: Summary, judgement: Judgement) -> dict[str, ob
         "done": summary.done,
         "refused": summary.refused,
         "unknown": summary.unknown,
+        "reads": dict(summary.reads),
         "faults": dict(summary.faults),
         "errors": dict(summary.errors),
         "leader_changes": summary.leader_changes,

@@ -27,6 +27,8 @@ _METAVARS: Final = {
 }
 # Two settings that only make sense together are one flag.
 _ELECTION: Final = ("election_timeout_ms_min", "election_timeout_ms_max")
+_HIDDEN: Final = frozenset({"clock_file"})
+"""Set by `kvstore chaos` for nodes of its own, and of no use to anybody else."""
 _EXAMPLES: Final = """\
 Each option can also be set in the environment (--heartbeat-ms: KVSTORE_HEARTBEAT_MS) and in the
 TOML file (heartbeat_ms = 100); a flag wins over the environment, the environment over the file.
@@ -96,7 +98,7 @@ def parser() -> argparse.ArgumentParser:
                 metavar=_METAVARS.get(name, "N"),
                 nargs="?" if is_switch else None,
                 const="true" if is_switch else None,
-                help=described + default,
+                help=argparse.SUPPRESS if name in _HIDDEN else described + default,
             )
     return built
 

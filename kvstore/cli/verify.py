@@ -102,7 +102,7 @@ def _parse(file: IO[bytes], name: str, size: int | None) -> History:
     from kvstore.verify.history import History  # noqa: PLC0415 - not for --help
 
     with progress(size, lines="reading") as advance:
-        return History.parse(_counted(file, advance), name)
+        return History.parse(_counted(file, advance), name, may_be_torn=True)
 
 
 def _counted(lines: Iterable[bytes], advance: Advance) -> Iterator[bytes]:

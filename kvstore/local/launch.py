@@ -25,6 +25,7 @@ _NOT_INHERITED: Final = frozenset(
         "KVSTORE_INITIAL_NODES",
         "KVSTORE_PEER_VIA",
         "KVSTORE_REJOIN",
+        "KVSTORE_CLOCK_FILE",
     }
 )
 

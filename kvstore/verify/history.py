@@ -32,6 +32,8 @@ class History:
     """Operations in any order; what counts are their times."""
 
     operations: list[Operation] = field(default_factory=list)
+    missing_end: str | None = None
+    """Why there were more operations that are not known, in a clause; None: these are all."""
 
     def add(self, operation: Operation) -> None:
         """Takes one more."""
@@ -45,11 +47,14 @@ class History:
         return keys
 
     @classmethod
-    def parse(cls, lines: Iterable[str | bytes], name: str) -> History:
+    def parse(
+        cls, lines: Iterable[str | bytes], name: str, *, may_be_torn: bool = False
+    ) -> History:
         """Reads lines of JSON; blank ones are passed over.
 
         Raises ConfigurationError, with `name`, the line's number, the field and its value, for the
-        first line that is no operation.
+        first line that is no operation. With `may_be_torn` a last line that has no end, and is no
+        JSON, is left out, and said in `missing_end`.
         """
         history = cls()
         for number, line in enumerate(lines, 1):
@@ -57,15 +62,20 @@ class History:
                 continue
             try:
                 history.operations.append(_decode(line))
+            except _NotJson as problem:
+                if not may_be_torn or line[-1:] in ("\n", b"\n"):
+                    raise ConfigurationError(f"{name}, line {number}: {problem}") from problem
+                history.missing_end = f"its last line, {number}, is torn, and was left out"
             except ValueError as problem:
                 raise ConfigurationError(f"{name}, line {number}: {problem}") from problem
         return history
 
     @classmethod
     def read(cls, path: Path) -> History:
-        """Reads a file; raises ConfigurationError as `parse` does, and OSError."""
+        """Reads a file, whose last line may be torn; raises ConfigurationError as `parse` does, and
+        OSError."""
         with path.open("rb") as file:
-            return cls.parse(file, str(path))
+            return cls.parse(file, str(path), may_be_torn=True)
 
     def lines(self) -> Iterator[str]:
         """The history as lines of JSON, without line ends."""
@@ -110,6 +120,10 @@ def _optional_json(data: bytes | None) -> object:
     return None if data is None else to_json(data)
 
 
+class _NotJson(ValueError):
+    """A line, or a part of one."""
+
+
 def _decode(line: str | bytes) -> Operation:
     """The operation on `line`; raises ValueError, whose text names field and value."""
     try:
@@ -117,7 +131,7 @@ def _decode(line: str | bytes) -> Operation:
     except RecursionError as problem:
         raise ValueError("not JSON: nested too deeply") from problem
     except ValueError as problem:
-        raise ValueError(f"not JSON: {problem}") from problem
+        raise _NotJson(f"not JSON: {problem}") from problem
     if not isinstance(record, dict):
         raise ValueError("not an object")
     for name in _REQUIRED:

@@ -19,6 +19,7 @@ from kvstore.verify.history import History
 from kvstore.verify.judgement import Judgement, Promise, PromiseJudgement, Undecided
 from kvstore.verify.linearizability import decide_in_time
 from kvstore.verify.lists import judge_list
+from kvstore.verify.missing_end import before, horizon_ns
 from kvstore.verify.operation import REGISTER_KINDS, Kind, Operation
 from kvstore.verify.scans import gets_of_scans, judge_scans
 from kvstore.verify.search import Verdict
@@ -36,6 +37,9 @@ _FINDINGS_KEPT_MAX: Final = 10_000
 """From which the most telling are chosen."""
 _UNDECIDED_MAX: Final = 100
 _EXPLAINED_MAX: Final = 3
+_PERHAPS_MISSING: Final = (
+    "its answers cannot all be right, unless by operations whose lines are missing at the end"
+)
 _NO_TIME: Final = "there was no time left to look at it"
 
 Progress = Callable[[int, int], None]
@@ -56,15 +60,19 @@ def judge(
     limits: Limits = _NO_LIMITS,
     *,
     bank_total: int | None = None,
+    clients: int = 0,
     progress: Progress | None = None,
 ) -> Judgement:
     """Judges all of `history`, with `limits` for each key.
 
     `bank_total` is what the accounts of each bank held at the start; None: what most reads of that
-    bank say. Raises ConfigurationError for histories that cannot be judged by anybody: elements of
-    a list that are not unique, increments by what is no number.
+    bank say. Where the end of the history is missing, what could be explained by what is missing
+    is undecided; `clients` is how many there were then, if that is known. Raises
+    ConfigurationError for histories that cannot be judged by anybody: elements of a list that are
+    not unique, increments by what is no number.
     """
-    judge_all = _Judge(limits, bank_total, progress)
+    horizon = None if history.missing_end is None else horizon_ns(history.operations, clients)
+    judge_all = _Judge(limits, bank_total, horizon, progress)
     judge_all.judge(history)
     return judge_all.judgement(len(history.operations))
 
@@ -72,9 +80,17 @@ def judge(
 class _Judge:
     """One judgement in the making."""
 
-    def __init__(self, limits: Limits, bank_total: int | None, progress: Progress | None) -> None:
+    def __init__(
+        self,
+        limits: Limits,
+        bank_total: int | None,
+        horizon_ns: int | None,
+        progress: Progress | None,
+    ) -> None:
+        """`horizon_ns`: before which nothing is missing; None: nothing is."""
         self._limits = limits
         self._bank_total = bank_total
+        self._horizon_ns = horizon_ns
         self._progress = progress or (lambda _operations, _keys: None)
         self._of = {promise: PromiseJudgement(promise) for promise in Promise}
         self._findings: list[Finding] = []
@@ -86,6 +102,8 @@ class _Judge:
     def judge(self, history: History) -> None:
         if not history.operations:
             self._cannot_say(None, None, "there is no operation in it")
+        if history.missing_end is not None:
+            self._notes.append(f"the end of the history is missing: {history.missing_end}")
         scans = [each for each in history.operations if each.op is Kind.SCAN]
         others = [each for each in history.operations if each.op is not Kind.SCAN]
         objects = History(others).by_key()
@@ -114,27 +132,48 @@ class _Judge:
             ops = ", ".join(sorted({each.op.value for each in of_key}))
             self._cannot_say(None, key, f"no object has all of these operations: {ops}")
             return
-        self._take(promise, 1, len(of_key))
+        # What asked for less is held to the promises of sessions only.
+        judged = [each for each in of_key if each.is_linearizable]
+        self._take(promise, 1, len(judged))
         if self._limits.should_stop():
             self._cannot_say(promise, key, _NO_TIME)
             return
         match promise:
             case Promise.REGISTERS:
-                self._judge_register(key, of_key)
+                self._judge_register(key, judged)
             case Promise.COUNTERS:
-                self._found(promise, key, judge_counter(of_key))
+                self._judge_by(judge_counter, promise, key, judged)
             case Promise.LISTS:
-                self._found(promise, key, judge_list(of_key))
+                self._judge_by(judge_list, promise, key, judged)
             case Promise.SETS:
-                self._found(promise, key, judge_set(of_key))
+                self._judge_by(judge_set, promise, key, judged)
             case Promise.BANKS:
-                self._judge_bank(key, of_key)
+                self._judge_bank(key, judged)
+
+    def _judge_by(
+        self,
+        judge_one: Callable[[Sequence[Operation]], list[Finding]],
+        promise: Promise,
+        key: bytes,
+        of_key: list[Operation],
+    ) -> None:
+        findings = judge_one(of_key)
+        if findings and self._horizon_ns is not None:
+            findings = judge_one(before(self._horizon_ns, of_key))
+            if not findings:
+                self._cannot_say(promise, key, _PERHAPS_MISSING)
+        self._found(promise, key, findings)
 
     def _judge_register(self, key: bytes, of_key: list[Operation]) -> None:
-        judged = [each for each in of_key if each.is_linearizable]
-        found = decide_in_time(judged, self._limits)
+        found = decide_in_time(of_key, self._limits)
+        if found.verdict is Verdict.VIOLATION and self._horizon_ns is not None:
+            of_key = before(self._horizon_ns, of_key)
+            found = decide_in_time(of_key, self._limits)
+            if found.verdict is Verdict.LINEARIZABLE:
+                self._cannot_say(Promise.REGISTERS, key, _PERHAPS_MISSING)
+                return
         if found.verdict is Verdict.VIOLATION:
-            self._bad_registers.append((key, judged))
+            self._bad_registers.append((key, of_key))
         elif found.verdict is Verdict.UNDECIDED:
             why = f"no answer after {found.positions} positions of the search"
             self._cannot_say(Promise.REGISTERS, key, why)

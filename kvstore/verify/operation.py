@@ -39,6 +39,8 @@ SEPARATOR = b";"
 
 REGISTER_KINDS = frozenset({Kind.GET, Kind.PUT, Kind.DELETE, Kind.CAS})
 READS_OF_MANY = frozenset({Kind.MEMBERS, Kind.BALANCES, Kind.SCAN})
+READS = READS_OF_MANY | {Kind.GET}
+LINEARIZABLE = "linearizable"
 
 
 @unique
@@ -104,10 +106,14 @@ class Operation:
         return self.outcome is Ending.OK
 
     @property
+    def level(self) -> str:
+        """The consistency that was asked for."""
+        return (self.receipt and self.receipt.level) or LINEARIZABLE
+
+    @property
     def is_linearizable(self) -> bool:
         """Whether it was promised to be."""
-        receipt = self.receipt
-        return receipt is None or receipt.level in (None, "linearizable")
+        return self.level == LINEARIZABLE
 
 
 _NEEDS_INPUT = frozenset({Kind.PUT, Kind.INCREMENT, Kind.ADD, Kind.REMOVE, Kind.APPEND})

@@ -18,9 +18,8 @@ from typing import Final
 
 from kvstore.verify.finding import Finding
 from kvstore.verify.history import History
-from kvstore.verify.operation import READS_OF_MANY, Kind, Operation, Receipt
+from kvstore.verify.operation import READS, Operation, Receipt
 
-_READS: Final = READS_OF_MANY | {Kind.GET}
 _STALE: Final = "stale"
 
 
@@ -46,7 +45,7 @@ def judge_sessions(history: History) -> list[Finding]:
         session = sessions.setdefault(key, _Session())
         waiting = ended.setdefault(key, [])
         _take_over(session, waiting, operation)
-        if operation.op in _READS:
+        if operation.op in READS:
             findings.extend(_judge_read(session, operation, receipt))
         waiting.append(operation)
     return findings
@@ -58,7 +57,7 @@ def _take_over(session: _Session, waiting: list[Operation], now: Operation) -> N
     for operation in waiting:
         if operation.returned_ns is None or operation.returned_ns >= now.invoked_ns:
             still.append(operation)
-        elif operation.op in _READS:
+        elif operation.op in READS:
             session.read = _higher(session.read, operation)
         else:
             session.write = _higher(session.write, operation)

@@ -30,8 +30,10 @@ def operation_rows(operations: Sequence[Operation]) -> list[tuple[str, ...]]:
 
 
 def question(operation: Operation) -> str:
-    """What was asked for, such as `cas "k": "1" → "2"`."""
-    asked = f"{operation.op.value} {_shown(operation.key)}"
+    """What was asked for, such as `cas "k": "1" → "2"`; of reads of less than linearizability, the
+    level too: `session get "k"`."""
+    level = "" if operation.is_linearizable else f"{operation.level} "
+    asked = f"{level}{operation.op.value} {_shown(operation.key)}"
     arguments = _arguments(operation)
     return f"{asked}: {arguments}" if arguments else asked
 

@@ -10,11 +10,12 @@ from kvstore.chaos_report.figures import (
     errors_by_kind,
     leader_changes,
     percentile,
+    reads_by_level,
     recoveries_of,
     series_of,
 )
 from kvstore.chaos_report.run import Errors, Events, Fault, Leaders, RunInfo
-from kvstore.verify.operation import Ending, Kind, Operation
+from kvstore.verify.operation import Ending, Kind, Operation, Receipt
 from tests.chaos_report.runs import BEGIN, MS, S, at
 
 
@@ -47,6 +48,19 @@ def test_each_second_has_its_figures() -> None:
     assert (first.p50_ms, first.p99_ms) == (50.0, 99.0)
     assert (second.writes, second.failed, second.unknown, second.errors) == (1, 1, 1, 5)
     assert (latency.p50_ms, latency.p99_ms, latency.max_ms) == (51.0, 100.0, 300.0)
+
+
+def test_reads_that_were_answered_are_counted_by_level_the_most_frequent_first() -> None:
+    asked = [get(1, 1) for _ in range(6)]
+    for each, level in zip(asked, ("stale", "session", "session", "linearizable"), strict=False):
+        each.receipt = Receipt(1, level=level)
+    asked[5].outcome = Ending.FAIL
+    assert list(reads_by_level(asked).items()) == [
+        ("linearizable", 2),
+        ("session", 2),
+        ("stale", 1),
+    ]
+    assert reads_by_level([]) == {}
 
 
 def test_a_second_without_operations_has_no_latency() -> None:

@@ -175,6 +175,7 @@ def test_scripts_are_told_the_same(good: Path, bad: Path) -> None:
     assert (record["format"], record["verdict"], record["violations"]) == (1, "fine", 0)
     assert record["run"]["seed"] == 17
     assert record["operations"] == sum(record["outcomes"].values())
+    assert record["reads"].keys() == {"linearizable"}
     assert 0 < record["latency_ms"]["p50"] < record["latency_ms"]["p99"]
     broken = verdict(bad)
     assert broken["verdict"] == "violation"
@@ -282,3 +283,45 @@ def test_a_history_that_cannot_be_read_leaves_the_old_report(bad: Path, tmp_path
     with pytest.raises(ConfigurationError, match=r"history\.jsonl, line 1"):
         write_report(tmp_path)
     assert (tmp_path / "report.html").read_text() == before
+
+
+def killed(run: MadeUpRun, directory: Path, cut: int) -> Path:
+    """What is left of `run` where it was killed: run.json is from its beginning, and of the other
+    files the last `cut` bytes are missing."""
+    run.info |= {"ended_ns": BEGIN + 1, "interrupted": True}
+    run.write(directory)
+    for name in ("history.jsonl", "events.jsonl"):
+        content = (directory / name).read_bytes()
+        (directory / name).write_bytes(content[: len(content) - cut])
+    return directory
+
+
+def test_a_run_that_was_killed_is_judged_by_what_is_whole_and_says_so(tmp_path: Path) -> None:
+    run = stormy_run(seconds=20, clients=4)
+    judgement = write_report(killed(run, tmp_path, cut=12))
+    assert judgement.verdict is Ruling.FINE
+    assert judgement.operations == len(run.history.operations) - 1
+    record = verdict(tmp_path)
+    assert "is torn, and was left out" in record["notes"][0]
+    assert record["run"]["length_s"] > 15
+    assert "is torn, and was left out" in (tmp_path / "report.html").read_text()
+
+
+def test_a_run_that_was_killed_between_two_lines_is_missing_its_end_as_well(
+    tmp_path: Path,
+) -> None:
+    run = stormy_run(seconds=20, clients=4)
+    late = max(each.returned_ns or 0 for each in run.history.operations) + 1
+    key = b"register/late"
+    run.history.add(Operation(1, Kind.GET, key, late, Ending.OK, late + 1, output=b"unheard of"))
+    judgement = write_report(killed(run, tmp_path, cut=0))
+    assert judgement.verdict is Ruling.UNDECIDED
+    assert "ended before it could end by itself" in judgement.notes[0]
+
+
+def test_events_are_torn_at_their_end_only(tmp_path: Path) -> None:
+    killed(stormy_run(seconds=20, clients=4), tmp_path, cut=0)
+    events = tmp_path / "events.jsonl"
+    events.write_text('{"at_ns":\n' + events.read_text())
+    with pytest.raises(ConfigurationError, match=r"events\.jsonl, line 1"):
+        write_report(tmp_path)

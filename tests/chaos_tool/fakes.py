@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from kvstore.chaos.schedule import FaultKind
+from kvstore.chaos.target import ClockMove
 from kvstore.chaos.target_base import BareTarget
 from kvstore.errors import Unavailable
 
@@ -21,6 +22,7 @@ class FakeTarget(BareTarget):
         self._nodes = ("n1", "n2", "n3")
         self._fails_at = fails_at
         self.done: list[str] = []
+        self.moves: list[tuple[str, ClockMove]] = []
         self.fell: str | None = None
 
     def refusal(self, kind: FaultKind) -> str | None:
@@ -49,6 +51,9 @@ class FakeTarget(BareTarget):
 
     async def resume(self, node: str) -> None:
         self._note(f"resume {node}")
+
+    async def move_clocks(self, node: str, move: ClockMove) -> None:
+        self.moves.append((node, move))
 
     async def fallen(self) -> str | None:
         return self.fell

@@ -12,10 +12,11 @@ import pytest
 
 from kvstore.chaos.recorder import EVENTS_FILE, HISTORY_FILE, Recorder
 from kvstore.chaos.session import DONE, Answer, Session
-from kvstore.client import AsyncClient
+from kvstore.client import AsyncClient, Consistency, Receipt
 from kvstore.errors import InvalidArgument, KVStoreError, OutcomeUnknown, Unavailable
 from kvstore.verify.history import History
 from kvstore.verify.operation import Ending, Kind, Operation
+from kvstore.verify.operation import Receipt as Told
 
 
 @pytest.fixture
@@ -125,3 +126,32 @@ def test_memory_does_not_grow_with_what_was_recorded(recorder: Recorder, tmp_pat
     assert not any(
         isinstance(value, list | dict) and len(value) > 100 for value in vars(recorder).values()
     )
+
+
+def receipt(revision: int, level: Consistency) -> Receipt:
+    return Receipt("n2", 5, 3, revision, 40, level, None)
+
+
+async def test_a_receipt_stands_with_its_operation(recorder: Recorder, tmp_path: Path) -> None:
+    session = session_of(recorder)
+    of_put = Answer(receipt=receipt(17, Consistency.LINEARIZABLE))
+    await session.ask(Kind.PUT, b"key", gives(of_put), b"value")
+    of_get = Answer(output=b"value", receipt=receipt(18, Consistency.SESSION))
+    await session.ask(Kind.GET, b"key", gives(of_get))
+    put, get = recorded(recorder, tmp_path)
+    assert (put.node, put.partition, put.receipt) == ("n2", 5, Told(17, 3))
+    assert (get.node, get.partition, get.receipt) == ("n2", 5, Told(18, 3, "session"))
+
+
+async def test_reads_that_were_answered_are_counted_by_level(recorder: Recorder) -> None:
+    session = session_of(recorder)
+    for answer in (
+        Answer(output=b"1"),
+        Answer(output=b"1", receipt=receipt(1, Consistency.LINEARIZABLE)),
+        Answer(output=b"1", receipt=receipt(1, Consistency.SESSION)),
+        Answer(output=b"1", receipt=receipt(1, Consistency.STALE)),
+    ):
+        await session.ask(Kind.GET, b"key", gives(answer))
+    await session.ask(Kind.GET, b"key", fails(Unavailable("no")))
+    await session.ask(Kind.PUT, b"key", gives(DONE), b"value")
+    assert recorder.reads == {"linearizable": 2, "session": 1, "stale": 1}

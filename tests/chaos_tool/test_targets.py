@@ -52,7 +52,7 @@ def test_with_leave_only_processes_that_are_known_may_be_harmed() -> None:
     assert chosen_kinds(target, None) == ()
     with pytest.raises(ConfigurationError, match="give --data-dir"):
         chosen_kinds(target, [FaultKind.KILL])
-    with pytest.raises(ConfigurationError, match="not its network and its data"):
+    with pytest.raises(ConfigurationError, match="not its network, its clocks and its data"):
         chosen_kinds(target, [FaultKind.WIPE])
 
 

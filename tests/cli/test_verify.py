@@ -55,6 +55,26 @@ def test_a_good_history_is_fine(command: Command, good: str) -> None:
     assert finished.err == ""
 
 
+def test_a_last_line_that_is_torn_is_left_out_and_said(command: Command, good: str) -> None:
+    content = Path(good).read_bytes()
+    Path(good).write_bytes(content[:-20])
+    finished = command("verify", good)
+    assert finished.code == ExitCode.DONE
+    assert finished.out.decode().splitlines() == [
+        "fine: 3 operations",
+        "registers fine: 3 operations, 1 objects",
+        "note: the end of the history is missing: its last line, 4, is torn, and was left out",
+    ]
+
+
+def test_a_torn_line_before_the_last_is_refused_by_its_number(command: Command, good: str) -> None:
+    lines = Path(good).read_text().splitlines(keepends=True)
+    Path(good).write_text("".join([lines[0], lines[1][:30] + "\n", *lines[2:]]))
+    finished = command("verify", good)
+    assert finished.code == ExitCode.USAGE
+    assert "line 2: not JSON" in one_sentence(finished)
+
+
 def test_a_bad_one_shows_the_operations_that_cannot_be_ordered(command: Command, bad: str) -> None:
     finished = command("verify", bad)
     assert finished.code == ExitCode.NO

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from kvstore.chaos.faults.base import Begun, Fault, Scene
+from kvstore.chaos.faults.clocks import MovedClocks
 from kvstore.chaos.faults.disks import DiskFull
 from kvstore.chaos.faults.network import Bridge, Drop, Isolate, OneWay, Partition, Slow
 from kvstore.chaos.faults.processes import (
@@ -35,6 +36,7 @@ _CLASSES: Final[dict[FaultKind, type[Fault]]] = {
     FaultKind.RESTART_ALL: RestartAll,
     FaultKind.ROLLING_RESTART: RollingRestart,
     FaultKind.WIPE: Wipe,
+    FaultKind.CLOCK: MovedClocks,
 }
 
 

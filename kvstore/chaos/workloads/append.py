@@ -6,7 +6,7 @@ from random import Random
 from typing import Final
 
 from kvstore.chaos.session import DONE, Answer, Session
-from kvstore.chaos.workloads.base import Generations, Workload, get
+from kvstore.chaos.workloads.base import Generations, Workload, draw_how_to_read, get
 from kvstore.verify.operation import SEPARATOR, Kind
 
 _OPERATIONS_MAX: Final = 250
@@ -26,7 +26,7 @@ class Appends(Workload):
         """See Workload."""
         key = self._key(self._generations.use())
         if random.random() < 0.4:
-            await get(session, key)
+            await get(session, key, draw_how_to_read(random))
             return
         element = session.new_value()
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from dataclasses import dataclass, replace
 from random import Random
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from kvstore.chaos.session import Answer, Session
+from kvstore.client import Consistency, Receipt, Stale
+from kvstore.client.levels import Level
 from kvstore.verify.operation import Kind
 
 
@@ -48,13 +51,68 @@ class Generations:
         return self.current
 
 
-async def get(session: Session, key: bytes) -> Answer | None:
-    """Reads a key, linearizably."""
+@dataclass(frozen=True, slots=True)
+class HowToRead:
+    """Of one key."""
+
+    level: Level = Consistency.LINEARIZABLE
+    wants_receipt: bool = False
+    """Only linearizable reads do without one; they take another way through the client."""
+
+    @property
+    def is_linearizable(self) -> bool:
+        """Whether it sees every write that was acknowledged before it."""
+        return self.level is Consistency.LINEARIZABLE
+
+
+_PLAINLY: Final = HowToRead()
+_SHARES: Final = (
+    (_PLAINLY, 50),
+    (HowToRead(Consistency.LINEARIZABLE, wants_receipt=True), 15),
+    (HowToRead(Consistency.SESSION, wants_receipt=True), 25),
+    (HowToRead(Stale(0.1), wants_receipt=True), 3),
+    (HowToRead(Stale(1.0), wants_receipt=True), 4),
+    (HowToRead(Stale(10.0), wants_receipt=True), 3),
+)
+
+
+def draw_how_to_read(random: Random) -> HowToRead:
+    """Linearizably for the most part, else as the session or as Stale asks for."""
+    hows, shares = zip(*_SHARES, strict=True)
+    how: HowToRead = random.choices(hows, shares)[0]
+    return how
+
+
+async def get(session: Session, key: bytes, how: HowToRead = _PLAINLY) -> Answer | None:
+    """Reads a key."""
 
     async def asked() -> Answer:
-        return Answer(output=await session.client.get(key))
+        if not how.wants_receipt:
+            return Answer(output=await session.client.get(key))
+        found = await session.client.read(key, consistency=how.level)
+        return Answer(output=found.value, receipt=found.receipt)
 
     return await session.ask(Kind.GET, key, asked())
+
+
+async def put(
+    session: Session,
+    key: bytes,
+    value: bytes,
+    *,
+    if_absent: bool = False,
+    if_value: bytes | None = None,
+) -> Receipt | None:
+    """Writes a key; the receipt says which revision the write was given.
+
+    That is not the one of the client's receipt: this one is of the state from which was answered,
+    which may have later writes of others in it, and no session read need see them.
+    """
+    receipts: list[Receipt] = []
+    revision = await session.client.put(
+        key, value, if_absent=if_absent, if_value=if_value, receipts=receipts
+    )
+    return replace(receipts[-1], revision=revision) if receipts else None
 
 
 async def scanned(session: Session, prefix: bytes) -> list[tuple[bytes, bytes]]:

@@ -6,7 +6,7 @@ from random import Random
 from typing import Final
 
 from kvstore.chaos.session import DONE, Answer, Session
-from kvstore.chaos.workloads.base import Workload, get
+from kvstore.chaos.workloads.base import Workload, draw_how_to_read, get
 from kvstore.verify.operation import Kind
 
 _COUNTERS: Final = 4
@@ -21,7 +21,7 @@ class Counters(Workload):
         """See Workload."""
         key = self._key(random.randrange(_COUNTERS))
         if random.random() < 0.3:
-            await get(session, key)
+            await get(session, key, draw_how_to_read(random))
             return
         by = random.randint(1, 3)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from random import Random
 from typing import Final
 
-from kvstore.chaos.session import DONE, Answer, Session
-from kvstore.chaos.workloads.base import Generations, Workload, get
+from kvstore.chaos.session import Answer, Session
+from kvstore.chaos.workloads.base import Generations, Workload, draw_how_to_read, get, put
 from kvstore.errors import ConditionFailed
 from kvstore.verify.operation import Kind
 
@@ -36,8 +36,9 @@ class Registers(Workload):
         (kind,) = random.choices((Kind.GET, Kind.PUT, Kind.CAS, Kind.DELETE), (4, 3, 2, 1))
         match kind:
             case Kind.GET:
-                found = await get(session, key)
-                if found is not None:
+                how = draw_how_to_read(random)
+                found = await get(session, key, how)
+                if found is not None and how.is_linearizable:
                     self._seen[key] = found.output
             case Kind.PUT:
                 await self._put(session, key)
@@ -59,8 +60,7 @@ class Registers(Workload):
         value = session.new_value()
 
         async def asked() -> Answer:
-            await session.client.put(key, value)
-            return DONE
+            return Answer(receipt=await put(session, key, value))
 
         if await session.ask(Kind.PUT, key, asked(), value) is not None:
             self._seen[key] = value
@@ -69,14 +69,12 @@ class Registers(Workload):
         expected, value = self._seen.get(key), session.new_value()
 
         async def asked() -> Answer:
+            absent = expected is None
             try:
-                if expected is None:
-                    await session.client.put(key, value, if_absent=True)
-                else:
-                    await session.client.put(key, value, if_value=expected)
+                written = await put(session, key, value, if_absent=absent, if_value=expected)
             except ConditionFailed:
                 return Answer(applied=False)
-            return Answer(applied=True)
+            return Answer(applied=True, receipt=written)
 
         found = await session.ask(Kind.CAS, key, asked(), value, expected=expected)
         if found is not None and found.applied:

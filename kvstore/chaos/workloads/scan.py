@@ -5,8 +5,8 @@ from __future__ import annotations
 from random import Random
 from typing import Final
 
-from kvstore.chaos.session import DONE, Answer, Session
-from kvstore.chaos.workloads.base import Generations, Workload, scanned
+from kvstore.chaos.session import Answer, Session
+from kvstore.chaos.workloads.base import Generations, Workload, put, scanned
 from kvstore.verify.operation import Kind
 
 _KEYS: Final = 8
@@ -55,8 +55,7 @@ class Scans(Workload):
         value = session.new_value()
 
         async def asked() -> Answer:
-            await session.client.put(key, value)
-            return DONE
+            return Answer(receipt=await put(session, key, value))
 
         await session.ask(Kind.PUT, key, asked(), value)
 

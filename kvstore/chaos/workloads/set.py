@@ -6,7 +6,7 @@ from random import Random
 from typing import Final
 
 from kvstore.chaos.session import DONE, Answer, Session
-from kvstore.chaos.workloads.base import Generations, Workload, scanned
+from kvstore.chaos.workloads.base import Generations, Workload, put, scanned
 from kvstore.verify.operation import Kind
 
 _OPERATIONS_MAX: Final = 150
@@ -49,8 +49,7 @@ class Sets(Workload):
         element = session.new_value()
 
         async def asked() -> Answer:
-            await session.client.put(_member(key, element), b"")
-            return DONE
+            return Answer(receipt=await put(session, _member(key, element), b""))
 
         if await session.ask(Kind.ADD, key, asked(), element) is not None:
             self._removable.append((key, element))
