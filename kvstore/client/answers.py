@@ -294,7 +294,7 @@ class Answers:
             else:
                 self._blame(queue, lane, Failure(detail))
             queue.give_back(section)
-            self._board.park(queue)
+            self._board.park(queue, failure.again_in_s)
 
     def _end(self, queue: Queue, section: Section, error: Callable[[], KVStoreError]) -> None:
         """It is not sent again: tells the callers what is known."""

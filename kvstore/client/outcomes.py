@@ -12,6 +12,10 @@ import grpc.aio
 
 OUTCOME_KEY: Final = "kvstore-outcome"
 _OUTCOME_DEFINITE: Final = "definite"
+PUSHBACK_KEY: Final = "grpc-retry-pushback-ms"
+PUSHBACK_S_MAX: Final = 2.0
+"""Whatever a node says, it is asked again after that."""
+_DIGITS_MAX: Final = 9
 
 
 @unique
@@ -40,6 +44,8 @@ class CallFailure:
     detail: str
     too_large: bool = False
     """The answer may have been larger than a message can be."""
+    again_in_s: float = 0.0
+    """Not before that, the node asks."""
 
 
 _DEFINITE: Final = {
@@ -63,11 +69,21 @@ def judge(error: BaseException, where: str) -> CallFailure:
     detail = f"{where}: {code.name}: {error.details() or 'no details'}"
     if code is grpc.StatusCode.UNIMPLEMENTED:
         return CallFailure(Verdict.REFUSED, f"{detail} (is this a kvstore node?)")
-    if _said_definite(error):
-        return CallFailure(_DEFINITE.get(code, Verdict.AGAIN), detail)
+    said = _metadata(error)
+    if said.get(OUTCOME_KEY) == _OUTCOME_DEFINITE:
+        again_in_s = _pushback_s(said.get(PUSHBACK_KEY, ""))
+        return CallFailure(_DEFINITE.get(code, Verdict.AGAIN), detail, again_in_s=again_in_s)
     return CallFailure(Verdict.UNKNOWN, detail, code is grpc.StatusCode.RESOURCE_EXHAUSTED)
 
 
-def _said_definite(error: grpc.aio.AioRpcError) -> bool:
+def _metadata(error: grpc.aio.AioRpcError) -> dict[str, str | bytes]:
     metadata = cast("Iterable[tuple[str, str | bytes]]", error.trailing_metadata() or ())
-    return (OUTCOME_KEY, _OUTCOME_DEFINITE) in [tuple(each) for each in metadata]
+    return dict(iter(metadata))  # gRPC's Metadata has keys(), but yields pairs
+
+
+def _pushback_s(said: str | bytes) -> float:
+    """0 for what is no number of milliseconds, as gRPC writes "do not try again", too."""
+    digits = said if isinstance(said, str) else ""
+    if not digits.isdecimal() or len(digits) > _DIGITS_MAX:
+        return 0.0
+    return min(PUSHBACK_S_MAX, int(digits) / 1000)

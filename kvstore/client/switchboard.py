@@ -115,13 +115,14 @@ class Switchboard:
         """Brings a queue that is nowhere to the lane of who leads its partition."""
         self._lane_for(queue).enlist(queue)
 
-    def park(self, queue: Queue) -> None:
-        """Keeps a queue whose partition failed off every lane until its backoff is over."""
+    def park(self, queue: Queue, at_least_s: float = 0.0) -> None:
+        """Keeps a queue whose partition failed off every lane until its backoff is over, which is
+        behind `at_least_s`, so that not all come back together."""
         if queue.lane is not None:
             queue.lane.unlist(queue)
         if queue.timer is None and queue.waits:
             queue.listed = True
-            delay_s = backoff_s(max(1, queue.failures), self._random)
+            delay_s = at_least_s + backoff_s(max(1, queue.failures), self._random)
             queue.timer = self._loop.call_later(delay_s, self._unpark, queue)
 
     def _unpark(self, queue: Queue) -> None:

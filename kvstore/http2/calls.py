@@ -36,7 +36,7 @@ _RESET_CODES: Final = {
 }
 _TIMEOUT_BITS: Final = 7
 _NO_HEADERS: Final[Mapping[str, str]] = {}
-_OF_GRPC: Final = (":", "grpc-", "content-type")
+_OF_GRPC: Final = (":", "grpc-status", "grpc-message", "grpc-encoding", "content-type")
 """How headers begin that are not the service's own."""
 
 

@@ -15,6 +15,11 @@ from cluster.raft.quorum import is_majority
 from kvstore.replica.replica import UNSETTLED, Replica
 from kvstore.replica.requests import Answer, Request, Status, WriteRequest
 
+DRAIN_TICKS_MAX: Final = 20
+"""No caller is told to stay away for longer."""
+_PACE_SHARE: Final = 1 / 8
+"""Of the last tick in the pace at which requests leave."""
+
 STOPPED: Final = Answer(Status.UNAVAILABLE, detail="this node takes no further part")
 
 
@@ -33,6 +38,8 @@ class Admission:
         "_bytes",
         "_contacts",
         "_expiring",
+        "_left",
+        "_pace",
         "_requests",
         "_silence_ticks_max",
         "_ticks",
@@ -54,6 +61,10 @@ class Admission:
         self._silence_ticks_max = silence_ticks_max
         self._requests = 0
         self._bytes = 0
+        self._left = 0
+        """Requests, since the last tick."""
+        self._pace = 0.0
+        """Requests that leave in a tick, an average in which what is long ago fades."""
         self._ticks = 0
         # By the tick at which they expire; settled requests hold no payload while they stay here.
         self._expiring: dict[int, list[Request]] = {}
@@ -83,6 +94,15 @@ class Admission:
         """Counts a batch out that was counted in."""
         self._requests -= requests
         self._bytes -= size
+        self._left += requests
+
+    def drains_in_ticks(self) -> int:
+        """When half of what is under way will have left, at the pace of late: from 1 to
+        DRAIN_TICKS_MAX. Who was refused comes back then, and finds room."""
+        half = (self._requests + 1) // 2
+        if half >= self._pace * DRAIN_TICKS_MAX:
+            return DRAIN_TICKS_MAX
+        return max(1, round(half / self._pace))
 
     def expire_in(self, request: Request, ticks: int) -> None:
         """Answers `request` after that many ticks, if nothing else has."""
@@ -91,6 +111,8 @@ class Admission:
     def tick(self) -> None:
         """Answers what expires now."""
         self._ticks += 1
+        self._pace += (self._left - self._pace) * _PACE_SHARE
+        self._left = 0
         for request in self._expiring.pop(self._ticks, ()):
             if isinstance(request, WriteRequest) and request.is_proposed:
                 request.settle(UNSETTLED)

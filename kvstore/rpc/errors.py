@@ -25,6 +25,8 @@ from kvstore.errors import (
 OUTCOME_KEY: Final = "kvstore-outcome"
 REASON_KEY: Final = "kvstore-reason"
 NUMBER_KEY: Final = "kvstore-number"
+PUSHBACK_KEY: Final = "grpc-retry-pushback-ms"
+"""When to try again: known to every gRPC library that retries (gRFC A6)."""
 
 Metadata = tuple[tuple[str, str], ...]
 

@@ -15,7 +15,7 @@ from kvstore.errors import DeadlineExceeded, KVStoreError
 from kvstore.generated.kvstore.v1 import kv_pb2 as pb
 from kvstore.replica.requests import Request
 from kvstore.rpc.batch import SECTIONS_MAX, BatchReply, Sections, response_of
-from kvstore.rpc.errors import refuse, refuse_with
+from kvstore.rpc.errors import PUSHBACK_KEY, refuse, refuse_with
 from kvstore.rpc.key_calls import KeyCalls
 from kvstore.rpc.node_view import NodeView
 from kvstore.rpc.plain import Context, record_to_wire, time_left_s
@@ -106,7 +106,9 @@ class KVService:
         size = request.ByteSize()
         full = admission.enter(count, size)
         if full is not None:
-            await refuse(context, grpc.StatusCode.RESOURCE_EXHAUSTED, full)
+            again_ms = round(admission.drains_in_ticks() * self._tick_s * 1000)
+            hint = ((PUSHBACK_KEY, str(again_ms)),)
+            await refuse(context, grpc.StatusCode.RESOURCE_EXHAUSTED, full, more=hint)
         reply = BatchReply(asyncio.get_running_loop().create_future(), count)
         timeout_ticks = int(time_left_s(context) / self._tick_s)
         requests: list[Request] = []

@@ -520,13 +520,16 @@ def writes_only(fault: Fault) -> Fault:
     return answer
 
 
-def abort(code: grpc.StatusCode, outcome: str | None = None) -> Fault:
+def abort(
+    code: grpc.StatusCode, outcome: str | None = None, pushback_ms: str | None = None
+) -> Fault:
     """Ends the call with `code`, and with the trailing metadata that nodes add."""
 
     async def answer(
         node: FakeNode, request: kv_pb2.BatchRequest, context: Context
     ) -> kv_pb2.BatchResponse:
-        metadata = () if outcome is None else (("kvstore-outcome", outcome),)
+        said = {"kvstore-outcome": outcome, "grpc-retry-pushback-ms": pushback_ms}
+        metadata = tuple((key, value) for key, value in said.items() if value is not None)
         await context.abort(code, "as told", metadata)
 
     return answer

@@ -47,7 +47,7 @@ class Fate(Enum):
     LATE = auto()
     """The connection is lost, and then it is applied."""
     TWICE = auto()
-    """Answered, and applied once more later."""
+    """Answered, and what was done is applied once more later."""
     SLOW = auto()
     """Applied late, and answered."""
     HANGS = auto()
@@ -162,7 +162,8 @@ class World:
         response = node.honest(request)
         match fate:
             case Fate.TWICE:
-                self.loop.call_later(self.random.uniform(0, LATE_S), self._apply, request)
+                delay_s = self.random.uniform(0, LATE_S)
+                self.loop.call_later(delay_s, self._apply, self._done(request, response))
             case Fate.UNKNOWN:
                 self.forced += sum(s == kv_pb2.SECTION_STATUS_OK for s in response.statuses)
                 return self._all(request, kv_pb2.SECTION_STATUS_UNKNOWN)
@@ -192,6 +193,19 @@ class World:
         response = self._all(request, kv_pb2.SECTION_STATUS_OK)
         response.results[:] = [encode_refusal(outcome, 1)] * len(request.bodies)
         return response
+
+    @staticmethod
+    def _done(request: kv_pb2.BatchRequest, response: kv_pb2.BatchResponse) -> kv_pb2.BatchRequest:
+        """The sections that were not refused: a node that does not lead puts nothing in a log."""
+        done = [
+            number
+            for number, status in enumerate(response.statuses)
+            if status == kv_pb2.SECTION_STATUS_OK
+        ]
+        return kv_pb2.BatchRequest(
+            partition_ids=[request.partition_ids[number] for number in done],
+            bodies=[request.bodies[number] for number in done],
+        )
 
     def _apply(self, request: kv_pb2.BatchRequest) -> None:
         for partition, body in zip(request.partition_ids, request.bodies, strict=True):

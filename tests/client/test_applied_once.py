@@ -9,7 +9,7 @@ from itertools import cycle
 from random import Random
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from kvstore.client import AsyncClient
@@ -85,6 +85,7 @@ callers = st.tuples(
 
 
 @settings(deadline=None)
+@example([Fate.REFUSED, Fate.TWICE, Fate.INVALID], [(0.0, 0.5, False)], 0)
 @given(
     st.lists(st.sampled_from(Fate), max_size=40), st.lists(callers, max_size=25), st.integers(0, 9)
 )

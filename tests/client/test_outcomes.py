@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from random import Random
 
@@ -10,6 +11,7 @@ import grpc
 import pytest
 
 from kvstore.client import AsyncClient, outbox
+from kvstore.client.outcomes import PUSHBACK_KEY, PUSHBACK_S_MAX, Verdict, judge
 from kvstore.errors import (
     ClientClosed,
     DeadlineExceeded,
@@ -285,6 +287,31 @@ async def test_a_write_in_a_failed_call_is_definite_only_where_the_node_says_so(
         Outcome.UNKNOWN if error is OutcomeUnknown else Outcome.DEFINITE
     )
     assert (cluster.calls > 1) is is_tried_again
+
+
+@pytest.mark.parametrize(
+    ("pushback_ms", "at_least_s"),
+    [("300", 0.3), ("0", 0.0), ("-1", 0.0), ("soon", 0.0), ("9" * 5000, 0.0)],
+)
+async def test_a_node_with_too_much_to_do_is_not_asked_again_before_it_said(
+    kv: AsyncClient, cluster: FakeCluster, pushback_ms: str, at_least_s: float
+) -> None:
+    await put(kv)
+    for node in cluster.nodes.values():
+        node.faults.append(fake.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, DEFINITE, pushback_ms))
+    before = cluster.calls
+    began_s = time.monotonic()
+    await put(kv)
+    assert time.monotonic() - began_s >= at_least_s
+    assert cluster.calls == before + 2
+
+
+def test_no_node_keeps_clients_away_for_long() -> None:
+    trailers = grpc.aio.Metadata(("kvstore-outcome", DEFINITE), (PUSHBACK_KEY, "999999999"))
+    code = grpc.StatusCode.RESOURCE_EXHAUSTED
+    failure = judge(grpc.aio.AioRpcError(code, grpc.aio.Metadata(), trailers, "", None), "n1")
+    assert failure.verdict is Verdict.OVERLOADED
+    assert failure.again_in_s == PUSHBACK_S_MAX
 
 
 @pytest.mark.parametrize(

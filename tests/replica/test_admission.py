@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
+
 from cluster.ids import ReplicaId
 from cluster.membership import PeerContacts
-from kvstore.replica.admission import Admission, AdmissionLimits
+from kvstore.replica.admission import DRAIN_TICKS_MAX, Admission, AdmissionLimits
 from kvstore.replica.requests import Answer, ReadRequest, Status, WriteRequest
 from tests.replica.world import Answers
 
@@ -38,6 +40,22 @@ def test_a_batch_larger_than_the_bounds_is_let_in_alone() -> None:
     assert door.enter(1, 1) is not None
     door.leave(10, 1000)
     assert door.enter(1, 1) is None
+
+
+@pytest.mark.parametrize(
+    ("leave_in_a_tick", "under_way", "ticks"),
+    [(0, 4000, DRAIN_TICKS_MAX), (100, 4000, 20), (100, 2000, 10), (100, 10, 1), (0, 0, 20)],
+)
+def test_who_is_refused_is_told_when_half_of_what_is_under_way_will_have_left(
+    leave_in_a_tick: int, under_way: int, ticks: int
+) -> None:
+    door = admission(requests_max=10_000)
+    for _ in range(100):
+        assert door.enter(leave_in_a_tick, 0) is None
+        door.leave(leave_in_a_tick, 0)
+        door.tick()
+    assert door.enter(under_way, 0) is None
+    assert door.drains_in_ticks() == ticks
 
 
 def test_a_request_expires_in_its_tick_and_not_before() -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from typing import cast
+from collections.abc import Sequence
+from typing import NoReturn, cast
 
+import grpc
 import pytest
 
 from cluster.ids import NodeId, PartitionId, ReplicaId
@@ -32,6 +34,20 @@ class Call:
 
     def time_remaining(self) -> float:
         return 30.0
+
+
+class Refused(Exception):
+    """What ends a call."""
+
+
+class RefusedCall(Call):
+    """Remembers how it was ended."""
+
+    async def abort(
+        self, code: grpc.StatusCode, details: str, metadata: Sequence[tuple[str, str]]
+    ) -> NoReturn:
+        self.code, self.said = code, dict(metadata)
+        raise Refused(details)
 
 
 @pytest.fixture
@@ -158,3 +174,14 @@ async def test_a_call_whose_caller_is_gone_does_not_stay_counted(world: World) -
     with pytest.raises(asyncio.CancelledError):
         await call
     assert admission.enter(everything, 0) is None
+
+
+async def test_a_call_for_which_there_is_no_room_is_told_when_to_come_back(world: World) -> None:
+    service = KVService(view_of(world), cast("Router", None), tick_ms=50)
+    assert world.members[ME].host.admission.enter(AdmissionLimits().requests_max, 0) is None
+    call = RefusedCall()
+    with pytest.raises(Refused):
+        await service.batch(write_to(world.partition_of(KEY)), cast("Context", call))
+    assert call.code is grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert call.said["kvstore-outcome"] == "definite"
+    assert call.said["grpc-retry-pushback-ms"] == "1000", "nothing has left so far"
