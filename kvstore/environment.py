@@ -22,16 +22,11 @@ T = TypeVar("T")
 DISK_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 """What files fail with for want of room: unlike all else, it passes."""
 
-PeerMessage = (
-    Message
-    | StateChunk
-    | StateAck
-    | ScrubHash
-    | ScrubReply
-    | UnfitToLead
-    | PointQuestion
-    | PointAnswer
+HostMessage = (
+    StateChunk | StateAck | ScrubHash | ScrubReply | UnfitToLead | PointQuestion | PointAnswer
 )
+"""What hosts say to each other, beside what their cores do."""
+PeerMessage = Message | HostMessage
 GroupMessage = tuple[GroupId, PeerMessage]
 
 

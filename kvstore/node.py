@@ -98,6 +98,8 @@ class Node:
         self._stopping = False
         self._health_update: asyncio.Task[None] | None = None
         self._standing: Standing
+        self.host: Host
+        """What runs the replicas."""
 
     @classmethod
     async def start(cls, settings: NodeSettings, seams: Seams) -> Node:
@@ -124,11 +126,6 @@ class Node:
             await node._close()
             raise
         return node
-
-    @property
-    def host(self) -> Host:
-        """What runs the replicas."""
-        return self._host
 
     @property
     def me(self) -> ReplicaId:
@@ -219,29 +216,29 @@ class Node:
             on_life_over=self._on_life_over,
         )
         self._async_cleanup.push_async_callback(self._peers.close)
-        self._host = self._make_host(contacts)
-        self._kept_lives = KeptLives(self._engine.flush, self._flush_worker, self._host.fail)
-        self._stewardship = Stewardship(self._host, self._standing.me, self._first_map)
-        self._regrouping = Regrouping(self._host, self._peers.lives)
+        self.host = self._make_host(contacts)
+        self._kept_lives = KeptLives(self._engine.flush, self._flush_worker, self.host.fail)
+        self._stewardship = Stewardship(self.host, self._standing.me, self._first_map)
+        self._regrouping = Regrouping(self.host, self._peers.lives)
         self._compactor = self._make_compactor()
         self._disk_guard = DiskGuard(
-            self._host,
+            self.host,
             log=self._commit_log,
             log_worker=self._log_worker,
             free_bytes=self._free_bytes,
             hasten=self._compactor.hasten,
         )
-        self._host.add_replica(
+        self.host.add_replica(
             self._maker.make(META_GROUP, self._standing.begins_with(self._standing.founders))
         )
         self._peers.follow()
-        if self._host.meta.map is not None:
+        if self.host.meta.map is not None:
             self._on_map()
 
     async def _serve(self) -> None:
         """Services, and time: from here on the node answers."""
         self._view = NodeView(
-            host=self._host,
+            host=self.host,
             node_id=NodeId(self._settings.node_id),
             me=self._standing.me,
             version=_version(),
@@ -269,7 +266,7 @@ class Node:
                     self._view, self._seams.open_channel, self._settings.tick_ms / 1000
                 ).handler(),
                 backups.handler(),
-                self._peers.service(self._host.meet, self._host.receive).handler(),
+                self._peers.service(self.host.meet, self.host.receive).handler(),
             ]
         )
         self._rebuild_watch = RebuildWatch(self._directory, self._settings.tick_ms)
@@ -308,7 +305,7 @@ class Node:
 
     def _make_compactor(self) -> Compactor:
         return Compactor(
-            self._host,
+            self.host,
             policy=CompactionPolicy(
                 self._settings.commit_log_kept_segments,
                 self._settings.commit_log_lagging_segments,
@@ -337,7 +334,7 @@ class Node:
         """Whether the peer at `address` fell silent. A write that is passed on to it would end
         with an unknown outcome; kept here, it can be refused for certain."""
         peer = self._peers.replica_at(address)
-        return peer is not None and self._host.admission.is_silent(peer)
+        return peer is not None and self.host.admission.is_silent(peer)
 
     def _first_map(self) -> ClusterMap:
         settings = self._settings
@@ -362,11 +359,11 @@ class Node:
 
     def _on_life_over(self, reason: str) -> None:
         """Others know this replica by other data: it must not be taken for the one it was."""
-        self._host.fail(life_over(reason, self._directory, self._settings.data_dir))
+        self.host.fail(life_over(reason, self._directory, self._settings.data_dir))
 
     def _on_map(self) -> None:
         """Takes up the replicas that the map gives this node."""
-        cluster_map = self._host.meta.map
+        cluster_map = self.host.meta.map
         if cluster_map is None:
             return
         wrong = self._peers.follow_map(cluster_map)
@@ -378,12 +375,12 @@ class Node:
         to_replay = 0
         for partition in cluster_map.partitions_of(self._standing.me):
             group = group_of(partition)
-            if group in self._host.replicas:
+            if group in self.host.replicas:
                 continue
             founders = cluster_map.partitions[partition].founders
             replica = self._maker.make(group, self._standing.begins_with(founders))
             to_replay += replica.core.last_index - replica.core.applied
-            self._host.add_replica(replica)
+            self.host.add_replica(replica)
         _log.info(
             "map applied",
             cluster=cluster_map.cluster_id,
@@ -408,17 +405,18 @@ class Node:
     def _tick(self) -> None:
         """One tick, and no catching up: a node that was paused must not hurry its timers."""
         tick_s = self._settings.tick_ms / 1000
-        self._loop_lag.note(self._loop.time() - self._next_tick_s)
-        self._next_tick_s = max(self._next_tick_s + tick_s, self._loop.time())
+        now_s = self._loop.time()
+        self._loop_lag.note(now_s - self._next_tick_s)
+        self._next_tick_s = max(self._next_tick_s + tick_s, now_s)
         self._ticker = self._loop.call_at(self._next_tick_s, self._tick)
-        self._host.tick()
-        with self._host.guard:
+        self.host.tick()
+        with self.host.guard:
             self._stewardship.tick()
             self._regrouping.tick()
             self._compactor.tick()
             self._disk_guard.tick()
             self._rebuild_watch.tick()
-        if self._host.ticks % _READY_CHECK_TICKS == 0:
+        if self.host.ticks % _READY_CHECK_TICKS == 0:
             serving = not self._stopping and self._view.serves()
             if serving != self._serving:
                 self._serving = serving
@@ -461,7 +459,7 @@ class Node:
     async def _close(self) -> None:
         if self._ticker is not None:
             self._ticker.cancel()
-            self._host.stop()
+            self.host.stop()
         await self._async_cleanup.aclose()
         self._cleanup.close()
 

@@ -20,7 +20,7 @@ class Role(IntEnum):
     LEADER = 3
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)  # not frozen for the reason given in messages.py
 class HardState:
     """What must survive a restart (dissertation figure 3.1). `commit` is a hint: it may be old."""
 
@@ -29,7 +29,7 @@ class HardState:
     commit: Index = Index(0)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)  # likewise
 class ReadState:
     """Reads that were handed in under `context` may be served once `index` is applied (6.4)."""
 
@@ -37,7 +37,7 @@ class ReadState:
     index: Index
 
 
-@dataclass(slots=True)  # not frozen for the reason given in messages.py
+@dataclass(slots=True)  # likewise
 class Ready:
     """Work for the host. The order of the fields is the order in which they bind.
 

@@ -12,7 +12,7 @@ from cluster.raft.ready import Role
 from cluster.raft.state import ReplicaState
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)  # not frozen for the reason given in messages.py
 class PeerStatus:
     """A follower, as its leader sees it."""
 
@@ -32,7 +32,7 @@ class PeerStatus:
     follower would need another snapshot at once."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)  # not frozen for the reason given in messages.py
 class Status:
     """One replica at one moment."""
 
@@ -87,15 +87,17 @@ def status_of(state: ReplicaState, leader: Leader | None) -> Status:
 def _peers(state: ReplicaState, leader: Leader) -> tuple[PeerStatus, ...]:
     log = state.log
     return tuple(
-        PeerStatus(
-            replica=peer,
-            match=Index(progress.match),
-            lag=log.last_index - progress.match,
-            active=leader.is_active(peer),
-            state=progress.state,
-            inflight_messages=progress.inflight_messages,
-            inflight_bytes=progress.inflight_bytes,
-            snapshot_index=Index(progress.snapshot_index) if progress.snapshot_index else None,
-        )
-        for peer, progress in leader.progress.items()
+        [
+            PeerStatus(
+                replica=peer,
+                match=Index(progress.match),
+                lag=log.last_index - progress.match,
+                active=leader.is_active(peer),
+                state=progress.state,
+                inflight_messages=progress.inflight_messages,
+                inflight_bytes=progress.inflight_bytes,
+                snapshot_index=Index(progress.snapshot_index) if progress.snapshot_index else None,
+            )
+            for peer, progress in leader.progress.items()
+        ]
     )

@@ -77,6 +77,11 @@ class ReplicaView:
         """Whether `tick()` does nothing."""
         return self._state.quiet
 
+    def glance(self) -> tuple[Role, Term, ReplicaId | None, Index, Index]:
+        """Role, term, vote, commit and applied index, for who looks often."""
+        state, log = self._state, self._log
+        return state.role, state.term, state.vote, log.commit, log.applied
+
     def status(self) -> Status:
         """All of it, for operators."""
         return status_of(self._state, self._roles.leader)

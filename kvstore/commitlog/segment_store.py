@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import posixpath
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from enum import Enum, auto, unique
 from typing import Final
 
@@ -67,7 +67,7 @@ class SegmentStore:
         self._plain_bytes = options.segment_bytes + -options.segment_bytes % ALIGNMENT
         self._sizes: dict[int, int] = {}
         self._spares: list[Spare] = []
-        self.headers: Mapping[int, SegmentHeader] = {}
+        self.headers: dict[int, SegmentHeader] = {}
         """Of the segments that make up the log, oldest first. Replaced, never changed: other
         threads look at it."""
         self.bytes_on_disk = 0
@@ -88,7 +88,7 @@ class SegmentStore:
     @property
     def last(self) -> int:
         """The number of the segment that is written to; 0 before the first is made."""
-        return max(self.headers, default=0)
+        return next(reversed(self.headers), 0)
 
     @property
     def can_release(self) -> bool:

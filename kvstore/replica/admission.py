@@ -35,16 +35,16 @@ class Admission:
     """See the module. Time is in ticks."""
 
     __slots__ = (
-        "_bytes",
         "_contacts",
         "_expiring",
         "_left",
         "_pace",
-        "_requests",
         "_silence_ticks_max",
         "_ticks",
+        "bytes",
         "limits",
         "me",
+        "requests",
     )
 
     def __init__(
@@ -59,8 +59,10 @@ class Admission:
         self._contacts = contacts
         self.limits: Final = limits
         self._silence_ticks_max = silence_ticks_max
-        self._requests = 0
-        self._bytes = 0
+        self.requests = 0
+        """How many were counted in and not yet out."""
+        self.bytes = 0
+        """Their size."""
         self._left = 0
         """Requests, since the last tick."""
         self._pace = 0.0
@@ -69,37 +71,27 @@ class Admission:
         # By the tick at which they expire; settled requests hold no payload while they stay here.
         self._expiring: dict[int, list[Request]] = {}
 
-    @property
-    def requests(self) -> int:
-        """How many were counted in and not yet out."""
-        return self._requests
-
-    @property
-    def bytes(self) -> int:
-        """Their size."""
-        return self._bytes
-
     def enter(self, requests: int, size: int) -> str | None:
         """Counts a batch in, or says why there is no room for it. A batch alone always fits."""
         limits = self.limits
-        if self._requests and self._requests + requests > limits.requests_max:
-            return f"{self._requests} requests are under way; the limit is {limits.requests_max}"
-        if self._requests and self._bytes + size > limits.bytes_max:
-            return f"{self._bytes} bytes are under way; the limit is {limits.bytes_max}"
-        self._requests += requests
-        self._bytes += size
+        if self.requests and self.requests + requests > limits.requests_max:
+            return f"{self.requests} requests are under way; the limit is {limits.requests_max}"
+        if self.requests and self.bytes + size > limits.bytes_max:
+            return f"{self.bytes} bytes are under way; the limit is {limits.bytes_max}"
+        self.requests += requests
+        self.bytes += size
         return None
 
     def leave(self, requests: int, size: int) -> None:
         """Counts a batch out that was counted in."""
-        self._requests -= requests
-        self._bytes -= size
+        self.requests -= requests
+        self.bytes -= size
         self._left += requests
 
     def drains_in_ticks(self) -> int:
         """When half of what is under way will have left, at the pace of late: from 1 to
         DRAIN_TICKS_MAX. Who was refused comes back then, and finds room."""
-        half = (self._requests + 1) // 2
+        half = (self.requests + 1) // 2
         if half >= self._pace * DRAIN_TICKS_MAX:
             return DRAIN_TICKS_MAX
         return max(1, round(half / self._pace))

@@ -120,7 +120,8 @@ class Bundles:
         self.pipeline.flush()
 
     def take(self, replica: Replica, ready: Ready) -> None:
-        """Takes a bundle of `replica`; what may go out now is in the outbox."""
+        """Takes a bundle of `replica`; what may go out now is in the outbox. The core may have
+        more then."""
         group = replica.group
         if ready.snapshot is not None:
             self.states.install(replica, ready)
@@ -132,7 +133,7 @@ class Bundles:
             self._send(replica, message)
         settled = self.pipeline.add(group, ready)
         if settled is not None:
-            self._settle_persisted(replica, settled)
+            self._settle(replica, settled)
         if ready.committed:
             self.applies.add(group, ready.committed)
 
@@ -153,19 +154,22 @@ class Bundles:
             return
         with self._participation.guard:
             for pending in persisted:
-                self._settle_persisted(self._replicas[pending.group], pending)
+                replica = self._replicas[pending.group]
+                self._settle(replica, pending)
+                if replica.core.has_ready:
+                    self._agenda.touch(replica)
             self.pipeline.flush()
             self._agenda.schedule()
 
-    def _settle_persisted(self, replica: Replica, pending: Pending) -> None:
-        for run, position in zip(pending.runs, pending.positions, strict=False):
-            if run is not None:
-                replica.log.persisted(run, position)
+    def _settle(self, replica: Replica, pending: Pending) -> None:
+        """What waited for the disk, if for anything, is done."""
+        if pending.runs:
+            for run, position in zip(pending.runs, pending.positions, strict=False):
+                if run is not None:
+                    replica.log.persisted(run, position)
         for message in pending.messages:
             self._send(replica, message)
         replica.core.on_persisted(pending.number)
-        if replica.core.has_ready:
-            self._agenda.touch(replica)
 
     def _have_applied(self, replica: Replica, last: Entry) -> None:
         replica.core.on_applied(last.index)

@@ -31,17 +31,15 @@ from kvstore.codec.fitness import UnfitToLead
 from kvstore.codec.read_points import PointAnswer, PointQuestion
 from kvstore.codec.scrub import ScrubHash, ScrubReply
 from kvstore.codec.state_transfer import StateAck, StateChunk
-from kvstore.environment import GroupMessage, PeerMessage, Transport
+from kvstore.environment import GroupMessage, HostMessage, PeerMessage, Transport
 from kvstore.replica.admission import STOPPED, Admission, AdmissionLimits
 from kvstore.replica.agenda import Agenda
-from kvstore.replica.apply_queue import ApplyQueue
 from kvstore.replica.bundles import Bundles, Stores
 from kvstore.replica.follower_reads import FollowerReads, LevelRead
 from kvstore.replica.intake import Intake
 from kvstore.replica.lifetimes import Lifetimes
-from kvstore.replica.log_pipeline import LogPipeline
 from kvstore.replica.outbox import Outbox, has_payload
-from kvstore.replica.participation import Guard, Participation
+from kvstore.replica.participation import Participation
 from kvstore.replica.read_server import ReadServer
 from kvstore.replica.replica import Replica
 from kvstore.replica.requests import ReadRequest, WriteRequest
@@ -49,8 +47,17 @@ from kvstore.replica.rounds import Rounds
 from kvstore.replica.scan_views import GONE, ScanViews
 from kvstore.replica.scrubber import Scrubber, ScrubPolicy
 from kvstore.replica.space import Space, SpaceWatch
-from kvstore.replica.state_transfers import StateTransfers
 from kvstore.replica.wake_groups import WakeGroups
+
+_OF_THE_HOST: Final = (
+    StateChunk,
+    StateAck,
+    ScrubHash,
+    ScrubReply,
+    UnfitToLead,
+    PointQuestion,
+    PointAnswer,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +100,8 @@ class Host:
         self.ticks = 0
         self.admission: Final = Admission(me, contacts, limits, config.election_ticks_min)
         self._participation = Participation(self._close, hooks.on_failure)
+        self.guard: Final = self._participation.guard
+        """For work on the host that is done elsewhere: an exception in it stops the node, too."""
         self._agenda = Agenda(self._participation, hooks.call_soon, self._run_round)
         self._awake = WakeGroups(self.replicas, self._agenda)
         self._outbox = Outbox(transport, contacts, self._agenda)
@@ -142,6 +151,12 @@ class Host:
             on_replaced=self.follower_reads.on_applied,
             on_map=hooks.on_map,
         )
+        self.pipeline: Final = self._bundles.pipeline
+        """The way to the commit log."""
+        self.applies: Final = self._bundles.applies
+        """The way to the engine."""
+        self.states: Final = self._bundles.states
+        """Whole states on their way to this node and from it."""
         self.scan_views: Final = ScanViews()
         self._rounds = Rounds(
             agenda=self._agenda,
@@ -151,26 +166,6 @@ class Host:
             outbox=self._outbox,
             reads=ReadServer(self.scan_views, self.replicas),
         )
-
-    @property
-    def guard(self) -> Guard:
-        """For work on the host that is done elsewhere: an exception in it stops the node, too."""
-        return self._participation.guard
-
-    @property
-    def pipeline(self) -> LogPipeline:
-        """The way to the commit log."""
-        return self._bundles.pipeline
-
-    @property
-    def applies(self) -> ApplyQueue:
-        """The way to the engine."""
-        return self._bundles.applies
-
-    @property
-    def states(self) -> StateTransfers:
-        """Whole states on their way to this node and from it."""
-        return self._bundles.states
 
     @property
     def rounds(self) -> int:
@@ -200,22 +195,27 @@ class Host:
         self.contacts.heard(sender)
         with self.guard:
             for group, message in messages:
+                if isinstance(message, _OF_THE_HOST):
+                    self._receive_own(sender, group, message)
+                    continue
                 replica = self.replicas.get(group)
-                if isinstance(message, (StateChunk, StateAck)):
-                    self.states.receive(group, message)
-                elif isinstance(message, (ScrubHash, ScrubReply)):
-                    self.scrubber.receive(group, message)
-                elif isinstance(message, (PointQuestion, PointAnswer)):
-                    self.follower_reads.receive(group, message)
-                elif isinstance(message, UnfitToLead):
-                    self.contacts.says_unfit(
-                        sender,
-                        takes_entries=message.takes_entries,
-                        for_ticks=self.config.election_ticks_max,
-                    )
-                elif replica is not None and self._has_room_for(message):
+                if replica is not None and self._has_room_for(message):
                     replica.core.step(message)
                     self._agenda.touch(replica)
+
+    def _receive_own(self, sender: ReplicaId, group: GroupId, message: HostMessage) -> None:
+        if isinstance(message, (StateChunk, StateAck)):
+            self.states.receive(group, message)
+        elif isinstance(message, (ScrubHash, ScrubReply)):
+            self.scrubber.receive(group, message)
+        elif isinstance(message, (PointQuestion, PointAnswer)):
+            self.follower_reads.receive(group, message)
+        else:
+            self.contacts.says_unfit(
+                sender,
+                takes_entries=message.takes_entries,
+                for_ticks=self.config.election_ticks_max,
+            )
 
     def _has_room_for(self, message: PeerMessage) -> bool:
         """Entries that cannot be stored are as good as lost on their way: their leader sends them

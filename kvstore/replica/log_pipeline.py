@@ -58,8 +58,8 @@ class Pending:
     """Of the last of them."""
     messages: tuple[Message, ...]
     """To be sent once it is persisted."""
-    records: list[Record]
-    runs: list[tuple[Entry, ...] | None]
+    records: Sequence[Record]
+    runs: Sequence[tuple[Entry, ...] | None]
     """Parallel to `records`: the entries that each one holds; None for a hard state or bounds."""
     positions: Sequence[Position] = ()
     """Parallel to `records`, once it is persisted."""
@@ -137,41 +137,43 @@ class LogPipeline:
     @property
     def waiting(self) -> int:
         """How many bundles are on their way to the disk."""
-        held = sum(map(len, self._held.values()))
-        return len(self._pending) + len(self._writing) + held
+        waiting = len(self._pending) + len(self._writing)
+        return waiting + sum(map(len, self._held.values())) if self._held else waiting
 
     def add(self, group: GroupId, ready: Ready) -> Pending | None:
         """Takes what `ready` wants persisted; returns the bundle when there is nothing to wait for.
 
         A change of the commit index alone is not written: it is only a hint, and costs a sync.
         """
-        pending = Pending(group, ready.number, ready.messages_after_persist, [], [])
         if not ready.must_sync:
             last = self._last.get(group)
             if last is None:
-                return pending
+                return Pending(group, ready.number, ready.messages_after_persist, (), ())
             last.number = ready.number
             last.messages = (*last.messages, *ready.messages_after_persist)[-MESSAGES_MAX:]
             return None
+        records: list[Record] = []
+        runs: list[tuple[Entry, ...] | None] = []
+        pending = Pending(group, ready.number, ready.messages_after_persist, records, runs)
         self._last[group] = pending
         self._unsettled[group] = self._unsettled.get(group, 0) + 1
         self._held.get(group, self._pending).append(pending)
         snapshot = ready.snapshot
         if snapshot is not None:
             payload = encode_bounds(Bounds(snapshot.index, snapshot.term))
-            pending.records.append(Record(group, RecordKind.BOUNDS, payload))
-            pending.runs.append(None)
+            records.append(Record(group, RecordKind.BOUNDS, payload))
+            runs.append(None)
         hard_state = ready.hard_state
         if hard_state is not None:
             vote = (hard_state.term, hard_state.vote)
             if self._votes.get(group) != vote:
                 self._votes[group] = vote
                 payload = encode_hard_state(hard_state)
-                pending.records.append(Record(group, RecordKind.HARD_STATE, payload))
-                pending.runs.append(None)
+                records.append(Record(group, RecordKind.HARD_STATE, payload))
+                runs.append(None)
         for run in _runs(ready.entries):
-            pending.records.append(Record(group, RecordKind.ENTRIES, encode_entries(run)))
-            pending.runs.append(run)
+            records.append(Record(group, RecordKind.ENTRIES, encode_entries(run)))
+            runs.append(run)
         return None
 
     def add_bounds(

@@ -36,8 +36,6 @@ class LogStore:
     __slots__ = (
         "_bounds",
         "_cache",
-        "_cache_bytes",
-        "_cache_bytes_max",
         "_first_index",
         "_last_index",
         "_memberships",
@@ -45,11 +43,14 @@ class LogStore:
         "_runs",
         "_term_firsts",
         "_terms",
+        "cached_bytes",
+        "cached_bytes_max",
     )
 
     def __init__(self, cache_bytes_max: int) -> None:
         self._reader: RecordReader | None = None
-        self._cache_bytes_max = cache_bytes_max
+        self.cached_bytes_max = cache_bytes_max
+        """What `trim` aims at."""
         self._bounds = Bounds()
         self._first_index = Index(1)
         self._last_index = Index(0)
@@ -61,17 +62,8 @@ class LogStore:
         self._runs = RunIndex()
         # The latest entries, without a gap, up to the last.
         self._cache: deque[Entry] = deque()
-        self._cache_bytes = 0
-
-    @property
-    def cached_bytes(self) -> int:
+        self.cached_bytes = 0
         """Payload of the entries in memory."""
-        return self._cache_bytes
-
-    @property
-    def cached_bytes_max(self) -> int:
-        """What `trim` aims at."""
-        return self._cache_bytes_max
 
     def attach(self, reader: RecordReader) -> None:
         """Says where records that are not in memory are read from."""
@@ -163,7 +155,7 @@ class LogStore:
         self._cut(first)
         for entry in entries:
             self._note_term(entry.index, entry.term)
-            self._cache_bytes += len(entry.data)
+            self.cached_bytes += len(entry.data)
             if entry.kind is EntryKind.MEMBERSHIP:
                 self._memberships.append(entry.index)
         self._cache.extend(entries)
@@ -182,12 +174,12 @@ class LogStore:
     def trim(self, applied: Index) -> None:
         """Forgets the oldest entries in memory beyond the bound that are applied and on disk."""
         cache = self._cache
-        if self._cache_bytes <= self._cache_bytes_max:
+        if self.cached_bytes <= self.cached_bytes_max:
             return
         # Only the entries below the last known record's start are certainly on disk.
         keep_from = min(applied + 1, self._runs.last_first)
-        while cache and self._cache_bytes > self._cache_bytes_max and cache[0].index < keep_from:
-            self._cache_bytes -= len(cache.popleft().data)
+        while cache and self.cached_bytes > self.cached_bytes_max and cache[0].index < keep_from:
+            self.cached_bytes -= len(cache.popleft().data)
 
     def compact(self, through: Index) -> None:
         """Drops the entries up to `through`, which is held, applied and on disk."""
@@ -212,13 +204,21 @@ class LogStore:
         """See LogStorage."""
         return self._last_index
 
+    def glance(self) -> tuple[Index, Term]:
+        """The last index and the term there, for who looks often."""
+        last, bounds = self._last_index, self._bounds
+        return last, bounds.term if last == bounds.index else self._terms[-1]
+
     def term(self, index: Index) -> Term:
         """See LogStorage."""
         if index == self._bounds.index:
             return self._bounds.term
         if not self._first_index <= index <= self._last_index:
             raise IndexError(f"index {index} is not in [{self._first_index}, {self._last_index}]")
-        return self._terms[bisect_right(self._term_firsts, index) - 1]
+        firsts = self._term_firsts
+        if index >= firsts[-1]:  # as a rule
+            return self._terms[-1]
+        return self._terms[bisect_right(firsts, index) - 1]
 
     def entries(self, low: Index, high: Index, bytes_max: int) -> Sequence[Entry]:
         """See LogStorage."""
@@ -275,7 +275,7 @@ class LogStore:
             self._memberships.pop()
         self._runs.cut(first)
         while self._cache and self._cache[-1].index >= first:
-            self._cache_bytes -= len(self._cache.pop().data)
+            self.cached_bytes -= len(self._cache.pop().data)
         self._last_index = Index(first - 1)
 
     def _begin_at(self, first: Index) -> None:
@@ -298,7 +298,7 @@ class LogStore:
         del self._memberships[: bisect_right(self._memberships, through)]
         self._runs.drop(through)
         while self._cache and self._cache[0].index <= through:
-            self._cache_bytes -= len(self._cache.popleft().data)
+            self.cached_bytes -= len(self._cache.popleft().data)
 
     def _note_term(self, index: int, term: Term) -> None:
         if not self._terms or self._terms[-1] != term:

@@ -73,6 +73,7 @@ class Guard:
         problem: BaseException | None,
         trace: TracebackType | None,
     ) -> bool:
-        if problem is not None:
-            self._fail(problem)
+        if problem is None:
+            return False
+        self._fail(problem)
         return isinstance(problem, Exception)

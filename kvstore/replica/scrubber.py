@@ -118,7 +118,7 @@ class Scrubber:
     @property
     def readings(self) -> int:
         """How many views are open."""
-        return sum(reading.hash is None for reading in self._readings.values())
+        return sum([reading.hash is None for reading in self._readings.values()])
 
     @property
     def agreed(self) -> int:

@@ -59,6 +59,8 @@ class Introductions:
         self._cluster_id = cluster_id
         self._on_unknown = on_unknown
         self._map: ClusterMap | None = None
+        # Said with every round, and of one map the same each time.
+        self._own: dict[ReplicaId, Introduction] = {}
         self._newer: dict[str, ReplicaId] = {}
         """By address: replicas that introduced themselves and are not in the map yet."""
         self.lives: Final[dict[ReplicaId, int]] = {me: life}
@@ -76,6 +78,7 @@ class Introductions:
             for address, replica in self._newer.items()
             if replica >= cluster_map.next_replica
         }
+        self._own.clear()
         self.version += 1
 
     def addresses(self) -> dict[ReplicaId, str]:
@@ -92,13 +95,17 @@ class Introductions:
 
     def own(self, to: ReplicaId) -> Introduction:
         """What this node says of itself to `to`."""
-        node = None if self._map is None else self._map.replica(to)
-        return Introduction(
-            cluster=self._cluster_id() or self._initial,
-            life=self._life,
-            receiver_life=0 if node is None else node.life,
-            address=self._first[self._me],
-        )
+        cluster = self._cluster_id() or self._initial
+        own = self._own.get(to)
+        if own is None or own.cluster != cluster:
+            node = None if self._map is None else self._map.replica(to)
+            own = self._own[to] = Introduction(
+                cluster=cluster,
+                life=self._life,
+                receiver_life=0 if node is None else node.life,
+                address=self._first[self._me],
+            )
+        return own
 
     def meet(self, sender: ReplicaId, said: Introduction) -> None:
         """A stream of `sender` was taken."""

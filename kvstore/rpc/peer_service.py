@@ -14,7 +14,7 @@ from kvstore.environment import GroupMessage
 from kvstore.generated.cluster.v1 import peer_pb2 as pb
 from kvstore.rpc.errors import refuse
 from kvstore.rpc.introductions import Objection
-from kvstore.wire.peer import Introduction, decode_introduction, decode_round
+from kvstore.wire.peer import Introduction, decode_introduction, decode_round, is_introduced_as
 
 PEER_SERVICE: Final = "cluster.v1.Peer"
 ROUNDS_METHOD: Final = f"/{PEER_SERVICE}/Rounds"
@@ -73,8 +73,13 @@ class PeerService:
             if message is EOF:
                 return pb.RoundsSummary()
             sender = ReplicaId(message.sender_replica_id)
-            said = decode_introduction(message)
-            if introduced != (sender, said) or version != self._doorkeeper.version:
+            if (
+                introduced is None
+                or introduced[0] != sender
+                or version != self._doorkeeper.version
+                or not is_introduced_as(message, introduced[1])
+            ):
+                said = decode_introduction(message)
                 wrong = self._doorkeeper.objection(
                     sender, ReplicaId(message.receiver_replica_id), said
                 )

@@ -233,7 +233,7 @@ class SimulatedChannel:
 
         def arrive() -> None:
             if self._directory.server_on(self._target) is connection.server:
-                connection.server.loop.call_soon(deliver)
+                connection.server.loop.deliver(deliver)
             elif self._directory.is_on(self._target):
                 # Another life of the node: its system does not know the connection.
                 self._send_back(partial(self._lose, connection, "connection reset"))
@@ -247,7 +247,7 @@ class SimulatedChannel:
     def _send_back(self, deliver: Callback) -> None:
         """From the other machine to this process."""
         self._network.send_on_stream(
-            self._target, self._machine, lambda: self._loop.call_soon(deliver)
+            self._target, self._machine, lambda: self._loop.deliver(deliver)
         )
 
     def _arrive(

@@ -24,15 +24,24 @@ _CALLBACKS_PER_INSTANT_MAX: Final = 100_000
 Callback = Callable[[], object]
 
 
-class Runner(Protocol):
-    """Who runs what has become due: a process, unless it is paused or dead by then."""
-
-    def run(self, handle: asyncio.Handle) -> None:
-        """Runs it, keeps it for later, or drops it."""
-        ...
+class Process(Protocol):
+    """Whose clock may jump, and what is ended with the run."""
 
     def bury(self) -> None:
         """Ends the process, and what it left behind."""
+        ...
+
+
+class Due(Protocol):
+    """What is going to happen."""
+
+    @property
+    def process(self) -> Process | None:
+        """Which process it is of; None: it is done by the world."""
+        ...
+
+    def run(self) -> None:
+        """Its time has come: it happens, or not any more, or its process keeps it for later."""
         ...
 
 
@@ -40,9 +49,16 @@ class Timer:
     """What the world does at some time, by no process; may be called off."""
 
     __slots__ = ("callback",)
+    process: Final = None
 
     def __init__(self, callback: Callback) -> None:
         self.callback: Callback | None = callback
+
+    def run(self) -> None:
+        """See Due."""
+        if self.callback is not None:
+            asyncio._set_running_loop(None)
+            self.callback()
 
     def cancel(self) -> None:
         """Lets it not happen."""
@@ -57,15 +73,15 @@ class Kernel:
         self.violation: Exception | None = None
         """The first one; the run ends with it."""
         self.trace: Final = trace
-        self.processes: Final[list[Runner]] = []
+        self.processes: Final[list[Process]] = []
         """All that ever were, for `end`."""
         self._seed = seed
         self._order = 0
-        self._ready: deque[tuple[Runner, asyncio.Handle]] = deque()
-        # (when, order, process, its handle) or (when, order, None, the world's timer)
-        self._timers: list[
-            tuple[int, int, Runner, asyncio.TimerHandle] | tuple[int, int, None, Timer]
-        ] = []
+        self._ready: deque[Due] = deque()
+        # When, and in which order it was asked for.
+        self._timers: list[tuple[int, int, Due]] = []
+        self.soon: Final[Callable[[Due], None]] = self._ready.append
+        """Lets something happen now, after all that was asked for before."""
 
     def random(self, purpose: str) -> Random:
         """A source of its own for each purpose: one more draw for one changes no other."""
@@ -73,7 +89,7 @@ class Kernel:
 
     def note(self, kind: str, *fields: Field) -> None:
         """An event, now."""
-        self.trace.note(self.now_ns, kind, *fields)
+        self.trace.note(self.now_ns, kind, fields)
 
     def fail(self, violation: Exception) -> None:
         """Ends the run, unless another violation has already."""
@@ -82,30 +98,27 @@ class Kernel:
 
     # Asking for something to happen
 
-    def soon(self, runner: Runner, handle: asyncio.Handle) -> None:
-        """`runner` runs `handle` now, after all that was asked for before."""
-        self._ready.append((runner, handle))
-
-    def at(self, when_ns: int, runner: Runner, handle: asyncio.TimerHandle) -> None:
-        """`runner` runs `handle` at that time."""
+    def at(self, when_ns: int, due: Due) -> None:
+        """Lets something happen at that time."""
         self._order += 1
-        heappush(self._timers, (max(when_ns, self.now_ns), self._order, runner, handle))
+        when_ns = max(when_ns, self.now_ns)
+        heappush(self._timers, (when_ns, self._order, due))
 
     def after(self, delay_s: float, callback: Callback) -> Timer:
         """The world does something after `delay_s`."""
         self._order += 1
         timer = Timer(callback)
-        when_ns = self.now_ns + max(0, int(delay_s * NS_PER_S))
-        heappush(self._timers, (when_ns, self._order, None, timer))
+        when_ns = self.now_ns + (int(delay_s * NS_PER_S) if delay_s > 0 else 0)
+        heappush(self._timers, (when_ns, self._order, timer))
         return timer
 
-    def hasten(self, runner: Runner, by_ns: int) -> None:
-        """The clock of `runner` jumped ahead: its timers are due so much earlier."""
+    def hasten(self, process: Process, by_ns: int) -> None:
+        """The clock of `process` jumped ahead: its timers are due so much earlier."""
         self._timers = [
-            (max(self.now_ns, each[0] - by_ns), each[1], each[2], each[3])
-            if each[2] is runner and each[2] is not None
-            else each
-            for each in self._timers
+            (max(self.now_ns, when_ns - by_ns), order, due)
+            if due.process is process
+            else (when_ns, order, due)
+            for when_ns, order, due in self._timers
         ]
         heapify(self._timers)
 
@@ -130,33 +143,29 @@ class Kernel:
         self._timers.clear()
 
     def _run_until(self, end_ns: int, condition: Callable[[], bool] | None) -> bool:
-        timers = self._timers
+        ready = self._ready
         while True:
-            self._run_ready()
+            if ready:
+                self._run_ready()
+            if self.violation is not None:
+                raise self.violation
             if condition is not None and condition():
                 return True
             timers = self._timers
             if not timers or timers[0][0] > end_ns:
                 self.now_ns = max(self.now_ns, end_ns)
                 return False
-            when_ns, _, runner, handle = heappop(timers)
-            self.now_ns = when_ns
-            if runner is not None:
-                runner.run(handle)  # type: ignore[arg-type]  # a process's handle, by construction
-            elif handle.callback is not None:  # type: ignore[union-attr]
-                asyncio._set_running_loop(None)
-                handle.callback()  # type: ignore[union-attr]
+            self.now_ns, _, due = heappop(timers)
+            due.run()
 
     def _run_ready(self) -> None:
         ready = self._ready
         count = 0
         while ready:
-            runner, handle = ready.popleft()
-            runner.run(handle)
+            due = ready.popleft()
+            due.run()
             count += 1
             if count > _CALLBACKS_PER_INSTANT_MAX:
-                self.fail(Violation("progress", f"livelock: {handle!r} runs without end"))
+                self.fail(Violation("progress", f"livelock: {due!r} runs without end"))
             if self.violation is not None:
                 break
-        if self.violation is not None:
-            raise self.violation

@@ -33,7 +33,7 @@ class Machine:
 
     def note(self, kind: str, *fields: Field) -> None:
         """An event of this machine."""
-        self.kernel.note(kind, self.name, *fields)
+        self.kernel.trace.note(self.kernel.now_ns, kind, (self.name, *fields))
 
     def say(self, kind: str, *fields: Field) -> None:
         """Something good to read; see Trace."""

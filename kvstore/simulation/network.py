@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Final
 
-from kvstore.simulation.kernel import Callback, Kernel
+from kvstore.simulation.kernel import NS_PER_S, Callback, Kernel
 
 Deliver = Callback
 Link = tuple[str, str]
@@ -111,7 +111,8 @@ class Network:
         if loss and random.random() < loss:
             return "lost"
         fate = ""
-        arrival_s = self._now_s + self._delay_s(state)
+        now_s = self._kernel.now_ns / NS_PER_S
+        arrival_s = now_s + self._delay_s(state)
         if conditions.overtake and random.random() < conditions.overtake:
             arrival_s += self._detour_s(state)
             fate = "held back"
@@ -119,9 +120,9 @@ class Network:
             # In the order of sending, as on the connection that there is between real nodes.
             arrival_s = max(arrival_s, state.last_arrival_s)
             state.last_arrival_s = arrival_s
-        self._kernel.after(arrival_s - self._now_s, deliver)
+        self._kernel.after(arrival_s - now_s, deliver)
         if conditions.repeat and random.random() < conditions.repeat:
-            self._kernel.after(arrival_s - self._now_s + self._detour_s(state), deliver)
+            self._kernel.after(arrival_s - now_s + self._detour_s(state), deliver)
             fate = "repeated"
         return fate
 
@@ -167,10 +168,6 @@ class Network:
         else:
             waiting.deliver()
 
-    @property
-    def _now_s(self) -> float:
-        return self._kernel.now_ns / 1e9
-
     def _detour_s(self, state: LinkState) -> float:
         """How much later than usual: a little, or so much that others have gone on since."""
         if self._random.random() < _LONG_DETOURS:
@@ -180,4 +177,5 @@ class Network:
     def _delay_s(self, state: LinkState) -> float:
         conditions = self.conditions
         extra_s = self._random.expovariate(1.0) * conditions.delay_s_mean
-        return min(DELAY_S_MAX, (conditions.delay_s_min + extra_s) * state.slowness)
+        delay_s = (conditions.delay_s_min + extra_s) * state.slowness
+        return delay_s if delay_s < DELAY_S_MAX else DELAY_S_MAX

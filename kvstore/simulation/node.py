@@ -120,7 +120,8 @@ class SimulatedNode(Machine):
     @property
     def host(self) -> Host:
         """The host of the node that runs."""
-        return self._running.host
+        node = self._node  # asked more often than all else
+        return self._running.host if node is None else node.host
 
     @property
     def admission(self) -> Admission:
@@ -130,7 +131,8 @@ class SimulatedNode(Machine):
     @property
     def commit_log(self) -> CommitLog:
         """Its commit log."""
-        return self._running.commit_log
+        node = self._node
+        return self._running.commit_log if node is None else node.commit_log
 
     @property
     def _running(self) -> Node:
@@ -142,15 +144,6 @@ class SimulatedNode(Machine):
     def is_up(self) -> bool:
         """Whether a node runs here, paused or not, that has come up."""
         return self._node is not None and not self.is_stranger
-
-    @property
-    def is_watched(self) -> bool:
-        """Whether somebody looks on: what is rotten is not seen then, and nothing fails."""
-        return self.files.is_watched
-
-    @is_watched.setter
-    def is_watched(self, watched: bool) -> None:
-        self.files.is_watched = self.engine.is_watched = watched
 
     @property
     def is_damaged_in_silence(self) -> bool:

@@ -24,7 +24,7 @@ class Observers:
     its own: so they go to the kernel.
     """
 
-    __slots__ = ("_hooks", "_kernel")
+    __slots__ = ("_hooks", "_kernel", "_on_round", "_on_send")
 
     def __init__(self, kernel: Kernel, checkers: Iterable[object]) -> None:
         self._kernel = kernel
@@ -33,26 +33,28 @@ class Observers:
             name: [getattr(each, name) for each in watchers if _has_own(each, name)]
             for name in _HOOKS
         }
+        self._on_round = self._hooks["on_round"]
+        self._on_send = self._hooks["on_send"]
 
     def on_start(self, node: SimulatedNode) -> None:
         """A node has come up."""
-        self._call_with("on_start", node)
+        self._call_with(self._hooks["on_start"], node)
 
     def on_round(self, node: SimulatedNode) -> None:
         """Its host has had a round."""
-        self._call_with("on_round", node)
+        self._call_with(self._on_round, node)
 
     def on_send(self, node: SimulatedNode, to: ReplicaId, messages: Sequence[GroupMessage]) -> None:
         """It sends."""
-        self._call_with("on_send", node, to, messages)
+        self._call_with(self._on_send, node, to, messages)
 
     def on_persisted(self, node: SimulatedNode) -> None:
         """A write to its commit log has ended."""
-        self._call_with("on_persisted", node)
+        self._call_with(self._hooks["on_persisted"], node)
 
     def on_crash(self, node: SimulatedNode) -> None:
         """Its process is about to end without warning."""
-        self._call_with("on_crash", node)
+        self._call_with(self._hooks["on_crash"], node)
 
     def on_done(self, key: bytes, value: bytes) -> None:
         """A client hears that its write was done."""
@@ -65,26 +67,28 @@ class Observers:
     def at_end(self, cluster: Cluster) -> None:
         """Everything has come to rest."""
         for node in cluster.nodes:
-            node.is_watched = True
+            node.files.is_watched = node.engine.is_watched = True
         try:
             for hook in self._hooks["at_end"]:
                 hook(cluster)
         except Exception as violation:
             self._kernel.fail(violation)
         for node in cluster.nodes:
-            node.is_watched = False
+            node.files.is_watched = node.engine.is_watched = False
 
-    def _call_with(self, name: str, node: SimulatedNode, *arguments: Any) -> None:
+    def _call_with(
+        self, hooks: list[Callable[..., None]], node: SimulatedNode, *arguments: Any
+    ) -> None:
         """Checkers read the node's log with the node's own means: that its disk is about to fail
         is no business of theirs, nor what is rotten on it."""
-        node.is_watched = True
+        node.files.is_watched = node.engine.is_watched = True
         try:
-            for hook in self._hooks[name]:
+            for hook in hooks:
                 hook(node, *arguments)
         except Exception as violation:
             self._kernel.fail(violation)
         finally:
-            node.is_watched = False
+            node.files.is_watched = node.engine.is_watched = False
 
 
 def _has_own(checker: object, name: str) -> bool:

@@ -83,7 +83,8 @@ class SimulatedLinks:
         if self.is_closed or to not in self._streams:
             return
         self._on_send(to, messages)
-        if self._broken_until_s.get(to, 0.0) > self._loop.time():
+        broken_until_s = self._broken_until_s.get(to)
+        if broken_until_s is not None and broken_until_s > self._loop.time():
             return
         data, digest = self._encode(to, messages)
         stream = self._streams[to]
@@ -98,7 +99,9 @@ class SimulatedLinks:
         introduction = self._introduce(to)
         if not messages:
             greeting = self._greetings.get(to)
-            if greeting is not None and greeting[0] == introduction:
+            if greeting is not None and (
+                greeting[0] is introduction or greeting[0] == introduction
+            ):
                 return greeting[1:]
         data = encode_round(self._me, to, introduction, messages).SerializeToString()
         digest = xxh3_64_intdigest(data)
@@ -124,7 +127,7 @@ class SimulatedLinks:
                     target, self._machine, lambda: self._broke(to, stream, refusal)
                 )
 
-        server.loop.call_soon(take)
+        server.loop.deliver(take)
 
     def _broke(self, to: ReplicaId, stream: int, refusal: Answered) -> None:
         """The other end has refused the stream: the next one is tried a little later."""

@@ -12,7 +12,7 @@ import asyncio
 import contextlib
 import sys
 from collections.abc import Callable, Coroutine, Generator
-from contextvars import Context, copy_context
+from contextvars import Context
 from math import ceil
 from typing import Any, Final, TypeVar, TypeVarTuple
 
@@ -35,13 +35,12 @@ class ProcessLoop(asyncio.AbstractEventLoop):
         self.kernel: Final = kernel
         self.name: Final = name
         self.rate: Final = rate
-        # One for all: nothing here keeps anything in a context, and a copy for each takes time.
-        self._context = copy_context()
         self.is_dead = False
         self.is_paused = False
         self._origin_ns = kernel.now_ns
         self._start_s = start_s
-        self._held: list[asyncio.Handle] = []
+        self._soon = kernel.soon
+        self._held: list[_Handle] = []
         self._tasks: list[asyncio.Task[Any]] = []
         self._prune_at = _TASKS_PRUNED_AT
 
@@ -59,7 +58,7 @@ class ProcessLoop(asyncio.AbstractEventLoop):
         self.is_paused = False
         held, self._held = self._held, []
         for handle in held:
-            self.kernel.soon(self, handle)
+            self._soon(handle)
 
     def kill(self) -> None:
         """Runs nothing any more."""
@@ -90,17 +89,14 @@ class ProcessLoop(asyncio.AbstractEventLoop):
             sys.unraisablehook = hook
             asyncio._set_running_loop(None)
 
-    # Runner
+    def deliver(self, callback: Callable[[], object]) -> None:
+        """Runs what the world brings the process: at once, as nothing else is due when the world
+        does something."""
+        _Handle(self, 0.0, callback, ()).run()
 
-    def run(self, handle: asyncio.Handle) -> None:
-        """See Runner."""
-        if self.is_dead or handle.cancelled():
-            return
-        if self.is_paused:
-            self._held.append(handle)
-            return
-        asyncio._set_running_loop(self)
-        handle._run()
+    def hold(self, handle: _Handle) -> None:
+        """Keeps what has become due in a pause."""
+        self._held.append(handle)
 
     # The event loop
 
@@ -115,9 +111,9 @@ class ProcessLoop(asyncio.AbstractEventLoop):
         context: Context | None = None,
     ) -> asyncio.Handle:
         """See AbstractEventLoop."""
-        handle = asyncio.Handle(callback, args, self, context or self._context)
+        handle = _Handle(self, 0.0, callback, args)
         if not self.is_dead:
-            self.kernel.soon(self, handle)
+            self._soon(handle)
         return handle
 
     call_soon_threadsafe = call_soon
@@ -130,14 +126,7 @@ class ProcessLoop(asyncio.AbstractEventLoop):
         context: Context | None = None,
     ) -> asyncio.TimerHandle:
         """See AbstractEventLoop."""
-        handle = asyncio.TimerHandle(
-            self.time() + delay, callback, args, self, context or self._context
-        )
-        if not self.is_dead:
-            # Rounded up: a timer never finds that it is not yet time.
-            when_ns = self.kernel.now_ns + ceil(delay / self.rate * NS_PER_S)
-            self.kernel.at(when_ns, self, handle)
-        return handle
+        return self._call_in(delay, self.time() + delay, callback, args)
 
     def call_at(
         self,
@@ -147,7 +136,17 @@ class ProcessLoop(asyncio.AbstractEventLoop):
         context: Context | None = None,
     ) -> asyncio.TimerHandle:
         """See AbstractEventLoop."""
-        return self.call_later(when - self.time(), callback, *args, context=context)
+        return self._call_in(when - self.time(), when, callback, args)
+
+    def _call_in(
+        self, delay_s: float, when_s: float, callback: Callable[..., object], args: tuple[Any, ...]
+    ) -> asyncio.TimerHandle:
+        handle = _Handle(self, when_s, callback, args)
+        if not self.is_dead:
+            # Rounded up: a timer never finds that it is not yet time.
+            kernel = self.kernel
+            kernel.at(kernel.now_ns + ceil(delay_s / self.rate * NS_PER_S), handle)
+        return handle
 
     def run_in_executor(
         self,
@@ -234,8 +233,60 @@ class ProcessLoop(asyncio.AbstractEventLoop):
         """See AbstractEventLoop."""
         return False
 
-    def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
-        """It is dropped when its time comes."""
+
+class _Handle(asyncio.TimerHandle):
+    """asyncio's, of something that is due at once or later; a Due of the kernel. There are so many
+    that it takes time to ask each whether the loop is debugged, and to run it in a context: nothing
+    here keeps anything in one."""
+
+    __slots__ = ()
+
+    def __init__(
+        self,
+        loop: ProcessLoop,
+        when_s: float,
+        callback: Callable[..., object],
+        args: tuple[Any, ...],
+    ) -> None:
+        self._loop: ProcessLoop = loop
+        self._when = when_s
+        self._callback = callback
+        self._args = args
+        self._cancelled = False
+
+    def __repr__(self) -> str:
+        return f"<{self._callback!r} of {self._loop.name}>"
+
+    @property
+    def process(self) -> ProcessLoop:
+        """See Due."""
+        return self._loop
+
+    def run(self) -> None:
+        """See Due."""
+        loop = self._loop
+        if self._cancelled or loop.is_dead:
+            return
+        if loop.is_paused:
+            loop.hold(self)
+            return
+        asyncio._set_running_loop(loop)
+        try:
+            self._callback(*self._args)
+        except (SystemExit, KeyboardInterrupt):
+            raise
+        except BaseException as problem:
+            loop.call_exception_handler({"message": f"{self!r} raised", "exception": problem})
+
+    def cancel(self) -> None:
+        """See Handle. It is dropped when its time comes."""
+        self._cancelled = True
+        self._callback = _nothing
+        self._args = ()
+
+
+def _nothing() -> None:
+    """In place of what was called off."""
 
 
 def _close(task: asyncio.Task[Any]) -> None:

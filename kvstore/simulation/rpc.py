@@ -198,11 +198,10 @@ class SimulatedServer:
         be called on this server's loop."""
         if not self.is_open:
             return Answered(code=grpc.StatusCode.UNAVAILABLE, details="the server is stopping")
-        if key not in self._streams:
-            context = RoundsContext(self.loop)
-            self._streams[key] = context
-            self.loop.spawn(self._run_stream(key, method, context))
-        known = self._streams[key]
+        known = self._streams.get(key)
+        if known is None:
+            known = self._streams[key] = RoundsContext(self.loop)
+            self.loop.spawn(self._run_stream(key, method, known))
         if isinstance(known, Answered):
             return known
         known.put(self._method(method).request_deserializer(data))

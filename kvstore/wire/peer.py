@@ -37,6 +37,9 @@ from kvstore.generated.cluster.v1 import peer_pb2 as pb
 _ENTRY_KINDS: Final = {int(kind): kind for kind in EntryKind}
 _OUTCOMES: Final = {int(outcome): outcome for outcome in Outcome}
 
+_Add = Callable[..., object]
+"""Puts a message with some fields behind those of a round."""
+
 
 @dataclass(frozen=True, slots=True)
 class Introduction:
@@ -56,16 +59,28 @@ def encode_round(
     sender: ReplicaId, to: ReplicaId, introduction: Introduction, messages: Iterable[GroupMessage]
 ) -> pb.Round:
     """The round that carries `messages` from `sender` to `to`."""
-    return pb.Round(
-        sender_replica_id=sender,
-        receiver_replica_id=to,
-        cluster_id=introduction.cluster,
-        introduction=pb.Introduction(
-            life=introduction.life,
-            receiver_life=introduction.receiver_life,
-            address=introduction.address,
-        ),
-        messages=[_ENCODERS[type(message)](group, message) for group, message in messages],
+    # Everything is put in its place at once: what is made apart is copied there, payloads and all.
+    encoded = pb.Round(
+        sender_replica_id=sender, receiver_replica_id=to, cluster_id=introduction.cluster
+    )
+    said = encoded.introduction
+    said.life = introduction.life
+    said.receiver_life = introduction.receiver_life
+    said.address = introduction.address
+    add = encoded.messages.add
+    for group, message in messages:
+        _ENCODERS[type(message)](add, group, message)
+    return encoded
+
+
+def is_introduced_as(message: pb.Round, known: Introduction) -> bool:
+    """Whether the sender of a round says the same of itself as `known`."""
+    said = message.introduction
+    return (
+        said.life == known.life
+        and said.receiver_life == known.receiver_life
+        and said.address == known.address
+        and message.cluster_id == known.cluster
     )
 
 
@@ -88,8 +103,8 @@ def decode_round(message: pb.Round) -> list[GroupMessage]:
     return decoded
 
 
-def _encode_vote_request(group: GroupId, message: VoteRequest) -> pb.Message:
-    return pb.Message(
+def _encode_vote_request(add: _Add, group: GroupId, message: VoteRequest) -> None:
+    add(
         group_id=group,
         kind=pb.MESSAGE_KIND_VOTE_REQUEST,
         term=message.term,
@@ -112,8 +127,8 @@ def _decode_vote_request(sender: ReplicaId, to: ReplicaId, message: pb.Message) 
     )
 
 
-def _encode_vote_response(group: GroupId, message: VoteResponse) -> pb.Message:
-    return pb.Message(
+def _encode_vote_response(add: _Add, group: GroupId, message: VoteResponse) -> None:
+    add(
         group_id=group,
         kind=pb.MESSAGE_KIND_VOTE_RESPONSE,
         term=message.term,
@@ -126,9 +141,9 @@ def _decode_vote_response(sender: ReplicaId, to: ReplicaId, message: pb.Message)
     return VoteResponse(sender, to, Term(message.term), message.flag2, message.flag)
 
 
-def _encode_append_request(group: GroupId, message: AppendRequest) -> pb.Message:
+def _encode_append_request(add: _Add, group: GroupId, message: AppendRequest) -> None:
     entries = message.entries
-    return pb.Message(
+    add(
         group_id=group,
         kind=pb.MESSAGE_KIND_APPEND_REQUEST,
         term=message.term,
@@ -163,8 +178,8 @@ def _decode_append_request(sender: ReplicaId, to: ReplicaId, message: pb.Message
     )
 
 
-def _encode_append_response(group: GroupId, message: AppendResponse) -> pb.Message:
-    return pb.Message(
+def _encode_append_response(add: _Add, group: GroupId, message: AppendResponse) -> None:
+    add(
         group_id=group,
         kind=pb.MESSAGE_KIND_APPEND_RESPONSE,
         term=message.term,
@@ -187,8 +202,8 @@ def _decode_append_response(sender: ReplicaId, to: ReplicaId, message: pb.Messag
     )
 
 
-def _encode_heartbeat_request(group: GroupId, message: HeartbeatRequest) -> pb.Message:
-    return pb.Message(
+def _encode_heartbeat_request(add: _Add, group: GroupId, message: HeartbeatRequest) -> None:
+    add(
         group_id=group,
         kind=pb.MESSAGE_KIND_HEARTBEAT_REQUEST,
         term=message.term,
@@ -204,8 +219,8 @@ def _decode_heartbeat_request(sender: ReplicaId, to: ReplicaId, message: pb.Mess
     )
 
 
-def _encode_heartbeat_response(group: GroupId, message: HeartbeatResponse) -> pb.Message:
-    return pb.Message(
+def _encode_heartbeat_response(add: _Add, group: GroupId, message: HeartbeatResponse) -> None:
+    add(
         group_id=group,
         kind=pb.MESSAGE_KIND_HEARTBEAT_RESPONSE,
         term=message.term,
@@ -217,17 +232,17 @@ def _decode_heartbeat_response(sender: ReplicaId, to: ReplicaId, message: pb.Mes
     return HeartbeatResponse(sender, to, Term(message.term), message.read_round)
 
 
-def _encode_timeout_now(group: GroupId, message: TimeoutNow) -> pb.Message:
-    return pb.Message(group_id=group, kind=pb.MESSAGE_KIND_TIMEOUT_NOW, term=message.term)
+def _encode_timeout_now(add: _Add, group: GroupId, message: TimeoutNow) -> None:
+    add(group_id=group, kind=pb.MESSAGE_KIND_TIMEOUT_NOW, term=message.term)
 
 
 def _decode_timeout_now(sender: ReplicaId, to: ReplicaId, message: pb.Message) -> Message:
     return TimeoutNow(sender, to, Term(message.term))
 
 
-def _encode_snapshot_request(group: GroupId, message: SnapshotRequest) -> pb.Message:
+def _encode_snapshot_request(add: _Add, group: GroupId, message: SnapshotRequest) -> None:
     snapshot = message.snapshot
-    return pb.Message(
+    add(
         group_id=group,
         kind=pb.MESSAGE_KIND_SNAPSHOT_REQUEST,
         term=message.term,
@@ -249,9 +264,9 @@ def _decode_snapshot(message: pb.Message) -> SnapshotMeta:
     return SnapshotMeta(Index(message.index), Term(message.log_term), configuration)
 
 
-def _encode_state_chunk(group: GroupId, message: StateChunk) -> pb.Message:
+def _encode_state_chunk(add: _Add, group: GroupId, message: StateChunk) -> None:
     snapshot = message.snapshot
-    return pb.Message(
+    add(
         group_id=group,
         kind=pb.MESSAGE_KIND_STATE_CHUNK,
         term=message.term,
@@ -281,8 +296,8 @@ def _decode_state_chunk(sender: ReplicaId, to: ReplicaId, message: pb.Message) -
     )
 
 
-def _encode_state_ack(group: GroupId, message: StateAck) -> pb.Message:
-    return pb.Message(
+def _encode_state_ack(add: _Add, group: GroupId, message: StateAck) -> None:
+    add(
         group_id=group,
         kind=pb.MESSAGE_KIND_STATE_ACK,
         stream_id=message.stream,
@@ -295,8 +310,8 @@ def _decode_state_ack(sender: ReplicaId, to: ReplicaId, message: pb.Message) -> 
     return StateAck(sender, to, message.stream_id, message.sequence, message.flag)
 
 
-def _encode_scrub_hash(group: GroupId, message: ScrubHash) -> pb.Message:
-    return pb.Message(
+def _encode_scrub_hash(add: _Add, group: GroupId, message: ScrubHash) -> None:
+    add(
         group_id=group,
         kind=pb.MESSAGE_KIND_SCRUB_HASH,
         term=message.term,
@@ -310,8 +325,8 @@ def _decode_scrub_hash(sender: ReplicaId, to: ReplicaId, message: pb.Message) ->
     return ScrubHash(sender, to, Term(message.term), Index(message.index), _hash(message))
 
 
-def _encode_scrub_reply(group: GroupId, message: ScrubReply) -> pb.Message:
-    return pb.Message(
+def _encode_scrub_reply(add: _Add, group: GroupId, message: ScrubReply) -> None:
+    add(
         group_id=group,
         kind=pb.MESSAGE_KIND_SCRUB_REPLY,
         term=message.term,
@@ -335,26 +350,24 @@ def _hash(message: pb.Message) -> int | None:
     return message.state_hash if message.flag else None
 
 
-def _encode_unfit_to_lead(group: GroupId, message: UnfitToLead) -> pb.Message:
-    return pb.Message(
-        group_id=group, kind=pb.MESSAGE_KIND_UNFIT_TO_LEAD, flag=message.takes_entries
-    )
+def _encode_unfit_to_lead(add: _Add, group: GroupId, message: UnfitToLead) -> None:
+    add(group_id=group, kind=pb.MESSAGE_KIND_UNFIT_TO_LEAD, flag=message.takes_entries)
 
 
 def _decode_unfit_to_lead(sender: ReplicaId, to: ReplicaId, message: pb.Message) -> UnfitToLead:
     return UnfitToLead(sender, to, message.flag)
 
 
-def _encode_point_question(group: GroupId, message: PointQuestion) -> pb.Message:
-    return pb.Message(group_id=group, kind=pb.MESSAGE_KIND_POINT_QUESTION, sequence=message.number)
+def _encode_point_question(add: _Add, group: GroupId, message: PointQuestion) -> None:
+    add(group_id=group, kind=pb.MESSAGE_KIND_POINT_QUESTION, sequence=message.number)
 
 
 def _decode_point_question(sender: ReplicaId, to: ReplicaId, message: pb.Message) -> PointQuestion:
     return PointQuestion(sender, to, message.sequence)
 
 
-def _encode_point_answer(group: GroupId, message: PointAnswer) -> pb.Message:
-    return pb.Message(
+def _encode_point_answer(add: _Add, group: GroupId, message: PointAnswer) -> None:
+    add(
         group_id=group,
         kind=pb.MESSAGE_KIND_POINT_ANSWER,
         sequence=message.number,
@@ -369,7 +382,7 @@ def _decode_point_answer(sender: ReplicaId, to: ReplicaId, message: pb.Message) 
 
 
 # Looked up by the message's own type: each encoder takes just that one.
-_ENCODERS: Final[dict[type[Any], Callable[[GroupId, Any], pb.Message]]] = {
+_ENCODERS: Final[dict[type[Any], Callable[[_Add, GroupId, Any], None]]] = {
     VoteRequest: _encode_vote_request,
     VoteResponse: _encode_vote_response,
     AppendRequest: _encode_append_request,

@@ -181,8 +181,8 @@ def test_each_purpose_has_a_source_of_randomness_of_its_own() -> None:
 def test_a_trace_tells_runs_apart_by_their_events_and_not_by_what_is_said_beside() -> None:
     first, second, third = Trace(), Trace(), Trace()
     for trace in (first, second, third):
-        trace.note(1, "send", "n1", 2)
+        trace.note(1, "send", ("n1", 2))
     second.say(2, "log", "a line")
-    third.note(2, "send", "n1", 3)
+    third.note(2, "send", ("n1", 3))
     assert first.hash == second.hash != third.hash
     assert [event.kind for event in second.recent] == ["send", "log"]

@@ -41,8 +41,8 @@ class BoundedReplicas(ReplicaChecker):
                 " entries to apply",
             )
         if change.now.is_leader:
-            status = change.replica.core.status()
-            problem = self._problem_of_leader(status, change.now.applied == change.now.last_index)
+            is_at_rest = change.now.applied == change.now.last_index
+            problem = self._problem_of_leader(change.status, is_at_rest)
             if problem is not None:
                 raise Violation("bounded replicas", f"{change.place}, leader: {problem}")
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Final
 
 from cluster.ids import GroupId, Index, ReplicaId, Term
@@ -18,11 +19,14 @@ from kvstore.replica.log_records import RecordKind, decode_entry_heads, decode_h
 from kvstore.simulation.checkers.checker import Checker
 from kvstore.simulation.checkers.observed import HardStates, Log, Node
 
+# Asked with every message; it changes with a vote.
+_decode: Final = lru_cache(1024)(decode_hard_state)
+
 
 def hard_state_on_disk(commit_log: HardStates, group: GroupId) -> HardState:
     """The last that `commit_log` has of `group`."""
     payload = commit_log.latest(group, RecordKind.HARD_STATE)
-    return HardState() if payload is None else decode_hard_state(payload)
+    return HardState() if payload is None else _decode(payload)
 
 
 class DiskLog:

@@ -39,8 +39,11 @@ class NoWayBack(ReplicaChecker):
         if before is None:
             self._check_new_life(change)
         else:
-            for name in ("term", "commit", "applied"):
-                was, is_ = getattr(before, name), getattr(now, name)
+            for name, was, is_ in (
+                ("term", before.term, now.term),
+                ("commit", before.commit, now.commit),
+                ("applied", before.applied, now.applied),
+            ):
                 if is_ < was:
                     raise Violation(_INVARIANT, f"{change.place}: {name} went from {was} to {is_}")
             if now.term == before.term and before.vote not in (None, now.vote):
@@ -71,7 +74,7 @@ class NoWayBack(ReplicaChecker):
 
     def _check_matches(self, change: Change) -> None:
         term = change.now.term
-        for peer in change.replica.core.status().peers:
+        for peer in change.status.peers:
             key = (change.group, change.node, peer.replica)
             known_term, known = self._matches.get(key, (term, Index(0)))
             if known_term == term and peer.match < known:

@@ -43,11 +43,12 @@ class PersistedBeforeSent(Checker):
 
     def on_send(self, node: Node, to: ReplicaId, messages: Sequence[GroupMessage]) -> None:
         """See Checker."""
+        commit_log = node.commit_log
         states: dict[GroupId, HardState] = {}
         for group, message in messages:
             state = states.get(group)
             if state is None:
-                state = states[group] = hard_state_on_disk(node.commit_log, group)
+                state = states[group] = hard_state_on_disk(commit_log, group)
             self._check_term(node, group, message, state)
             if isinstance(message, AppendResponse) and _is_current_ack(message, state):
                 self._check_entries(node, group, message)

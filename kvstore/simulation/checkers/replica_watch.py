@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from cluster.ids import GroupId, Index, ReplicaId, Term
+from cluster.raft import Status
 from cluster.raft.messages import Entry
 from cluster.raft.ready import Role
 from kvstore.environment import GroupMessage
@@ -48,6 +49,14 @@ class Change:
     """Its log up to here is as it was when it was seen last, in this life or the one before."""
     entries: Sequence[Entry]
     """What follows `kept` now: what is new, or has taken the place of others."""
+    _status: Status | None = None
+
+    @property
+    def status(self) -> Status:
+        """What its core tells of itself now; asked once for all checkers."""
+        if self._status is None:
+            self._status = self.replica.core.status()
+        return self._status
 
     @property
     def place(self) -> str:
@@ -97,6 +106,9 @@ class ReplicaWatch(Checker):
         self._checkers: Final = checkers
         # Most checkers have no use for most hooks, and there are many calls.
         self._on_send = [each for each in checkers if type(each).on_send is not Checker.on_send]
+        self._on_persisted = [
+            each for each in checkers if type(each).on_persisted is not Checker.on_persisted
+        ]
         self._known: dict[ReplicaId, dict[GroupId, _Known]] = {}
 
     def on_start(self, node: Node) -> None:
@@ -111,25 +123,16 @@ class ReplicaWatch(Checker):
         """See Checker."""
         of_node = self._known[node.replica_id]
         for group, replica in node.host.replicas.items():
-            core, log = replica.core, replica.log
-            last = log.last_index()
             # Mostly it is as it was: a View is only made of what is not.
-            seen = (
-                core.role,
-                core.term,
-                core.vote,
-                core.commit,
-                core.applied,
-                last,
-                log.term(last),
-            )
+            seen = replica.core.glance() + replica.log.glance()
             known = of_node.get(group)
             if known is None:
-                known = of_node[group] = _Known(log.first_index())
+                known = of_node[group] = _Known(replica.log.first_index())
             before = known.view
             if before != seen:
                 now = known.view = View._make(seen)
-                self._tell(Change(node.replica_id, group, replica, before, now, last, ()), known)
+                change = Change(node.replica_id, group, replica, before, now, now.last_index, ())
+                self._tell(change, known)
 
     def on_send(self, node: Node, to: ReplicaId, messages: Sequence[GroupMessage]) -> None:
         """See Checker."""
@@ -138,7 +141,7 @@ class ReplicaWatch(Checker):
 
     def on_persisted(self, node: Node) -> None:
         """See Checker."""
-        for checker in self._checkers:
+        for checker in self._on_persisted:
             checker.on_persisted(node)
 
     def on_crash(self, node: Node) -> None:

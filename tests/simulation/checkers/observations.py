@@ -70,6 +70,9 @@ class FakeLog:
     def last_index(self) -> Index:
         return Index(len(self.held))
 
+    def glance(self) -> tuple[Index, Term]:
+        return self.last_index(), self.term(self.last_index())
+
     def term(self, index: Index) -> Term:
         if not 0 <= index <= len(self.held):
             raise IndexError(index)
@@ -88,6 +91,9 @@ class FakeCore:
     applied: Index = Index(0)
     configuration: Configuration = EVERYBODY
     told: Status = field(default_factory=status)
+
+    def glance(self) -> tuple[Role, Term, ReplicaId | None, Index, Index]:
+        return self.role, self.term, self.vote, self.commit, self.applied
 
     def status(self) -> Status:
         return self.told
