@@ -16,6 +16,10 @@ BENCH ?=
 # make soak runs for so long.
 SECONDS ?= 1800
 
+# Some environments forbid Python to keep compiled modules: then every node and every command that a
+# test starts would compile all of the source anew, and each run of pytest all tests.
+unexport PYTHONDONTWRITEBYTECODE
+
 # Fewer mutants or checks: make mutants MUTANTS='--only commit-moves-back --units'
 MUTANTS ?=
 
@@ -41,11 +45,11 @@ $(READY_DEV): $(READY)
 demo: $(READY) ## Start three nodes, load real data, kill a leader, see that nothing is lost
 	@PATH="$(CURDIR)/$(BIN):$$PATH" examples/demo.sh "$(DATA)"
 
-# Two at a time, but for tests of real processes: those look at the clock, and have the machine to
-# themselves.
+# Two at a time. Tests of real processes come after the others: they wait for nodes, and would wait
+# long beside what only computes.
 test: $(READY_DEV) ## Run all tests (minutes)
-	$(BIN)/python -m pytest tests -m 'not process and not chaos' --numprocesses 2
-	$(BIN)/python -m pytest tests -m 'process and not chaos'
+	$(BIN)/python -m pytest tests -m 'not process and not chaos' --numprocesses 2 --dist worksteal
+	$(BIN)/python -m pytest tests -m 'process and not chaos' --numprocesses 2 --dist worksteal
 
 # KVSTORE_CHAOS_ROUNDS=N: so many runs of kvstore chaos, two minutes each, instead of ten;
 # KVSTORE_CHAOS_KILLS=N: so many deaths of leaders instead of twenty. As root, so that disks can be

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
 
 from kvstore.cli.main import main
-from kvstore.local import LocalCluster
+from kvstore.local import LocalCluster, ports
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,18 @@ def command(capsysbinary: pytest.CaptureFixture[bytes], monkeypatch: pytest.Monk
     for name in ("ENDPOINTS", "TIMEOUT", "OUTPUT"):
         monkeypatch.delenv(f"KVSTORE_{name}", raising=False)
     return Command(capsysbinary)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def ports_of_this_worker() -> Iterator[None]:
+    """Workers draw ports from shares of their own: else one could find a port free that the other
+    has just given to a node that does not listen yet."""
+    number = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    share = ports._outside_ephemeral()[number::workers]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ports, "_outside_ephemeral", lambda: share)
+        yield
 
 
 @pytest.fixture(scope="session")

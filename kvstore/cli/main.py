@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from kvstore.cli.guard import guarded
+from kvstore.cli.loading import uncollected
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -20,7 +21,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(argv: Sequence[str]) -> int:
     if argv[:1] == ["serve"]:
         # A node shares nothing with the other commands, and its memory is worth more.
-        from kvstore.cli.serve import serve  # noqa: PLC0415
+        with uncollected():
+            from kvstore.cli.serve import serve  # noqa: PLC0415
 
         return serve(argv[1:])
     from kvstore.cli.quick import run_quickly  # noqa: PLC0415
@@ -28,6 +30,7 @@ def _run(argv: Sequence[str]) -> int:
     code = run_quickly(argv)
     if code is not None:
         return code
-    from kvstore.cli.app import run  # noqa: PLC0415
+    with uncollected():
+        from kvstore.cli.app import run  # noqa: PLC0415
 
     return run(argv)

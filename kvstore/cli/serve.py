@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, NoReturn
 
+from kvstore.cli.loading import uncollected, without_rich
 from kvstore.config import NodeSettings, load_settings
 from kvstore.errors import ConfigurationError
 
@@ -49,7 +50,8 @@ class _Parser(argparse.ArgumentParser):
 def serve(arguments: Sequence[str]) -> int:
     """Runs a node until it is asked to end; the process's exit code. Raises ConfigurationError."""
     settings = settings_from(arguments)
-    from kvstore import process  # noqa: PLC0415 - wrong settings are said before it is loaded
+    with uncollected(), without_rich():
+        from kvstore import process  # noqa: PLC0415 - wrong settings are said before it is loaded
 
     return process.run(settings)
 

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from kvstore.cli.importer import Importer
 from kvstore.errors import Unavailable
 from tests.conftest import Command, Finished, one_sentence
 
-pytestmark = [pytest.mark.process, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.process, pytest.mark.timeout(300)]
 
 VALUE_BYTES_MAX = 64 << 10
 
@@ -152,6 +153,15 @@ def test_an_existing_file_is_replaced_only_by_force(
     assert os.listdir(tmp_path) == ["precious"]
 
 
+def has_connected(pid: int) -> bool:
+    """Whether the process has all that it loads behind it, and talks to a node."""
+    rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    connections = {f"socket:[{row[9]}]" for row in rows if row[3] == "01"}
+    with suppress(FileNotFoundError):  # closed just now
+        return any(os.readlink(each) in connections for each in Path(f"/proc/{pid}/fd").iterdir())
+    return False
+
+
 def test_ctrl_c_leaves_no_file_and_says_so(
     command: Command, empty: LocalCluster, tmp_path: Path
 ) -> None:
@@ -162,7 +172,7 @@ def test_ctrl_c_leaves_no_file_and_says_so(
         line = (sys.executable, "-m", "kvstore", "backup", str(path), *at(empty))
         with subprocess.Popen(line, stderr=subprocess.PIPE, text=True) as running:
             partial = tmp_path / "a.backup.partial"
-            while not partial.exists():
+            while not (partial.exists() and has_connected(running.pid)):
                 time.sleep(0.01)
                 assert running.poll() is None
             running.send_signal(signal.SIGINT)

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
 from kvstore.cli.exits import ExitCode, exit_code_of
+from kvstore.cli.loading import uncollected
 from kvstore.errors import (
     BatchFailed,
     ClientClosed,
@@ -233,20 +235,18 @@ def test_the_end_of_a_pipe_is_no_error() -> None:
 
 
 def test_ctrl_c_ends_a_command_without_a_traceback() -> None:
-    line = (*KVSTORE, "--endpoints", NOBODY, "--timeout", "60", "get", "a")
-    with subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-        deadline_s = time.monotonic() + 30
-        while not _handles_sigint(process.pid) and time.monotonic() < deadline_s:
-            assert process.poll() is None
-            time.sleep(0.02)
-        process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=30)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(30)
+        mute = f"127.0.0.1:{listener.getsockname()[1]}"
+        line = (*KVSTORE, "--endpoints", mute, "--timeout", "60", "get", "a")
+        with subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+            # Who has connected is at work, and waits for an answer.
+            connection, _address = listener.accept()
+            with connection:
+                assert connection.recv(1)
+                process.send_signal(signal.SIGINT)
+                out, err = process.communicate(timeout=30)
     assert (process.returncode, out, err) == (130, b"", b"")
-
-
-def _handles_sigint(pid: int) -> bool:
-    """Whether the process has come so far that grpc's threads run."""
-    return len(list(Path(f"/proc/{pid}/task").iterdir())) > 2
 
 
 @pytest.mark.parametrize(
@@ -263,6 +263,25 @@ def test_a_node_loads_neither_typer_nor_rich() -> None:
     loaded = _modules_after("serve", "--help")
     assert "kvstore.config" in loaded
     assert not loaded & {"typer", "rich", "kvstore.cli.app"}
+
+
+def test_a_node_that_starts_loads_no_rich_either(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        arguments = ("--node-id", "n1", "--listen", address, "--initial-nodes", f"n1={address}")
+        loaded = _modules_after("serve", *arguments, "--data-dir", str(tmp_path / "data"))
+    assert {"kvstore.process", "structlog"} <= loaded
+    assert not {name for name in loaded if name.split(".")[0] in ("typer", "rich")}
+
+
+def test_the_collector_works_again_once_all_is_loaded(command: Command) -> None:
+    for arguments in (("--version",), ("serve", "--help")):
+        command(*arguments)
+        assert gc.isenabled()
+    with uncollected():
+        assert not gc.isenabled()
+        command("--version")
+        assert not gc.isenabled(), "by somebody else"
 
 
 def _modules_after(*arguments: str) -> set[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections import Counter
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -17,17 +18,27 @@ from tools.mutants.trial import SEEDED, SIMULATION_TESTS, UNIT_SUITES
 EACH = pytest.mark.parametrize("mutation", CATALOGUE, ids=lambda mutation: str(mutation.name))
 
 
+@cache
+def source_of(path: str) -> str:
+    return (ROOT / path).read_text()
+
+
+@cache
+def as_it_is(path: str) -> str:
+    """What the code means, whatever it looks like; many mutants are of one file."""
+    return ast.dump(ast.parse(source_of(path)))
+
+
 @EACH
 def test_it_still_applies_and_changes_what_the_code_does(mutation: Mutation) -> None:
-    source = (ROOT / mutation.path).read_text()
-    mutated = mutation.mutate(source)
-    assert ast.dump(ast.parse(mutated)) != ast.dump(ast.parse(source))
+    mutated = ast.parse(mutation.mutate(source_of(mutation.path)))
+    assert ast.dump(mutated) != as_it_is(mutation.path)
     compile(mutated, mutation.path, "exec")
 
 
 @EACH
 def test_it_replaces_whole_lines(mutation: Mutation) -> None:
-    assert "\n" + mutation.old in "\n" + (ROOT / mutation.path).read_text()
+    assert "\n" + mutation.old in "\n" + source_of(mutation.path)
     assert mutation.old.endswith("\n")
     assert not mutation.new or mutation.new.endswith("\n")
 

@@ -20,7 +20,7 @@ from kvstore.local.processes import ProcessIdentity, ProcessState, state_of
 from kvstore.local.state import read_state
 from tests.conftest import Command
 
-pytestmark = [pytest.mark.process, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.process, pytest.mark.timeout(300)]
 
 WAIT_S = 90.0
 

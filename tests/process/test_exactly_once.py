@@ -12,7 +12,7 @@ from kvstore import AsyncClient, LocalCluster
 from tests.process.test_kills import leading_node
 from tests.support.counters import Counting, Cuts
 
-pytestmark = [pytest.mark.process, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.process, pytest.mark.timeout(300)]
 
 RETRIES = 1000
 

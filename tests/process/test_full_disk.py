@@ -30,7 +30,7 @@ TIMEOUT_S = 5.0
 
 pytestmark = [
     pytest.mark.process,
-    pytest.mark.timeout(180),
+    pytest.mark.timeout(300),
     pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount a file system of 64 MB"),
 ]
 

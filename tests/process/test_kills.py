@@ -12,7 +12,7 @@ import pytest
 from kvstore import AsyncClient, LocalCluster
 from tests.support.registers import Workload
 
-pytestmark = [pytest.mark.process, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.process, pytest.mark.timeout(300)]
 
 REGISTERS = 48
 ROUNDS = 10

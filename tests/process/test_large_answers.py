@@ -9,7 +9,7 @@ import pytest
 
 from kvstore import AsyncClient, LocalCluster, PutResult, Receipt
 
-pytestmark = [pytest.mark.process, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.process, pytest.mark.timeout(300)]
 
 VALUE_BYTES_MAX = 16 << 20
 

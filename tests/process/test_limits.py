@@ -13,7 +13,7 @@ from kvstore.codec.byteslist import encode_list
 from kvstore.codec.command import OperationKind, encode_command
 from kvstore.generated.kvstore.v1 import admin_pb2, kv_pb2
 
-pytestmark = [pytest.mark.process, pytest.mark.timeout(60)]
+pytestmark = [pytest.mark.process, pytest.mark.timeout(300)]
 
 KEY_BYTES_MAX = 4096
 VALUE_BYTES_MAX = 2 << 20

@@ -17,7 +17,7 @@ from kvstore.verify.operation import Ending, Kind, Operation, Receipt
 from kvstore.verify.sessions import judge_sessions
 from tests.support.sessions import SessionWorkload
 
-pytestmark = [pytest.mark.process, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.process, pytest.mark.timeout(300)]
 
 TASKS = 32
 READS = 2000

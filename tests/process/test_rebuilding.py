@@ -18,7 +18,7 @@ from kvstore.data_directory import SET_ASIDE_FOLDER
 from tests.support.damage import last_batch
 from tests.support.registers import Workload
 
-pytestmark = [pytest.mark.process, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.process, pytest.mark.timeout(300)]
 
 REGISTERS = 24
 FILLER_BYTES = 64 << 10

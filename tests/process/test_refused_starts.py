@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import socket
 import subprocess
 import sys
@@ -18,7 +19,7 @@ from kvstore.data_directory import ENGINE_FOLDER, LOG_FOLDER
 from kvstore.identity import FORMAT, IDENTITY_NAME
 from kvstore.local.ports import free_ports
 
-pytestmark = [pytest.mark.process, pytest.mark.timeout(60)]
+pytestmark = [pytest.mark.process, pytest.mark.timeout(300)]
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +40,7 @@ def serve(data_dir: Path, *, node: str = "n1", address: str | None = None) -> tu
         address = free_address()
     command = [sys.executable, "-m", "kvstore", "serve", "--node-id", node, "--listen", address]
     command += ["--data-dir", str(data_dir), "--initial-nodes", f"n1={address}"]
-    finished = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    finished = subprocess.run(command, capture_output=True, text=True, timeout=90, check=False)
     return finished.returncode, finished.stderr
 
 
@@ -60,10 +61,18 @@ def refused(data_dir: Path, said: str, **start: str) -> None:
     assert contents(data_dir.parent) == before
 
 
-def stopped_node(tmp_path: Path) -> Path:
-    """The data directory of a node n1 that has ended."""
-    with LocalCluster(nodes=1, partitions=1, data_dir=tmp_path / "cluster") as cluster:
+@pytest.fixture(scope="module")
+def ended(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The data directory of a node n1 that has ended; to be copied, not to be changed."""
+    folder = tmp_path_factory.mktemp("ended") / "cluster"
+    with LocalCluster(nodes=1, partitions=1, data_dir=folder) as cluster:
         return cluster.data_dir / "n1" / "data"
+
+
+@pytest.fixture
+def stopped_node(ended: Path, tmp_path: Path) -> Path:
+    """A data directory of a node n1 that has ended, for this test alone."""
+    return shutil.copytree(ended, tmp_path / "n1" / "data")
 
 
 def test_a_busy_port(tmp_path: Path) -> None:
@@ -81,17 +90,16 @@ def test_a_data_directory_that_another_process_uses(running: LocalCluster, tmp_p
     assert running.status()[0].serving
 
 
-def test_a_data_directory_of_another_node(tmp_path: Path) -> None:
-    data_dir = stopped_node(tmp_path)
+def test_a_data_directory_of_another_node(stopped_node: Path) -> None:
     address = free_address()
-    before = contents(data_dir)
+    before = contents(stopped_node)
     command = [sys.executable, "-m", "kvstore", "serve", "--node-id", "n2", "--listen", address]
-    command += ["--data-dir", str(data_dir), "--initial-nodes", f"n2={address}"]
-    finished = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    command += ["--data-dir", str(stopped_node), "--initial-nodes", f"n2={address}"]
+    finished = subprocess.run(command, capture_output=True, text=True, timeout=90, check=False)
     assert finished.returncode == 2
     assert "n1" in finished.stderr
     assert len(finished.stderr.splitlines()) == 1
-    assert contents(data_dir) == before
+    assert contents(stopped_node) == before
 
 
 def newer(folder: Path) -> None:
@@ -109,10 +117,9 @@ def damaged(folder: Path) -> None:
     path.write_bytes(path.read_bytes()[:-20])
 
 
-def test_a_data_directory_of_a_newer_format(tmp_path: Path) -> None:
-    data_dir = stopped_node(tmp_path)
-    newer(data_dir)
-    refused(data_dir, "newer")
+def test_a_data_directory_of_a_newer_format(stopped_node: Path) -> None:
+    newer(stopped_node)
+    refused(stopped_node, "newer")
 
 
 def data_of(folder: Path) -> list[dict[str, bytes | None]]:
@@ -125,19 +132,18 @@ def gone(folder: Path) -> None:
 
 @pytest.mark.parametrize(("change", "said"), [(damaged, "is damaged"), (gone, "is gone")])
 def test_a_data_directory_that_lost_its_identity_where_nobody_else_has_its_data(
-    tmp_path: Path, change: Callable[[Path], None], said: str
+    stopped_node: Path, change: Callable[[Path], None], said: str
 ) -> None:
     """In a cluster of several it would be rebuilt."""
-    data_dir = stopped_node(tmp_path)
-    change(data_dir)
-    before = data_of(data_dir)
-    code, err = serve(data_dir)
+    change(stopped_node)
+    before = data_of(stopped_node)
+    code, err = serve(stopped_node)
     assert code == 2, err
     last = err.splitlines()[-1]
     assert f"IDENTITY {said}" in last
     assert "may be the last copy" in last
-    assert data_of(data_dir) == before
-    assert (data_dir / DAMAGED_NAME).exists()
+    assert data_of(stopped_node) == before
+    assert (stopped_node / DAMAGED_NAME).exists()
 
 
 def test_a_folder_that_is_no_data_directory(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 from kvstore import AsyncClient, LocalCluster
 from kvstore.errors import ScanExpired, Unavailable
 
-pytestmark = [pytest.mark.process, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.process, pytest.mark.timeout(300)]
 
 KEYS = [b"scans/%05d" % number for number in range(3000)]
 VALUE = b"v" * 400

@@ -21,7 +21,7 @@ from kvstore.storage.keys import Section, section_end, section_prefix
 from kvstore.storage.rocks_engine import RocksEngine
 from tests.conftest import Command
 
-pytestmark = [pytest.mark.process, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.process, pytest.mark.timeout(300)]
 
 GROUP = GroupId(1)
 

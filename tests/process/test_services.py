@@ -13,7 +13,7 @@ from grpc_reflection.v1alpha import reflection_pb2
 from kvstore import LocalCluster
 from kvstore.generated.kvstore.v1 import admin_pb2, kv_pb2
 
-pytestmark = [pytest.mark.process, pytest.mark.timeout(60)]
+pytestmark = [pytest.mark.process, pytest.mark.timeout(300)]
 
 KEYS = [b"plain/%03d" % number for number in range(50)]
 

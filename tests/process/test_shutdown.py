@@ -12,7 +12,7 @@ import pytest
 from kvstore import AsyncClient, LocalCluster
 from tests.support.registers import Workload
 
-pytestmark = [pytest.mark.process, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.process, pytest.mark.timeout(300)]
 
 EXIT_S_MAX = 5.0
 WRITES = 2_000

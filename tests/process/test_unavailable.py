@@ -15,7 +15,7 @@ from kvstore import AsyncClient, LocalCluster, Outcome, Unavailable
 from kvstore.generated.kvstore.v1 import admin_pb2, kv_pb2
 from tests.conftest import Command
 
-pytestmark = [pytest.mark.process, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.process, pytest.mark.timeout(300)]
 
 DEADLINE_S = 3.0
 
