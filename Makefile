@@ -24,7 +24,7 @@ unexport PYTHONDONTWRITEBYTECODE
 MUTANTS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help environment demo test chaos chaos-docker chaos-storage simulate mutants bench-etcd bench-overload bench-scaling soak check format proto docs clean
+.PHONY: help environment demo test chaos chaos-docker chaos-storage simulate mutants bench-etcd bench-overload bench-scaling bench-costs soak check format proto docs clean
 
 help: ## Say what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -79,6 +79,9 @@ bench-overload: $(READY) ## Offer ten times what a cluster can do (two minutes)
 
 bench-scaling: $(READY) ## What partitions, keys and large values cost (half an hour)
 	$(BIN)/python -m benchmarks.scaling $(BENCH)
+
+bench-costs: $(READY) ## Rounds, messages, syncs and processor time of a put, by how many callers there are (2 minutes)
+	$(BIN)/python -m benchmarks.costs $(BENCH)
 
 soak: $(READY) ## Is anything still growing after half an hour of load? (SECONDS=)
 	$(BIN)/python -m benchmarks.soak --seconds $(SECONDS) $(BENCH)
