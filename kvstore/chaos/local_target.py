@@ -1,16 +1,18 @@
-"""A cluster of processes of its own on this machine, whose nodes talk through the fault proxy."""
+"""A cluster of processes of its own on this machine, and the network between its nodes."""
 
 from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
 from kvstore.chaos.clocks import Clocks
-from kvstore.chaos.direction import Direction
-from kvstore.chaos.proxy import CLIENTS, ProxyMesh
+from kvstore.chaos.mesh import CLIENTS, LocalNetwork, Mesh, Pair, both_ways
+from kvstore.chaos.namespaces.mesh import NamespaceMesh
+from kvstore.chaos.network_kind import NetworkKind
+from kvstore.chaos.proxy import ProxyMesh
 from kvstore.chaos.schedule import FaultKind
 from kvstore.chaos.small_disks import SmallDisks, disks_refusal
 from kvstore.chaos.target import ELECTION_TIMEOUT_MS_DEFAULT, ClockMove
@@ -18,7 +20,6 @@ from kvstore.chaos.target_base import ProcessTarget, count_refusal
 from kvstore.chaos.threads import in_thread
 from kvstore.client.channel import Channel, OpenChannel
 from kvstore.client.direct_channel import DirectChannel
-from kvstore.errors import InvariantViolation
 from kvstore.local import LocalCluster
 
 _SETTINGS: Final[dict[str, object]] = {
@@ -40,12 +41,20 @@ class LocalTarget(ProcessTarget):
         *,
         nodes: int = 3,
         partitions: int = 16,
+        network: NetworkKind = NetworkKind.PROXY,
+        tell: Callable[[str], None] = lambda _sentence: None,
     ) -> None:
+        """`tell` is told in a sentence what was found on the way. Raises ConfigurationError where
+        there cannot be such a network."""
         super().__init__()
         self._folder = Path()
         self._nodes = tuple(f"n{number}" for number in range(1, nodes + 1))
         self._partitions = partitions
-        self._mesh: ProxyMesh | None = None
+        self._network: LocalNetwork = (
+            NamespaceMesh(self._nodes, tell)
+            if network is NetworkKind.NAMESPACES
+            else ProxyMesh(self._nodes, self._address_of)
+        )
         self._disks = SmallDisks()
         self._clocks = Clocks()
         self._client_ways: dict[str, str] = {}
@@ -56,13 +65,13 @@ class LocalTarget(ProcessTarget):
         return self.cluster.endpoints
 
     @property
-    def mesh(self) -> ProxyMesh | None:
+    def mesh(self) -> Mesh:
         """See Target."""
-        return self._mesh
+        return self._network
 
     @property
     def open_channel(self) -> OpenChannel:
-        """See Target: clients, too, go through the proxy."""
+        """See Target: where nodes go through a proxy, clients do, too."""
         return self._channel
 
     @property
@@ -72,22 +81,23 @@ class LocalTarget(ProcessTarget):
 
     def refusal(self, kind: FaultKind) -> str | None:
         """See Target."""
-        return count_refusal(kind, len(self._nodes)) or (
-            disks_refusal() if kind is FaultKind.DISK_FULL else None
+        return (
+            count_refusal(kind, len(self._nodes))
+            or self._network.refusal(kind)
+            or (disks_refusal() if kind is FaultKind.DISK_FULL else None)
         )
 
     async def open(self, kinds: Sequence[FaultKind], folder: Path) -> None:
         """See Target."""
         self._folder = folder
-        mesh = ProxyMesh(self._nodes, self._address_of)
-        await mesh.open()
-        self._mesh = mesh
+        await self._network.open()
         self._cluster = LocalCluster(
             len(self._nodes),
             partitions=self._partitions,
             data_dir=self._folder,
             settings=_SETTINGS,
-            node_settings=self._node_settings(mesh, moves_clocks=FaultKind.CLOCK in kinds),
+            node_settings=self._node_settings(moves_clocks=FaultKind.CLOCK in kinds),
+            places=self._network.places,
         )
         await in_thread(self._cluster.up)
         if FaultKind.DISK_FULL in kinds:
@@ -95,18 +105,20 @@ class LocalTarget(ProcessTarget):
             for node in self._nodes:
                 await in_thread(self._disks.mount, self._folder / node)
             await in_thread(self._cluster.up)
-        to = mesh.ways(CLIENTS)
-        self._client_ways = {at: to[node] for node, at in self._cluster.addresses.items()}
+        addresses = self._cluster.addresses
+        to = self._network.ways(CLIENTS)
+        self._client_ways = {addresses[node]: way for node, way in to.items()}
 
     async def close(self) -> None:
         """See Target."""
-        if self._cluster is not None:
-            await in_thread(self._cluster.down)
-            await in_thread(self._disks.unmount)
-            await in_thread(lambda: self.cluster.down(delete_data=True))
-        self._clocks.remove()
-        if self._mesh is not None:
-            await self._mesh.close()
+        try:
+            if self._cluster is not None:
+                await in_thread(self._cluster.down)
+                await in_thread(self._disks.unmount)
+                await in_thread(lambda: self.cluster.down(delete_data=True))
+            self._clocks.remove()
+        finally:
+            await self._network.close()
 
     def end_now(self) -> None:
         """See Target."""
@@ -115,6 +127,7 @@ class LocalTarget(ProcessTarget):
             shutil.rmtree(self._folder, ignore_errors=True)
         self._disks.unmount()
         self._clocks.remove()
+        self._network.end_now()
 
     async def rejoin(self, node: str) -> None:
         """See Target."""
@@ -124,13 +137,11 @@ class LocalTarget(ProcessTarget):
 
     async def cut_off(self, node: str) -> None:
         """See Target."""
-        for direction in self._around(node):
-            direction.cut()
+        await self._network.cut(self._around(node))
 
     async def connect(self, node: str) -> None:
         """See Target."""
-        for direction in self._around(node):
-            direction.clear()
+        await self._network.clear(self._around(node))
 
     async def fill_disk(self, node: str) -> None:
         """See Target."""
@@ -144,11 +155,11 @@ class LocalTarget(ProcessTarget):
         """See Target."""
         self._clocks.move(node, move)
 
-    def _node_settings(self, mesh: ProxyMesh, *, moves_clocks: bool) -> dict[str, dict[str, str]]:
+    def _node_settings(self, *, moves_clocks: bool) -> dict[str, dict[str, str]]:
         """Of each node: where it connects to the others, and where it has its clocks from."""
         settings: dict[str, dict[str, str]] = {}
         for node in self._nodes:
-            ways = ",".join(f"{to}={at}" for to, at in mesh.ways(node).items())
+            ways = ",".join(f"{to}={at}" for to, at in self._network.ways(node).items())
             settings[node] = {"peer_via": ways} if ways else {}
         if moves_clocks:
             # Beside the cluster's folder, which has to be empty when the cluster is made.
@@ -157,12 +168,10 @@ class LocalTarget(ProcessTarget):
                 settings[node]["clock_file"] = str(path)
         return settings
 
-    def _around(self, node: str) -> list[Direction]:
+    def _around(self, node: str) -> list[Pair]:
         """All that it says and hears."""
-        if self._mesh is None:
-            raise InvariantViolation("the proxy is used before it is open")
         others = [other for other in (*self._nodes, CLIENTS) if other != node]
-        return [each for other in others for each in self._mesh.between(node, other)]
+        return [pair for other in others for pair in both_ways(node, other)]
 
     def _address_of(self, node: str) -> str:
         return self.cluster.addresses[node]

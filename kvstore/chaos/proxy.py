@@ -13,17 +13,17 @@ import asyncio
 import contextlib
 import socket
 import struct
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from functools import partial
 from itertools import permutations
 from typing import Any, Final
 
 from kvstore.chaos.direction import Direction
+from kvstore.chaos.mesh import CLIENTS, LocalNetwork, Pair, both_ways
+from kvstore.chaos.schedule import FaultKind
+from kvstore.local import Place
 
 HOST: Final = "127.0.0.1"
-CLIENTS: Final = "clients"
-"""The name of the load among the nodes: it dials nodes, and is dialled by none."""
-
 _CHUNK_BYTES: Final = 16 << 10
 _CHUNKS_MAX: Final = 64
 """Of a connection and direction: with the streams' own buffers some 1.2 MiB."""
@@ -199,7 +199,7 @@ class Link:
         task.add_done_callback(lambda _task: self._connections.pop(connection, None))
 
 
-class ProxyMesh:
+class ProxyMesh(LocalNetwork):
     """A link from each node to each other one, and from the clients to each node."""
 
     def __init__(self, nodes: Iterable[str], address_of: AddressOf) -> None:
@@ -207,6 +207,15 @@ class ProxyMesh:
         self._address_of = address_of
         self._directions: dict[tuple[str, str], Direction] = {}
         self._links: dict[tuple[str, str], Link] = {}
+
+    def refusal(self, kind: FaultKind) -> str | None:
+        """See LocalNetwork: it makes all."""
+        return None
+
+    @property
+    def places(self) -> Mapping[str, Place]:
+        """See LocalNetwork: nodes run as they would without it."""
+        return {}
 
     async def open(self) -> None:
         """Listens everywhere; nothing is in the way of anything."""
@@ -233,20 +242,27 @@ class ProxyMesh:
         """What is said by `sender` to `receiver`."""
         return self._directions[sender, receiver]
 
-    def between(self, one: str, other: str) -> tuple[Direction, Direction]:
-        """Both directions."""
-        return self._directions[one, other], self._directions[other, one]
+    async def cut(self, pairs: Sequence[Pair]) -> None:
+        """See Mesh: what is said is held, and heard when the way is mended."""
+        for pair in pairs:
+            self._directions[pair].cut()
 
-    def reset(self, one: str, other: str) -> int:
-        """Breaks all connections between two nodes; how many there were."""
-        pairs = ((one, other), (other, one))
-        return sum(self._links[pair].reset() for pair in pairs if pair in self._links)
+    async def slow(self, pairs: Sequence[Pair], *, delay_s: float, bytes_per_s: float) -> None:
+        """See Mesh."""
+        for pair in pairs:
+            self._directions[pair].slow(delay_s=delay_s, bytes_per_s=bytes_per_s)
 
-    def clear(self) -> None:
-        """Nothing is in the way of anything."""
-        for direction in self._directions.values():
-            if not direction.is_clear:
-                direction.clear()
+    async def reset(self, one: str, other: str) -> None:
+        """See Mesh: all connections, at once."""
+        for pair in both_ways(one, other):
+            if pair in self._links:
+                self._links[pair].reset()
+
+    async def clear(self, pairs: Sequence[Pair] | None = None) -> None:
+        """See Mesh."""
+        for pair in self._directions if pairs is None else pairs:
+            if not self._directions[pair].is_clear:
+                self._directions[pair].clear()
 
     @property
     def is_clear(self) -> bool:
@@ -256,3 +272,6 @@ class ProxyMesh:
     async def close(self) -> None:
         """Ends all links."""
         await asyncio.gather(*(link.close() for link in self._links.values()))
+
+    def end_now(self) -> None:
+        """See LocalNetwork: it ends with the program."""

@@ -8,7 +8,7 @@ from enum import Enum, unique
 from pathlib import Path
 from typing import Final, Protocol
 
-from kvstore.chaos.proxy import ProxyMesh
+from kvstore.chaos.mesh import Mesh
 from kvstore.chaos.schedule import FaultKind
 from kvstore.client.channel import OpenChannel
 from kvstore.errors import ConfigurationError
@@ -69,8 +69,8 @@ class Target(Protocol):
         ...
 
     @property
-    def mesh(self) -> ProxyMesh | None:
-        """What nodes say to each other goes through here; None: it does not."""
+    def mesh(self) -> Mesh | None:
+        """What is between the nodes, where it can be broken; None: it cannot."""
         ...
 
     @property

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, NoReturn
 
-from kvstore.chaos.proxy import ProxyMesh
+from kvstore.chaos.mesh import Mesh
 from kvstore.chaos.schedule import FaultKind
 from kvstore.chaos.target import ELECTION_TIMEOUT_MS_DEFAULT, ClockMove, Target
 from kvstore.chaos.threads import in_thread
@@ -29,7 +29,7 @@ class BareTarget(Target):
         return self._nodes
 
     @property
-    def mesh(self) -> ProxyMesh | None:
+    def mesh(self) -> Mesh | None:
         """See Target."""
         return None
 

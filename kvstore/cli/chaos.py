@@ -7,12 +7,14 @@ from typing import Final
 
 import typer
 
+from kvstore.chaos.network_kind import NetworkKind
 from kvstore.cli.chaos_options import (
     ClientsOption,
     ComposeOption,
     DataDirOption,
     DurationOption,
     FaultsOption,
+    NetworkOption,
     NodesOption,
     OwnedOption,
     PartitionsOption,
@@ -42,6 +44,7 @@ def chaos(
     rate: RateOption = 400.0,
     nodes: NodesOption = 3,
     partitions: PartitionsOption = 16,
+    network: NetworkOption = NetworkKind.PROXY,
     report: ReportOption = None,
     compose: ComposeOption = None,
     endpoints: EndpointsOption = None,
@@ -84,6 +87,7 @@ def chaos(
         rate=rate,
         nodes=nodes,
         partitions=partitions,
+        network=network,
         report=report,
         compose=compose,
         endpoints=endpoints,

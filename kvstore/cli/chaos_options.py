@@ -7,6 +7,8 @@ from typing import Annotated, Final
 
 import typer
 
+from kvstore.chaos.network_kind import NetworkKind
+
 _SEED_MAX: Final = (1 << 63) - 1
 
 SeedOption = Annotated[
@@ -38,6 +40,12 @@ NodesOption = Annotated[
 ]
 PartitionsOption = Annotated[
     int, typer.Option(metavar="N", min=1, max=1024, help="And its partitions.")
+]
+NetworkOption = Annotated[
+    NetworkKind,
+    typer.Option(
+        help="By what its network is broken: a proxy, or, as root, network namespaces and iptables."
+    ),
 ]
 ReportOption = Annotated[
     Path | None,

@@ -15,6 +15,7 @@ from typing import Final
 
 import uvloop
 
+from kvstore.chaos.network_kind import NetworkKind
 from kvstore.chaos.run import Plan, Run, fresh_folder
 from kvstore.chaos.schedule import FaultKind, kinds_named
 from kvstore.chaos.summary import Summary, quantile
@@ -46,6 +47,7 @@ class Asked:
     rate: float
     nodes: int
     partitions: int
+    network: NetworkKind
     report: Path | None
     compose: Path | None
     endpoints: str | None
@@ -67,6 +69,7 @@ class Asked:
             words += ["--compose", str(self.compose)]
         else:
             words += ["--nodes", str(self.nodes), "--partitions", str(self.partitions)]
+            words += [] if self.network is NetworkKind.PROXY else ["--network", self.network.value]
         return words
 
 
@@ -78,6 +81,7 @@ def run_chaos(asked: Asked, output: Output | None) -> int:
         seed=asked.seed,
         nodes=asked.nodes,
         partitions=asked.partitions,
+        network=asked.network,
         compose=asked.compose,
         endpoints=asked.endpoints,
         data_dir=asked.data_dir,

@@ -33,6 +33,7 @@ from kvstore.local.state import (
     STATE_FILE,
     ClusterState,
     LocalNode,
+    Place,
     has_cluster,
     locked,
     read_state,
@@ -72,7 +73,9 @@ class LocalCluster:
     mean the stored shape, or 3 nodes, 16 partitions, 3 replicas (or as many as there are nodes)
     and free ports. `settings` are further settings of the nodes by their names in
     `kvstore.config.NodeSettings`, such as {"value_bytes_max": 4 << 20}; `node_settings` are those
-    of single nodes, by the nodes' names. `progress` is called with what is being waited for.
+    of single nodes, by the nodes' names; `places` (`kvstore.local.Place`) are of nodes of a new
+    cluster that run in another network than this process. `progress` is called with what is being
+    waited for.
 
     Not thread-safe; several objects and processes may work on one cluster.
     """
@@ -87,11 +90,18 @@ class LocalCluster:
         base_port: int | None = None,
         settings: Mapping[str, object] | None = None,
         node_settings: Mapping[str, Mapping[str, object]] | None = None,
+        places: Mapping[str, Place] | None = None,
         ready_timeout_s: float = 60.0,
         progress: Callable[[str], None] | None = None,
     ) -> None:
         self._plan = Plan(
-            nodes, partitions, replicas, base_port, settings or {}, node_settings or {}
+            nodes,
+            partitions,
+            replicas,
+            base_port,
+            settings or {},
+            node_settings or {},
+            places or {},
         )
         self._ready_timeout_s = ready_timeout_s
         self._progress = progress

@@ -32,6 +32,8 @@ _NOT_INHERITED: Final = frozenset(
 
 def check_port(node: LocalNode) -> None:
     """Raises ConfigurationError when somebody listens where `node` would."""
+    if node.command:
+        return  # Its ports are not those of this process's network.
     port = int(node.address.rpartition(":")[2])
     if not is_free(HOST, port):
         raise ConfigurationError(
@@ -96,4 +98,4 @@ def _command(folder: Path, state: ClusterState, node: LocalNode) -> list[str]:
     identity = _identity(folder, state, node)
     flags = [f"--{name.replace('_', '-')}={value}" for name, value in identity.items()]
     # -P: the folder that the user happens to stand in is no place to import from.
-    return [sys.executable, "-P", "-m", "kvstore", "serve", *flags]
+    return [*node.command, sys.executable, "-P", "-m", "kvstore", "serve", *flags]

@@ -9,7 +9,7 @@ from typing import Final
 
 from kvstore.errors import ConfigurationError
 from kvstore.local.ports import consecutive_ports, free_ports
-from kvstore.local.state import ClusterState, LocalNode, Shape
+from kvstore.local.state import ClusterState, LocalNode, Place, Shape
 
 HOST: Final = "127.0.0.1"
 NODES_MAX: Final = 16
@@ -27,6 +27,8 @@ class Plan:
     settings: Mapping[str, object] = field(default_factory=dict)
     node_settings: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
     """Of single nodes, by their names; they win over those of all."""
+    places: Mapping[str, Place] = field(default_factory=dict)
+    """Of the nodes of a new cluster that do not run in this process's network."""
 
     def __post_init__(self) -> None:
         if self.nodes is not None and not 1 <= self.nodes <= NODES_MAX:
@@ -50,10 +52,7 @@ class Plan:
             raise ConfigurationError(
                 f"node-settings name {strangers}; nodes are {', '.join(names)}"
             )
-        nodes = [
-            LocalNode(name, f"{HOST}:{port}", settings=self._settings_of(name))
-            for name, port in zip(names, ports, strict=True)
-        ]
+        nodes = [self._node(name, port) for name, port in zip(names, ports, strict=True)]
         return ClusterState(shape, {node.node_id: node for node in nodes})
 
     def check(self, folder: Path, state: ClusterState) -> None:
@@ -78,6 +77,12 @@ class Plan:
                     f"the cluster in {folder} has {name} {kept}, not {asked}: leave {name} out, "
                     "or take the cluster down with --delete-data first"
                 )
+
+    def _node(self, name: str, port: int) -> LocalNode:
+        place = self.places.get(name, Place(HOST, ()))
+        settings = self._settings_of(name)
+        address = f"{place.host}:{port}"
+        return LocalNode(name, address, settings=settings, command=list(place.command))
 
     def _settings_of(self, node_id: str) -> dict[str, str]:
         own = self.node_settings.get(node_id, {})

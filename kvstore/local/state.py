@@ -39,6 +39,16 @@ class Shape:
     """Further settings of each node by their names, such as {"heartbeat_ms": "200"}."""
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a node runs whose network is another than this process's."""
+
+    host: str
+    """Where it listens, and is reached from here."""
+    command: tuple[str, ...]
+    """What its command line is given to; becomes the node's process by exec."""
+
+
 @dataclass(slots=True)
 class LocalNode:
     """One node; `process` is the last that was started for it, ended or not."""
@@ -48,6 +58,8 @@ class LocalNode:
     process: ProcessIdentity | None = None
     settings: dict[str, str] = field(default_factory=dict)
     """Settings of this node alone, by their names."""
+    command: list[str] = field(default_factory=list)
+    """As in Place; empty: it is started as it is."""
 
 
 @dataclass(slots=True)
@@ -118,5 +130,11 @@ def locked(folder: Path) -> Iterator[None]:
 def _node(found: dict[str, Any]) -> tuple[str, LocalNode]:
     process = found["process"]
     identity = None if process is None else ProcessIdentity(**process)
-    node = LocalNode(found["node_id"], found["address"], identity, found.get("settings", {}))
+    node = LocalNode(
+        found["node_id"],
+        found["address"],
+        identity,
+        found.get("settings", {}),
+        found.get("command", []),
+    )
     return node.node_id, node

@@ -16,6 +16,7 @@ import pytest
 from cluster.ids import GroupId, NodeId
 from kvstore import AsyncClient, KVStoreError, LocalCluster
 from kvstore.chaos.local_target import LocalTarget
+from kvstore.chaos.mesh import both_ways
 from kvstore.chaos.schedule import FaultKind
 from kvstore.client.status import ClusterStatus
 from tests.support.registers import Violation
@@ -84,13 +85,12 @@ async def test_a_node_cut_off_for_a_minute_is_noticed_for_one_election_alone(
             await asyncio.sleep(2)
             assert any(g.leader == victim for g in (await client.status()).partitions)
             before_s, callers.longest_s = callers.longest_s, 0.0
-            for direction in (d for other in others for d in mesh.between(victim, other)):
-                direction.cut()
+            await mesh.cut([pair for other in others for pair in both_ways(victim, other)])
             await asyncio.sleep(CUT_OFF_S)
             cut_s, callers.longest_s = callers.longest_s, 0.0
             led = leaderships(await client.status())
             assert not [leader for leader, _ in led.values() if leader in (victim, None)]
-            mesh.clear()
+            await mesh.clear()
             healed_s = time.monotonic()
             while (lag := lag_of(victim, status := await client.status())) != 0:
                 assert leaderships(status) == led, "the node that came back disturbs leaders"

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from kvstore.chaos.proxy import ProxyMesh
+from kvstore.chaos.mesh import Mesh
 from kvstore.chaos.schedule import Round
 from kvstore.chaos.target import NodeState, Target
 from kvstore.errors import InvariantViolation
@@ -34,11 +34,13 @@ class Scene:
     """Is told what becomes of a node."""
 
     @property
-    def mesh(self) -> ProxyMesh:
-        """The proxy; only where network faults are not refused."""
+    def mesh(self) -> Mesh:
+        """What is between the nodes; only where network faults are not refused."""
         mesh = self.target.mesh
         if mesh is None:
-            raise InvariantViolation(f"{self.round.kind.value} was begun where there is no proxy")
+            raise InvariantViolation(
+                f"{self.round.kind.value} was begun where nothing is between nodes"
+            )
         return mesh
 
 

@@ -1,4 +1,4 @@
-"""What nodes say to each other is held, late, little or broken off, at the proxy."""
+"""What nodes say to each other is not heard, late, little or broken off."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from itertools import permutations, product
 from random import Random
 
 from kvstore.chaos.faults.base import Begun, Fault
-from kvstore.chaos.proxy import CLIENTS
+from kvstore.chaos.mesh import CLIENTS, both_ways
 
 _DELAY_S = (0.02, 0.4)
 _BYTES_PER_S = (64 << 10, 1 << 20)
@@ -23,14 +23,13 @@ class Partition(Fault):
         nodes = self.round.nodes
         count = max(1, round(self.round.strength * ((len(nodes) - 1) // 2)))
         few, many = nodes[:count], nodes[count:]
-        for one, other in product(few, many):
-            for direction in self.scene.mesh.between(one, other):
-                direction.cut()
+        pairs = [pair for one, other in product(few, many) for pair in both_ways(one, other)]
+        await self.scene.mesh.cut(pairs)
         return Begun(few, f"{_names(few)} | {_names(many)}")
 
     async def heal(self) -> None:
         """See Fault."""
-        self.scene.mesh.clear()
+        await self.scene.mesh.clear()
 
 
 class OneWay(Fault):
@@ -41,13 +40,12 @@ class OneWay(Fault):
         mute, *others = self.round.nodes
         # Of one other node, or of all of them.
         deaf = others if self.round.strength < 0.5 else others[:1]
-        for other in deaf:
-            self.scene.mesh.direction(mute, other).cut()
+        await self.scene.mesh.cut([(mute, other) for other in deaf])
         return Begun((mute,), f"{mute} is not heard by {_names(deaf)}, and hears them")
 
     async def heal(self) -> None:
         """See Fault."""
-        self.scene.mesh.clear()
+        await self.scene.mesh.clear()
 
 
 class Isolate(Fault):
@@ -74,15 +72,14 @@ class Bridge(Fault):
         """See Fault."""
         bridge, *others = self.round.nodes
         half = len(others) // 2
-        for one, other in product(others[:half], others[half:]):
-            for direction in self.scene.mesh.between(one, other):
-                direction.cut()
+        sides = product(others[:half], others[half:])
+        await self.scene.mesh.cut([pair for sided in sides for pair in both_ways(*sided)])
         detail = f"{_names(others[:half])} | {_names(others[half:])}, and {bridge} hears both"
         return Begun((bridge,), detail)
 
     async def heal(self) -> None:
         """See Fault."""
-        self.scene.mesh.clear()
+        await self.scene.mesh.clear()
 
 
 class Slow(Fault):
@@ -94,15 +91,14 @@ class Slow(Fault):
         strength = self.round.strength
         delay_s = _DELAY_S[0] + strength * (_DELAY_S[1] - _DELAY_S[0])
         bytes_per_s = _BYTES_PER_S[1] - strength * (_BYTES_PER_S[1] - _BYTES_PER_S[0])
-        for other in others:
-            for direction in self.scene.mesh.between(victim, other):
-                direction.slow(delay_s=delay_s, bytes_per_s=bytes_per_s)
+        pairs = [pair for other in others for pair in both_ways(victim, other)]
+        await self.scene.mesh.slow(pairs, delay_s=delay_s, bytes_per_s=bytes_per_s)
         detail = f"{1000 * delay_s:.0f} ms late each way, {bytes_per_s / 1024:.0f} KiB/s"
         return Begun((victim,), detail)
 
     async def heal(self) -> None:
         """See Fault."""
-        self.scene.mesh.clear()
+        await self.scene.mesh.clear()
 
 
 class Drop(Fault):
@@ -115,7 +111,9 @@ class Drop(Fault):
         random = Random(self.round.strength)
         longest_s = _RESET_EVERY_S[1] * max(0.2, self.round.strength)
         self._task = asyncio.create_task(self._reset(random, longest_s))
-        return Begun(self.round.nodes, f"a pair of nodes at least every {1000 * longest_s:.0f} ms")
+        return Begun(
+            self.round.nodes, f"a pair of nodes, the next after at most {1000 * longest_s:.0f} ms"
+        )
 
     async def heal(self) -> None:
         """See Fault."""
@@ -127,7 +125,7 @@ class Drop(Fault):
     async def _reset(self, random: Random, longest_s: float) -> None:
         pairs = list(permutations((*self.round.nodes, CLIENTS), 2))
         while True:
-            self.scene.mesh.reset(*random.choice(pairs))
+            await self.scene.mesh.reset(*random.choice(pairs))
             await asyncio.sleep(random.uniform(_RESET_EVERY_S[0], longest_s))
 
 
