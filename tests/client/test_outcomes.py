@@ -354,7 +354,8 @@ async def test_a_write_whose_connection_is_lost_for_good_is_unknown(
 ) -> None:
     cluster.leader_of(b"key").faults.append(fake.drop(applied=applied))
     with pytest.raises(OutcomeUnknown, match=r"UNAVAILABLE.*may have been applied"):
-        await kv.put("key", "value", timeout_s=0.5)
+        # Long enough that the connection is lost before the call's own time is over.
+        await kv.put("key", "value", timeout_s=2)
     assert (b"key" in cluster.data) is applied
 
 
