@@ -111,8 +111,11 @@ class ScrubRun:
         self._loop = asyncio.get_running_loop()
         # By group: the answer, or None.
         self._done: dict[GroupId, GroupScrub | None] = dict.fromkeys(groups)
-        # By group: the address of the leader that was asked, and the index that it was at.
-        self._asked: dict[GroupId, tuple[str, int]] = {}
+        # By group: the address of the leader that was asked.
+        self._asked: dict[GroupId, str] = {}
+        # By group: what was committed before anybody was asked. Whatever comparison is of a later
+        # index will do: that its leader's first answer was lost does not make it an old one.
+        self._committed: dict[GroupId, int] = {}
         self._unasked_since_s = dict.fromkeys(self._done, self._loop.time())
         self._problems: dict[GroupId, str] = {}
 
@@ -138,14 +141,15 @@ class ScrubRun:
             with contextlib.suppress(KVStoreError):
                 self._follow(await self._newest_map())
         status = await ask_status(self._connections, self._map, self._timeout_s)
-        leaders = {each.group: each.leader for each in (status.meta, *status.partitions)}
+        groups = {each.group: each for each in (status.meta, *status.partitions)}
         by_address: dict[str, list[GroupId]] = {}
         for group in unasked:
-            leader = leaders.get(group)
-            if leader is None:
+            seen = groups[group]
+            if seen.leader is None:
                 self._problems[group] = "no node leads it"
             else:
-                by_address.setdefault(self._addresses[leader], []).append(group)
+                self._committed.setdefault(group, seen.commit_index or 0)
+                by_address.setdefault(self._addresses[seen.leader], []).append(group)
         await self._call_all(by_address, begin=True)
 
     def _follow(self, cluster_map: ClusterMap) -> None:
@@ -157,7 +161,7 @@ class ScrubRun:
         by_address: dict[str, list[GroupId]] = {}
         for group in self._open():
             if group in self._asked:
-                by_address.setdefault(self._asked[group][0], []).append(group)
+                by_address.setdefault(self._asked[group], []).append(group)
         await self._call_all(by_address, begin=False)
 
     async def _call_all(self, by_address: Mapping[str, list[GroupId]], *, begin: bool) -> None:
@@ -180,13 +184,11 @@ class ScrubRun:
             self._take(address, each, begin)
 
     def _take(self, address: str, answer: admin_pb2.ScrubProgress, begin: bool) -> None:
-        group = GroupId(answer.group_id)
-        if begin and answer.is_leader:
-            self._asked[group] = (address, answer.last_index)
-            return
-        result = answer.result
-        if group in self._asked and result.index > self._asked[group][1]:
+        group, result = GroupId(answer.group_id), answer.result
+        if result.index > self._committed[group]:
             self._done[group] = self._scrub_of(group, result)
+        elif begin and answer.is_leader:
+            self._asked[group] = address
         elif not (answer.is_leader and answer.is_under_way):
             self._lose(group, f"{address} does not lead it any more")
 
