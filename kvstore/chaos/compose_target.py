@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from kvstore.chaos.schedule import FaultKind
+from kvstore.chaos.system_command import output_of
 from kvstore.chaos.target_base import BareTarget, count_refusal
 from kvstore.chaos.threads import in_thread
 from kvstore.config import parse_nodes
@@ -173,14 +173,4 @@ def _compose_command() -> list[str]:
 
 
 def _run(command: Sequence[str], timeout_s: float = _TIMEOUT_S) -> str:
-    """What the command prints; raises Unavailable with its last line when it fails."""
-    try:
-        done = subprocess.run(  # noqa: S603 - no shell, and nothing of it comes from a network
-            command, capture_output=True, check=False, text=True, timeout=timeout_s
-        )
-    except (OSError, subprocess.TimeoutExpired) as problem:
-        raise Unavailable(f"{' '.join(command[:2])}: {problem}") from problem
-    if done.returncode != 0:
-        last = (done.stderr.strip() or done.stdout.strip() or "it says nothing").splitlines()[-1]
-        raise Unavailable(f"{' '.join(command[:2])} failed: {last}")
-    return done.stdout
+    return output_of(command, timeout_s, shown=" ".join(command[:2]))

@@ -10,9 +10,9 @@ from typing import Final, cast
 import grpc
 import grpc.aio
 
-OUTCOME_KEY: Final = "kvstore-outcome"
-_OUTCOME_DEFINITE: Final = "definite"
-PUSHBACK_KEY: Final = "grpc-retry-pushback-ms"
+from kvstore.codec.trailers import OUTCOME_KEY, PUSHBACK_KEY
+from kvstore.errors import Outcome
+
 PUSHBACK_S_MAX: Final = 2.0
 """Whatever a node says, it is asked again after that."""
 _DIGITS_MAX: Final = 9
@@ -70,7 +70,7 @@ def judge(error: BaseException, where: str) -> CallFailure:
     if code is grpc.StatusCode.UNIMPLEMENTED:
         return CallFailure(Verdict.REFUSED, f"{detail} (is this a kvstore node?)")
     said = _metadata(error)
-    if said.get(OUTCOME_KEY) == _OUTCOME_DEFINITE:
+    if said.get(OUTCOME_KEY) == Outcome.DEFINITE.value:
         again_in_s = _pushback_s(said.get(PUSHBACK_KEY, ""))
         return CallFailure(_DEFINITE.get(code, Verdict.AGAIN), detail, again_in_s=again_in_s)
     return CallFailure(Verdict.UNKNOWN, detail, code is grpc.StatusCode.RESOURCE_EXHAUSTED)

@@ -49,16 +49,6 @@ from kvstore.replica.scrubber import Scrubber, ScrubPolicy
 from kvstore.replica.space import Space, SpaceWatch
 from kvstore.replica.wake_groups import WakeGroups
 
-_OF_THE_HOST: Final = (
-    StateChunk,
-    StateAck,
-    ScrubHash,
-    ScrubReply,
-    UnfitToLead,
-    PointQuestion,
-    PointAnswer,
-)
-
 
 @dataclass(frozen=True, slots=True)
 class HostHooks:
@@ -195,7 +185,7 @@ class Host:
         self.contacts.heard(sender)
         with self.guard:
             for group, message in messages:
-                if isinstance(message, _OF_THE_HOST):
+                if isinstance(message, HostMessage):
                     self._receive_own(sender, group, message)
                     continue
                 replica = self.replicas.get(group)

@@ -58,7 +58,7 @@ class Lifetimes:
         self._ending: dict[GroupId, tuple[Term, Index]] = {}
         """The last entry that ends keys, by group."""
         self._turn = 0
-        """The place of the replica that is asked first with the next tick."""
+        """The place of the replica that is asked first with the next tick; may be past the last."""
 
     def clock_ms(self, replica: Replica) -> int:
         """What time it is in the partition of `replica`, which leads it."""
@@ -75,8 +75,10 @@ class Lifetimes:
 
     def tick(self, *, may_propose: bool) -> None:
         """Time passes: proposes to end what has ended, in every partition that is led here."""
+        replicas = list(self._replicas.values())
+        first = self._turn % max(1, len(replicas))
         room = ENDED_PER_TICK_MAX
-        for place, (group, replica) in self._in_turn():
+        for place, replica in enumerate(replicas[first:] + replicas[:first], first):
             state = replica.state
             if state is None or state.expiries.is_empty or not replica.is_leader:
                 continue
@@ -86,16 +88,10 @@ class Lifetimes:
             due = state.expiries.due(clock_ms, room) if room else []
             is_behind = clock_ms - state.clock_ms >= CLOCK_BEHIND_MS_MAX
             if due or is_behind:
-                self._end(group, replica, due, clock_ms)
+                self._end(replica, due, clock_ms)
             if due and len(due) == room:
                 self._turn = place + 1
             room -= len(due)
-
-    def _in_turn(self) -> list[tuple[int, tuple[GroupId, Replica]]]:
-        """All replicas with their places, from the one on whose turn it is."""
-        replicas = list(enumerate(self._replicas.items()))
-        turn = self._turn % len(replicas) if replicas else 0
-        return replicas[turn:] + replicas[:turn]
 
     def _is_ending(self, replica: Replica) -> bool:
         ending = self._ending.get(replica.group)
@@ -105,9 +101,7 @@ class Lifetimes:
             and ending[1] > replica.core.applied
         )
 
-    def _end(
-        self, group: GroupId, replica: Replica, due: list[tuple[bytes, int]], clock_ms: int
-    ) -> None:
+    def _end(self, replica: Replica, due: list[tuple[bytes, int]], clock_ms: int) -> None:
         command = encode_command(
             bytes([OperationKind.EXPIRE]) * len(due),
             [key for key, _ in due],
@@ -116,5 +110,5 @@ class Lifetimes:
         )
         with contextlib.suppress(ProposalRefused):
             index = replica.core.propose(with_clock(command, clock_ms))
-            self._ending[group] = (replica.core.term, index)
+            self._ending[replica.group] = (replica.core.term, index)
             self._touch(replica)

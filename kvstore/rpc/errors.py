@@ -7,6 +7,7 @@ from typing import Final, NoReturn
 import grpc
 from grpc.aio import ServicerContext
 
+from kvstore.codec.trailers import NUMBER_KEY, OUTCOME_KEY, REASON_KEY
 from kvstore.errors import (
     ConditionFailed,
     CounterOverflow,
@@ -21,12 +22,6 @@ from kvstore.errors import (
     ScanExpired,
     Unavailable,
 )
-
-OUTCOME_KEY: Final = "kvstore-outcome"
-REASON_KEY: Final = "kvstore-reason"
-NUMBER_KEY: Final = "kvstore-number"
-PUSHBACK_KEY: Final = "grpc-retry-pushback-ms"
-"""When to try again: known to every gRPC library that retries (gRFC A6)."""
 
 Metadata = tuple[tuple[str, str], ...]
 

@@ -11,11 +11,12 @@ import grpc
 
 from kvstore.client.levels import Level
 from kvstore.client.receipts import Receipt
+from kvstore.codec.trailers import PUSHBACK_KEY
 from kvstore.errors import DeadlineExceeded, KVStoreError
 from kvstore.generated.kvstore.v1 import kv_pb2 as pb
 from kvstore.replica.requests import Request
 from kvstore.rpc.batch import SECTIONS_MAX, BatchReply, Sections, response_of
-from kvstore.rpc.errors import PUSHBACK_KEY, refuse, refuse_with
+from kvstore.rpc.errors import refuse, refuse_with
 from kvstore.rpc.key_calls import KeyCalls
 from kvstore.rpc.node_view import NodeView
 from kvstore.rpc.plain import Context, record_to_wire, time_left_s

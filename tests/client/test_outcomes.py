@@ -11,7 +11,8 @@ import grpc
 import pytest
 
 from kvstore.client import AsyncClient, outbox
-from kvstore.client.outcomes import PUSHBACK_KEY, PUSHBACK_S_MAX, Verdict, judge
+from kvstore.client.outcomes import PUSHBACK_S_MAX, Verdict, judge
+from kvstore.codec.trailers import PUSHBACK_KEY
 from kvstore.errors import (
     ClientClosed,
     DeadlineExceeded,

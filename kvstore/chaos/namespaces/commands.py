@@ -6,14 +6,13 @@ import json
 import os
 import shutil
 import signal
-import subprocess
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
-from kvstore.errors import Unavailable
+from kvstore.chaos.system_command import output_of
 
 _TIMEOUT_S: Final = 20.0
 _NEEDED: Final = ("ip", "iptables")
@@ -35,22 +34,7 @@ def missing() -> str | None:
 
 def run(command: Sequence[str]) -> str:
     """What it prints; raises Unavailable, with the command and its last line, when it fails."""
-    words = " ".join(command)
-    try:
-        done = subprocess.run(  # noqa: S603 - no shell, and nothing of it comes from a network
-            command,
-            capture_output=True,
-            check=False,
-            text=True,
-            timeout=_TIMEOUT_S,
-            start_new_session=True,  # Ctrl-C is for this program: what it has begun is finished.
-        )
-    except (OSError, subprocess.TimeoutExpired) as problem:
-        raise Unavailable(f"`{words}` failed: {problem}") from problem
-    if done.returncode != 0:
-        last = (done.stderr.strip() or done.stdout.strip() or "it says nothing").splitlines()[-1]
-        raise Unavailable(f"`{words}` failed: {last}")
-    return done.stdout
+    return output_of(command, _TIMEOUT_S, shown=f"`{' '.join(command)}`", hears_ctrl_c=False)
 
 
 def entering(namespace: str) -> tuple[str, ...]:

@@ -19,10 +19,10 @@ CLIENTS: Final = (
         seen="etcd-io/jetcd#1444, etcd-io/etcd#18424",
         path=_OUTCOMES,
         old="""\
-    if said.get(OUTCOME_KEY) == _OUTCOME_DEFINITE:
+    if said.get(OUTCOME_KEY) == Outcome.DEFINITE.value:
 """,
         new="""\
-    if said.get(OUTCOME_KEY) == _OUTCOME_DEFINITE or code is grpc.StatusCode.UNAVAILABLE:
+    if said.get(OUTCOME_KEY) == Outcome.DEFINITE.value or code is grpc.StatusCode.UNAVAILABLE:
 """,
     ),
     Mutation(
