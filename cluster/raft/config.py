@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from cluster.raft.lease import LeaseConfig
 
@@ -44,7 +44,7 @@ class RaftConfig:
     """Serve reads by lease (lease.py); None: by ReadIndex alone. The same for all of a group."""
 
     def __post_init__(self) -> None:
-        for name in self.__slots__:
+        for name in [field.name for field in fields(self)]:
             if name != "lease" and getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; it has to be 1 or more")
         if not 2 * self.heartbeat_ticks < self.election_ticks_min < self.election_ticks_max:
