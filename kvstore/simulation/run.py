@@ -154,9 +154,13 @@ class Run:
     def _see_that_damage_is_found(self, healthy: list[str]) -> None:
         """A scrub that is asked for stops whoever has a state that nobody wrote, if a majority can
         tell."""
-        kernel, machines = self.kernel, self.cluster.machines
-        sound = [machines[name] for name in healthy if machines[name].damage is None]
-        there = {node.replica_id for node in sound}
+        kernel = self.kernel
+        # Whose data were lost, and cannot be had from others, has nothing to compare.
+        there = {
+            node.replica_id
+            for node in self.cluster.nodes
+            if node.name in healthy and node.damage is None
+        }
 
         def undetected() -> list[tuple[str, GroupId]]:
             return [

@@ -27,6 +27,8 @@ SEEDS = [
     ("everything", 244),
     # A scrub named a damage that was written over before the node gave up its life.
     ("everything", 1915),
+    # Two of three replicas are lost, and the third is damaged: nobody is left to contradict it.
+    ("everything", 100077),
     # A disk that is full to the last byte has room for the mark that its data are damaged.
     ("everything", 2021),
     # Data are lost twice, and all that the node knows was replaced meanwhile.
