@@ -20,11 +20,18 @@ SECONDS ?= 1800
 # test starts would compile all of the source anew, and each run of pytest all tests.
 unexport PYTHONDONTWRITEBYTECODE
 
+# What is released is compiled, and measured and tested as such, outside of the sources.
+COMPILED := build/compiled
+COMPILED_READY := $(COMPILED)/.ready
+COMPILED_PYTHON := $(CURDIR)/$(COMPILED)/venv/bin/python
+SOURCES := $(shell find cluster kvstore -name '*.py')
+BUILD := HATCH_BUILD_HOOKS_ENABLE=1 $(BIN)/python -m build
+
 # Fewer mutants or checks: make mutants MUTANTS='--only commit-moves-back --units'
 MUTANTS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help environment demo test chaos chaos-docker chaos-storage simulate mutants bench-etcd bench-overload bench-scaling bench-costs soak check format proto docs clean
+.PHONY: help compiler environment demo test chaos chaos-docker chaos-storage simulate mutants bench-etcd bench-overload bench-scaling bench-costs soak wheel test-compiled check format proto docs clean
 
 help: ## Say what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -71,20 +78,44 @@ simulate: $(READY) ## Run clusters in simulation, with faults (SEEDS=, FROM=, PR
 mutants: $(READY_DEV) ## Plant known mistakes and say which check finds each (hours)
 	$(BIN)/python -m tools.mutants $(MUTANTS)
 
-bench-etcd: $(READY) ## Compare with etcd on this machine (an hour; needs Debian's etcd and Go)
-	$(BIN)/python -m benchmarks.etcd.run $(BENCH)
+# A source distribution first, and the wheel from that: compiled modules beside the sources would
+# hide what is edited there later.
+wheel: $(READY_DEV) compiler ## Build the wheel that is released: compiled by mypyc (5 minutes; needs a C compiler)
+	$(BUILD) --outdir dist
 
-bench-overload: $(READY) ## Offer ten times what a cluster can do (two minutes)
-	$(BIN)/python -m benchmarks.overload $(BENCH)
+compiler:
+	@command -v cc >/dev/null || { echo "a C compiler is missing: apt-get install gcc libc6-dev" >&2; exit 2; }
 
-bench-scaling: $(READY) ## What partitions, keys and large values cost (half an hour)
-	$(BIN)/python -m benchmarks.scaling $(BENCH)
+# An environment with that wheel, and what is run in it: not beside kvstore/, which would come first.
+$(COMPILED_READY): pyproject.toml $(SOURCES) | $(READY_DEV) compiler
+	rm -rf $(COMPILED)
+	$(BUILD) --outdir $(COMPILED)/dist
+	$(BIN)/python -m venv $(COMPILED)/venv
+	$(COMPILED_PYTHON) -m pip install --quiet "$$(ls $(COMPILED)/dist/*.whl)[dev]"
+	ln -s ../../benchmarks ../../examples $(COMPILED)
+	@touch $@
 
-bench-costs: $(READY) ## Rounds, messages, syncs and processor time of a put, by how many callers there are (2 minutes)
-	$(BIN)/python -m benchmarks.costs $(BENCH)
+test-compiled: $(COMPILED_READY) ## See that the compiled form does the same, event by event, and serves (10 minutes)
+	$(BIN)/python -m tools.same_traces --against $(COMPILED_PYTHON)
+	rm -rf $(COMPILED)/tests $(COMPILED)/pyproject.toml
+	cp -r tests pyproject.toml $(COMPILED)
+	cd $(COMPILED) && $(COMPILED_PYTHON) -m pytest tests/process -m 'process and not chaos' \
+		--numprocesses 2 --dist worksteal
 
-soak: $(READY) ## Is anything still growing after half an hour of load? (SECONDS=)
-	$(BIN)/python -m benchmarks.soak --seconds $(SECONDS) $(BENCH)
+bench-etcd: $(COMPILED_READY) ## Compare with etcd on this machine (an hour; needs Debian's etcd and Go)
+	cd $(COMPILED) && $(COMPILED_PYTHON) -m benchmarks.etcd.run $(BENCH)
+
+bench-overload: $(COMPILED_READY) ## Offer ten times what a cluster can do (two minutes)
+	cd $(COMPILED) && $(COMPILED_PYTHON) -m benchmarks.overload $(BENCH)
+
+bench-scaling: $(COMPILED_READY) ## What partitions, keys and large values cost (half an hour)
+	cd $(COMPILED) && $(COMPILED_PYTHON) -m benchmarks.scaling $(BENCH)
+
+bench-costs: $(COMPILED_READY) ## Rounds, messages, syncs and processor time of a put, by how many callers there are (2 minutes)
+	cd $(COMPILED) && $(COMPILED_PYTHON) -m benchmarks.costs $(BENCH)
+
+soak: $(COMPILED_READY) ## Is anything still growing after half an hour of load? (SECONDS=)
+	cd $(COMPILED) && $(COMPILED_PYTHON) -m benchmarks.soak --seconds $(SECONDS) $(BENCH)
 
 check: $(READY_DEV) ## Lint, types, import rules, generated code and pages (seconds)
 	$(BIN)/ruff check .

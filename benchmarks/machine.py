@@ -9,6 +9,8 @@ import time
 from importlib.metadata import version
 from pathlib import Path
 
+from kvstore.form import installed_form
+
 
 def facts(folder: Path) -> dict[str, object]:
     """The machine, the versions, and the file system that `folder` is on."""
@@ -23,7 +25,7 @@ def facts(folder: Path) -> dict[str, object]:
         "python": platform.python_version(),
         "grpcio": version("grpcio"),
         "rocksdict": version("rocksdict"),
-        "kvstore": revision(),
+        "kvstore": f"{revision()}, {installed_form()}",
     }
 
 

@@ -73,7 +73,10 @@ def _print_version(asked: bool) -> None:
     if asked:
         from importlib.metadata import version  # noqa: PLC0415
 
-        write_line(f"kvstore {version('kvstore')}")
+        from kvstore.form import COMPILED, installed_form  # noqa: PLC0415
+
+        form = f" ({COMPILED})" if installed_form() == COMPILED else ""
+        write_line(f"kvstore {version('kvstore')}{form}")
         raise typer.Exit
 
 
