@@ -10,6 +10,7 @@ from types import ModuleType
 
 import pytest
 
+from tools.mutants import trial
 from tools.mutants.catalogue import find
 from tools.mutants.children import Children, Planted
 from tools.mutants.mutation import Area, Mutation, PlantingError
@@ -138,3 +139,25 @@ def test_a_unit_suite_runs_with_what_is_planted(tmp_path: Path) -> None:
     )
     planted = Planted(Children(), find("finished-message-kept"))
     assert try_units(planted, [str(suite)]).caught_by is None
+
+
+def test_a_test_that_does_not_end_has_found_its_mutant(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trial, "TEST_S_MAX", 1)
+    suite = tmp_path / "tests" / "test_hanging.py"
+    suite.parent.mkdir()
+    suite.write_text(
+        "def test_it() -> None:\n"
+        "    while True:\n"
+        "        try:\n"
+        "            while True:\n"
+        "                pass\n"
+        "        except BaseException:\n"
+        "            pass\n"
+    )
+    verdict = try_units(Planted(Children(), find("finished-message-kept")), [str(suite)])
+    assert (verdict.caught_by, verdict.detail) == (
+        "tests/test_hanging.py::test_it",
+        "no end in 1 s",
+    )

@@ -82,6 +82,9 @@ STAGES: Final = (10, 40, 200)
 """A mutant is tried with so many seeds of each of its simulations before more of the first: what
 one finds at once another may find never."""
 
+_TIMEOUT: Final = "+ Timeout +"
+_FRAME: Final = re.compile(r'File "\S*?/(tests/\S+\.py)", line \d+, in (test_\w+)')
+"""Of a test that hangs, where it stands."""
 _FAILED: Final = re.compile(r"^(?:FAILED|ERROR) (tests/.*?)(?: - (.*))?$", re.MULTILINE)
 
 
@@ -117,6 +120,9 @@ def try_units(planted: Planted, suites: Sequence[str]) -> Verdict:
         "-p",
         "no:cacheprovider",
         f"--timeout={TEST_S_MAX}",
+        # Ends the process: what is raised inside of a test, Hypothesis takes for an example to be
+        # made smaller, each time for as long again.
+        "--timeout-method=thread",
         *(f"--ignore={path}" for path in SIMULATION_TESTS),
         *suites,
     )
@@ -124,6 +130,11 @@ def try_units(planted: Planted, suites: Sequence[str]) -> Verdict:
     if code == 0:
         return Verdict(None, "", 0, took_s)
     failed = _FAILED.search(output)
+    if code == 1 and _TIMEOUT in output:
+        hangs = _FRAME.search(output)
+        return Verdict(
+            f"{hangs[1]}::{hangs[2]}" if hangs else "hang", f"no end in {TEST_S_MAX} s", 0, took_s
+        )
     if code == KILLED:
         return Verdict("hang", f"killed after {WALL_S_MAX} s", 0, took_s)
     if code != 1 or failed is None:
