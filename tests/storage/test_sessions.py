@@ -100,11 +100,13 @@ def test_results_below_the_lowest_go_and_are_never_applied_again() -> None:
     assert partition.state.revision == 10
 
 
-def test_a_late_command_with_an_older_lowest_does_not_take_it_back() -> None:
+@pytest.mark.parametrize("restarts", [False, True])
+def test_a_late_command_with_an_older_lowest_does_not_take_it_back(restarts: bool) -> None:
     partition = Partition()
     partition.put(stamp(1, 5, lowest=5))
     assert partition.put(stamp(1, 7, lowest=1)) == 2
-    partition.restart()
+    if restarts:
+        partition.restart()
     assert partition.put(stamp(1, 4, lowest=1)) is CommandOutcome.FORGOTTEN
 
 
