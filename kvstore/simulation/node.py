@@ -148,15 +148,19 @@ class SimulatedNode(Machine):
     @property
     def is_damaged_in_silence(self) -> bool:
         """Whether it takes part with a state that nobody wrote."""
-        return self.damage is not None and self.is_damaged(self.damage.group)
+        return (
+            self.damage is not None
+            and self._node is not None
+            and not self._node.host.is_stopped
+            and self.is_damaged(self.damage.group)
+        )
 
     def is_damaged(self, group: GroupId) -> bool:
-        """Whether it takes part with a state of `group` that nobody wrote."""
+        """Whether it has a state of `group` that nobody wrote; it may be about to stop for that."""
         return (
             self.damage is not None
             and self.damage.group == group
             and self._node is not None
-            and not self._node.host.is_stopped
             and self.damage.is_in(self.engine)
         )
 

@@ -29,6 +29,8 @@ SEEDS = [
     ("everything", 1915),
     # Two of three replicas are lost, and the third is damaged: nobody is left to contradict it.
     ("everything", 100077),
+    # A node whose damage was found is compared with the others while it stops.
+    ("everything", 102722),
     # A disk that is full to the last byte has room for the mark that its data are damaged.
     ("everything", 2021),
     # Data are lost twice, and all that the node knows was replaced meanwhile.
