@@ -24,6 +24,7 @@ unexport PYTHONDONTWRITEBYTECODE
 COMPILED := build/compiled
 COMPILED_READY := $(COMPILED)/.ready
 COMPILED_PYTHON := $(CURDIR)/$(COMPILED)/venv/bin/python
+RUN_COMPILED := cd $(COMPILED) && $(COMPILED_PYTHON) -m
 SOURCES := $(shell find cluster kvstore -name '*.py')
 BUILD := HATCH_BUILD_HOOKS_ENABLE=1 $(BIN)/python -m build
 
@@ -99,23 +100,23 @@ test-compiled: $(COMPILED_READY) ## See that the compiled form does the same, ev
 	$(BIN)/python -m tools.same_traces --against $(COMPILED_PYTHON)
 	rm -rf $(COMPILED)/tests $(COMPILED)/pyproject.toml
 	cp -r tests pyproject.toml $(COMPILED)
-	cd $(COMPILED) && $(COMPILED_PYTHON) -m pytest tests/process -m 'process and not chaos' \
+	$(RUN_COMPILED) pytest tests/process -m 'process and not chaos' \
 		--numprocesses 2 --dist worksteal
 
 bench-etcd: $(COMPILED_READY) ## Compare with etcd on this machine (an hour; needs Debian's etcd and Go)
-	cd $(COMPILED) && $(COMPILED_PYTHON) -m benchmarks.etcd.run $(BENCH)
+	$(RUN_COMPILED) benchmarks.etcd.run $(BENCH)
 
 bench-overload: $(COMPILED_READY) ## Offer ten times what a cluster can do (two minutes)
-	cd $(COMPILED) && $(COMPILED_PYTHON) -m benchmarks.overload $(BENCH)
+	$(RUN_COMPILED) benchmarks.overload $(BENCH)
 
 bench-scaling: $(COMPILED_READY) ## What partitions, keys and large values cost (half an hour)
-	cd $(COMPILED) && $(COMPILED_PYTHON) -m benchmarks.scaling $(BENCH)
+	$(RUN_COMPILED) benchmarks.scaling $(BENCH)
 
 bench-costs: $(COMPILED_READY) ## Rounds, messages, syncs and processor time of a put, by how many callers there are (2 minutes)
-	cd $(COMPILED) && $(COMPILED_PYTHON) -m benchmarks.costs $(BENCH)
+	$(RUN_COMPILED) benchmarks.costs $(BENCH)
 
 soak: $(COMPILED_READY) ## Is anything still growing after half an hour of load? (SECONDS=)
-	cd $(COMPILED) && $(COMPILED_PYTHON) -m benchmarks.soak --seconds $(SECONDS) $(BENCH)
+	$(RUN_COMPILED) benchmarks.soak --seconds $(SECONDS) $(BENCH)
 
 check: $(READY_DEV) ## Lint, types, import rules, generated code and pages (seconds)
 	$(BIN)/ruff check .
@@ -135,5 +136,5 @@ proto: $(READY_DEV) ## Generate kvstore/generated from proto/
 docs: $(READY_DEV) ## Write docs/api.md from the docstrings
 	$(BIN)/python -m tools.generate_api_docs
 
-clean: ## Remove the virtual environment and all caches
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage
+clean: ## Remove the virtual environments, what was built and all caches
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage

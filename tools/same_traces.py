@@ -14,7 +14,6 @@ import argparse
 import os
 import subprocess
 import sys
-import tempfile
 from collections.abc import Sequence
 from typing import Final
 
@@ -40,29 +39,31 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--profile", default="everything", help="which faults (everything)")
     parser.add_argument("--against", default=sys.executable, help="the other Python (this one)")
     given = parser.parse_args(arguments)
-    last = given.first + given.seeds
-    with tempfile.TemporaryDirectory() as nowhere:
-        children = [
-            subprocess.Popen(
-                (python, "-P", "-c", _CHILD, given.profile, str(given.first), str(last)),
-                # Not where sources are: they would come before what is installed.
-                cwd=nowhere,
-                env={**os.environ, "PYTHONHASHSEED": hash_seed},
-                stdout=subprocess.PIPE,
-                text=True,
-            )
-            for python, hash_seed in zip(
-                (sys.executable, os.path.abspath(given.against)), HASH_SEEDS, strict=True
-            )
-        ]
-        try:
-            return compare(children, range(given.first, last))
-        except KeyboardInterrupt:
-            return 130
-        finally:
-            for child in children:
-                child.kill()
-                child.wait()
+    seeds = range(given.first, given.first + given.seeds)
+    children = [
+        start(python, hash_seed, given.profile, seeds)
+        for python, hash_seed in zip((sys.executable, given.against), HASH_SEEDS, strict=True)
+    ]
+    try:
+        return compare(children, seeds)
+    except KeyboardInterrupt:
+        return 130
+    finally:
+        for child in children:
+            child.kill()
+            child.wait()
+
+
+def start(python: str, hash_seed: str, profile: str, seeds: range) -> subprocess.Popen[str]:
+    """Runs `seeds` in a process of its own, which prints a line for each: the hash of the trace,
+    how many events it has, and which promise was broken, if one was."""
+    return subprocess.Popen(
+        # -P: sources in the working directory would come before what is installed.
+        (python, "-P", "-c", _CHILD, profile, str(seeds.start), str(seeds.stop)),
+        env={**os.environ, "PYTHONHASHSEED": hash_seed},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
 
 
 def compare(children: Sequence[subprocess.Popen[str]], seeds: range) -> int:

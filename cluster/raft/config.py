@@ -44,9 +44,10 @@ class RaftConfig:
     """Serve reads by lease (lease.py); None: by ReadIndex alone. The same for all of a group."""
 
     def __post_init__(self) -> None:
-        for name in [field.name for field in fields(self)]:
-            if name != "lease" and getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}; it has to be 1 or more")
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if field.name != "lease" and value < 1:
+                raise ValueError(f"{field.name} is {value}; it has to be 1 or more")
         if not 2 * self.heartbeat_ticks < self.election_ticks_min < self.election_ticks_max:
             raise ValueError(
                 "two heartbeats have to fit in the shortest election timeout, and that has to be "

@@ -150,9 +150,8 @@ class SimulatedNode(Machine):
         """Whether it takes part with a state that nobody wrote."""
         return (
             self.damage is not None
-            and self._node is not None
-            and not self._node.host.is_stopped
             and self.is_damaged(self.damage.group)
+            and not self.host.is_stopped
         )
 
     def is_damaged(self, group: GroupId) -> bool:

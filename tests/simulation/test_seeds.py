@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
+from subprocess import PIPE
 
 import pytest
 
@@ -14,6 +14,7 @@ from kvstore.simulation.campaign import Task, run_task, run_traced
 from kvstore.simulation.faults.kinds import KINDS
 from kvstore.simulation.faults.profile import PROFILES
 from kvstore.simulation.run import Report
+from tools.same_traces import HASH_SEEDS, compare, start
 
 SEEDS = [
     *(("calm", seed) for seed in range(2)),
@@ -57,27 +58,28 @@ def test_a_calm_run_refuses_nothing_once_the_cluster_has_begun() -> None:
     assert report.operations.get("fail", 0) <= 3
 
 
-HASHES = """
-import sys
-from kvstore.simulation.campaign import Task, run_task
-for seed in map(int, sys.argv[1:]):
-    print(run_task(Task(seed, "everything")).hash)
-"""
-
-
 def test_a_seed_is_the_same_run_in_another_process_with_other_hashes() -> None:
-    seeds = [str(seed) for seed in range(4)]
-    hashes = [
-        subprocess.run(
-            (sys.executable, "-c", HASHES, *seeds),
-            env={**os.environ, "PYTHONHASHSEED": hash_seed},
-            capture_output=True,
-            check=True,
-        ).stdout.split()
-        for hash_seed in ("1", "4711")
-    ]
+    seeds = range(4)
+    children = [start(sys.executable, each, "everything", seeds) for each in HASH_SEEDS]
+    outputs = [child.communicate()[0] for child in children]
+    assert [child.returncode for child in children] == [0, 0]
+    hashes = [[line.split()[0] for line in output.splitlines()] for output in outputs]
     assert hashes[0] == hashes[1]
     assert len(set(hashes[0])) == len(seeds)
+
+
+@pytest.mark.parametrize(
+    ("other", "expected"),
+    [("a 1", 0), ("b 1", 1), ("a 2", 1), ("", 1)],
+)
+def test_runs_that_differ_or_end_early_are_not_the_same(other: str, expected: int) -> None:
+    children = [
+        subprocess.Popen((sys.executable, "-c", f"print({each!r})"), stdout=PIPE, text=True)
+        for each in ("a 1", other)
+    ]
+    assert compare(children, range(1)) == expected
+    for child in children:
+        child.communicate()
 
 
 def test_a_trace_file_has_all_events_and_changes_nothing(tmp_path: Path) -> None:
