@@ -32,7 +32,7 @@ BUILD := HATCH_BUILD_HOOKS_ENABLE=1 $(BIN)/python -m build
 MUTANTS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help compiler environment demo test chaos chaos-docker chaos-storage simulate mutants bench-etcd bench-overload bench-scaling bench-costs soak wheel test-compiled check format proto docs clean
+.PHONY: help compiler environment demo test chaos chaos-docker chaos-storage simulate mutants bench-etcd bench-overload bench-scaling bench-costs bench-fairness soak wheel test-compiled check format proto docs clean
 
 help: ## Say what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -114,6 +114,9 @@ bench-scaling: $(COMPILED_READY) ## What partitions, keys and large values cost 
 
 bench-costs: $(COMPILED_READY) ## Rounds, messages, syncs and processor time of a put, by how many callers there are (2 minutes)
 	$(RUN_COMPILED) benchmarks.costs $(BENCH)
+
+bench-fairness: $(COMPILED_READY) ## What a modest client notices of greedy ones (2 minutes)
+	$(RUN_COMPILED) benchmarks.fairness $(BENCH)
 
 soak: $(COMPILED_READY) ## Is anything still growing after half an hour of load? (SECONDS=)
 	$(RUN_COMPILED) benchmarks.soak --seconds $(SECONDS) $(BENCH)

@@ -1,6 +1,6 @@
 """What partitions, keys and the size of values cost: two clusters that differ in one of them.
 
-    python -m benchmarks.scaling [--pairs N] [--seconds S] [--only partitions,keys,values]
+    python -m benchmarks.scaling [--pairs N] [--seconds S] [--only NAME,NAME]
 
 Three nodes each, on this machine, under load one after the other, again and again; who begins
 changes from pair to pair. The ratio is of the second to the first, as its median over the pairs.
@@ -21,6 +21,8 @@ from kvstore import LocalCluster
 from kvstore.bench.workloads import GET, PUT, Workload
 
 CALLERS: Final = 256
+PEAK_CALLERS: Final = 4096
+"""So many that more would not bring more."""
 FIELDS: Final = (
     *("operations_per_second", "bytes_per_second", "p50_ms", "p99_ms"),
     "server_cpu_s_per_1000",
@@ -44,15 +46,16 @@ class Comparison:
     name: str
     first: Side
     second: Side
+    callers: int = CALLERS
     workloads: tuple[Workload, ...] = (PUT, GET)
 
 
 def comparisons(many_keys: int) -> dict[str, Comparison]:
     """By name."""
+    few, many = Side("4 partitions", partitions=4), Side("64 partitions", partitions=64)
     made = (
-        Comparison(
-            "partitions", Side("4 partitions", partitions=4), Side("64 partitions", partitions=64)
-        ),
+        Comparison("partitions", few, many),
+        Comparison("partitions-peak", few, many, PEAK_CALLERS),
         Comparison("keys", Side("10,000 keys"), Side(f"{many_keys:,} keys", keys=many_keys)),
         Comparison("values", Side("256 B"), Side("16 KiB", value_bytes=16 << 10)),
     )
@@ -65,7 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--pairs", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=10.0, help="of each run (10)")
     parser.add_argument("--warm-up", type=float, default=2.0, help="seconds before that (2)")
-    parser.add_argument("--only", default="", help="partitions, keys, values")
+    parser.add_argument("--only", default="", help="partitions, partitions-peak, keys, values")
     parser.add_argument("--many-keys", type=int, default=1_000_000)
     parser.add_argument("--name", default="scaling", help="of the files with the results")
     given = parser.parse_args(arguments)
@@ -107,7 +110,7 @@ def compare(
         LocalCluster(nodes=3, partitions=sides[1].partitions) as other,
     ):
         clusters = (one, other)
-        about |= facts(one.data_dir) | {"pairs": given.pairs, "callers": CALLERS}
+        about |= facts(one.data_dir) | {"pairs": given.pairs}
         for side, cluster in zip(sides, clusters, strict=True):
             put_keys(cluster.endpoints, side.keys, side.value_bytes)
         found: dict[str, object] = {}
@@ -115,7 +118,9 @@ def compare(
             runs: tuple[list[Mapping[str, Any]], list[Mapping[str, Any]]] = ([], [])
             for pair in range(given.pairs):
                 for which in (0, 1) if pair % 2 == 0 else (1, 0):
-                    run = run_one(workload, sides[which], clusters[which], given, pair)
+                    run = run_one(
+                        workload, sides[which], clusters[which], given, comparison.callers
+                    )
                     runs[which].append(run)
                     print(
                         f"{comparison.name} {workload.name} {pair + 1} {sides[which].name}:"
@@ -126,7 +131,8 @@ def compare(
             summary = Pairs(runs[1], runs[0]).summary(FIELDS)
             for each in summary.values():
                 each["first"], each["second"] = each["second"], each["first"]
-            what = f"{workload.name}: {sides[0].name}, {sides[1].name}"
+            callers = f"{comparison.callers:,} callers"
+            what = f"{workload.name}, {callers}: {sides[0].name}, {sides[1].name}"
             found[f"{comparison.name} {workload.name}"] = {
                 "what": what,
                 "runs": runs,
@@ -136,17 +142,20 @@ def compare(
 
 
 def run_one(
-    workload: Workload, side: Side, cluster: LocalCluster, given: argparse.Namespace, seed: int
+    workload: Workload,
+    side: Side,
+    cluster: LocalCluster,
+    timing: argparse.Namespace,
+    callers: int,
 ) -> dict[str, Any]:
     """One run."""
     load = plan(
         workload,
-        CALLERS,
-        given.seconds,
+        callers,
+        timing.seconds,
         keys=side.keys,
         value_bytes=side.value_bytes,
-        warm_up_s=given.warm_up,
-        seed=seed,
+        warm_up_s=timing.warm_up,
     )
     clients = kvstore_clients(cluster.endpoints, load)
     found = measure(clients, load.warm_up_s, load.seconds, pids(cluster)).summary()

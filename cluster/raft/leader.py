@@ -179,10 +179,13 @@ class Leader:
             return False
         self._heartbeat_elapsed = 0
         self._replication.expire_snapshots(self._now)
-        state.quiet = self._may_fall_quiet()
+        is_steady = self._replication.speaks_steadily()
+        # At rest between two of many requests it does not fall quiet: it would wake with the next.
+        state.quiet = not is_steady and self._may_fall_quiet()
         if state.quiet:
             self._reads.drop_lease()
-        self._heartbeat_due = bool(state.peers)
+        if not is_steady or self._reads.wants_heartbeats:
+            self._heartbeat_due = bool(state.peers)
         return True
 
     def is_active(self, replica: ReplicaId) -> bool:

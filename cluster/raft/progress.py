@@ -14,7 +14,8 @@
 PROBE: it is not known where the logs part. One request at a time, `next` does not move until it is
 answered; a heartbeat's answer allows another (the request or its answer may be lost).
 REPLICATE: `next` runs ahead of `match` (pipelining, dissertation 10.2.1) within a window that is
-bounded by messages and by bytes.
+bounded by messages and by bytes. Where nothing was acknowledged between the answers to two
+heartbeats, an empty request asks whether something was lost.
 SNAPSHOT: a snapshot is under way (5.3), one at a time, and no entries are. What follows it is
 `next`; after a heartbeat's answer an empty request asks whether it has arrived (the answer to it
 may be lost). Rejections are of requests from before, or say that it has not.
@@ -39,6 +40,8 @@ class Progress:
     """One follower, as its leader sees it. `match` never moves back."""
 
     __slots__ = (
+        "_is_moving",
+        "_spoke_at",
         "_window",
         "_window_bytes",
         "bytes_max",
@@ -50,6 +53,7 @@ class Progress:
         "read_round",
         "snapshot_at",
         "snapshot_index",
+        "spoken_ticks",
         "state",
     )
 
@@ -72,11 +76,16 @@ class Progress:
         """What the snapshot that is under way covers; 0 without one."""
         self.snapshot_at = 0
         """The leader's tick at which it was sent."""
+        self.spoken_ticks = 0
+        """In how many ticks of the leader it was sent a request, since heartbeats last came due."""
+        self._spoke_at = -1
         self.messages_max = messages_max
         self.bytes_max = bytes_max
         self._window: deque[tuple[int, int]] = deque()
         """Requests under way: (last index, bytes of payload), rising."""
         self._window_bytes = 0
+        self._is_moving = False
+        """What was under way was acknowledged, or a part, since a heartbeat was last answered."""
 
     @property
     def inflight_messages(self) -> int:
@@ -107,9 +116,12 @@ class Progress:
         # never go otherwise.
         return not self._window or size <= self.bytes_max - self._window_bytes
 
-    def sent(self, count: int, size: int) -> None:
-        """A request with `count` entries from `next` on, `size` bytes, was sent."""
+    def sent(self, count: int, size: int, now: int) -> None:
+        """A request with `count` entries from `next` on, `size` bytes, was sent at tick `now`."""
         self.owes_request = False
+        if now != self._spoke_at:
+            self._spoke_at = now
+            self.spoken_ticks += 1
         if count and self.state is ProgressState.REPLICATE:
             self.next += count
             self._window.append((self.next - 1, size))
@@ -133,6 +145,7 @@ class Progress:
         window = self._window
         while window and window[0][0] <= index:
             self._window_bytes -= window.popleft()[1]
+            self._is_moving = True
         if index < self.match:
             return False  # a late answer
         moved = index > self.match
@@ -160,7 +173,11 @@ class Progress:
         return True
 
     def heartbeat_answered(self, last_index: int) -> None:
-        """The follower is there: a request has to find out what was lost, unless it has all."""
+        """The follower is there: a request has to find out what was lost, unless it has all, or
+        acknowledges what is under way."""
+        is_moving, self._is_moving = self._is_moving, False
+        if is_moving and self.state is ProgressState.REPLICATE:
+            return
         if self.match < last_index:  # always so while probing
             self.owes_request = True
 

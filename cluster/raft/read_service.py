@@ -87,6 +87,11 @@ class ReadService:
             return False
         return True
 
+    @property
+    def wants_heartbeats(self) -> bool:
+        """Whether heartbeats have something to ask: a round is open, or a lease to be renewed."""
+        return bool(self._reads.open_round) or self._usable_lease() is not None
+
     def heartbeat_round(self, now_us: int | None) -> int:
         """The round that the heartbeats which are handed out now ask for; 0: none. While there may
         be a lease, each asks for a new one."""

@@ -3,6 +3,8 @@ those that need what was compacted, snapshots (5.3)."""
 
 from __future__ import annotations
 
+from typing import Final
+
 from cluster.ids import Index, ReplicaId, Term
 from cluster.raft.messages import AppendRequest, Entry, HeartbeatRequest, SnapshotRequest
 from cluster.raft.progress import Progress, ProgressState
@@ -11,6 +13,9 @@ from cluster.raft.state import ReplicaState
 
 _Batch = tuple[tuple[Entry, ...], int]
 """Entries and their bytes of payload."""
+
+_STEADY_TICKS_MIN: Final = 2
+"""A request in one tick alone is no steady speech."""
 
 
 class Replication:
@@ -38,6 +43,16 @@ class Replication:
                 bytes_max=config.inflight_bytes_max,
             )
 
+    def speaks_steadily(self) -> bool:
+        """Whether each peer was sent a request in every tick since this was last asked: such
+        requests say all that a heartbeat without a read round would."""
+        ticks = max(_STEADY_TICKS_MIN, self._state.config.heartbeat_ticks)
+        is_steady = bool(self.progress)
+        for progress in self.progress.values():
+            is_steady = is_steady and progress.spoken_ticks >= ticks
+            progress.spoken_ticks = 0
+        return is_steady
+
     def send_heartbeats(self, read_round: int) -> None:
         """One to each peer; its answer confirms `read_round`."""
         state = self._state
@@ -58,7 +73,7 @@ class Replication:
             if progress.next < first:
                 self._send_snapshot(peer, progress, now)
             else:
-                self._send_entries(peer, progress, batches)
+                self._send_entries(peer, progress, batches, now)
 
     def _send_snapshot(self, peer: ReplicaId, progress: Progress, now: int) -> None:
         """What the peer needs was compacted: it gets the applied state, one at a time, and only if
@@ -82,14 +97,18 @@ class Replication:
                 progress.snapshot_failed()
 
     def _send_entries(
-        self, peer: ReplicaId, progress: Progress, batches: dict[tuple[int, int], _Batch]
+        self,
+        peer: ReplicaId,
+        progress: Progress,
+        batches: dict[tuple[int, int], _Batch],
+        now: int,
     ) -> None:
         while True:
             entries, size = self._next_batch(progress, batches)
             if not entries and not progress.owes_request:
                 return
             self._send_append(peer, progress.next - 1, entries)
-            progress.sent(len(entries), size)
+            progress.sent(len(entries), size, now)
 
     def _next_batch(self, progress: Progress, batches: dict[tuple[int, int], _Batch]) -> _Batch:
         """The entries to send next: none when all was sent or the window is full."""

@@ -1,10 +1,12 @@
 """A lane: carries the queues of one class to one node, in as few calls as there is need for.
 
 It sends at once when nothing is under way and gathers while a call is: batching needs no delay. The
-call that gathers behind it is the *main* call. When one is under way for longer than calls usually
-take, one of its partitions may be stuck and hold back the answers of all. It then no longer stops
-the next main call; its partitions become *suspects*, and each of them travels alone, as a *probe*,
-until a call that carries it is answered.
+call that gathers behind it is the *main* call. Where very many operations wait there are two, each
+with half of the partitions: nodes work on one while the client sees to the callers of the other.
+
+When a main call is under way for longer than calls usually take, one of its partitions may be stuck
+and hold back the answers of all. It then no longer stops the next main call; its partitions become
+*suspects*, and each of them travels alone, as a *probe*, until a call that carries it is answered.
 """
 
 from __future__ import annotations
@@ -23,8 +25,14 @@ from kvstore.generated.kvstore.v1 import kv_pb2
 
 CALLS_MAX: Final = 8
 """Under way at once on one lane; probes leave one of them to the main call."""
+MAINS_MAX: Final = 2
 CALL_BYTES_MAX: Final = 8 << 20
 CALL_OPERATIONS_MAX: Final = 16_384
+HALVES_OPERATIONS_MIN: Final = 512
+"""Where so many wait, a main call takes half of the partitions; what a call costs by itself does
+not show any more then."""
+SECOND_OPERATIONS_MIN: Final = 192
+"""So many have to wait for other partitions than those of a main call, for a second beside it."""
 READ_ANSWER_BYTES_AIM: Final = 8 << 20
 OVERDUE_S_MIN: Final = 0.02
 OVERDUE_S_MAX: Final = 0.5
@@ -112,7 +120,7 @@ class Lane:
         "_connecting",
         "_flush_scheduled",
         "_loop",
-        "_main",
+        "_mains",
         "_owner",
         "_queues",
         "_suspects",
@@ -144,7 +152,7 @@ class Lane:
         """In one call. For reads and scans it follows the size of the answers."""
         self._queues: dict[PartitionId, Queue] = {}
         self._calls: dict[Call, None] = {}
-        self._main: Call | None = None
+        self._mains: dict[Call, None] = {}
         self._suspects: dict[PartitionId, Call | None] = {}
         """With the probe that is under way for each."""
         self._usual_s = 0.0
@@ -212,8 +220,11 @@ class Lane:
             # back here, it is certain that it was not sent.
             self._connecting = self._loop.create_task(self._connect())
             return
-        if self._main is None and len(self._calls) < CALLS_MAX:
-            self._main = self._send(*self._gather())
+        while len(self._mains) < MAINS_MAX and len(self._calls) < CALLS_MAX:
+            main = self._send(*self._gather())
+            if main is None:
+                break
+            self._mains[main] = None
         if self._suspects:
             self._probe()
         if self._calls and self._watch is None:
@@ -223,14 +234,19 @@ class Lane:
         """What the next main call carries: a section of each queue, within bounds."""
         queues: list[Queue] = []
         sections: list[Section] = []
+        free = self._free()
         room = CALL_BYTES_MAX
+        waiting = sum([len(queue.section) for queue in free])
+        if self._mains and waiting < SECOND_OPERATIONS_MIN:
+            return queues, sections
+        rest_min = waiting // 2 if waiting >= HALVES_OPERATIONS_MIN and not self._mains else -1
         scans = self.kind in SCANS
         count = self.operations_max
         if scans:
             count = min(count, self._owner.scans_per_call_max)
-        for partition, queue in list(self._queues.items()):
-            if partition in self._suspects:
-                continue
+        for queue in free:
+            if waiting <= rest_min:
+                break  # they go with the other call
             while room > 0 and count > 0:
                 section = self._take(queue, room, 1 if scans else count)
                 if section is None:
@@ -239,9 +255,19 @@ class Lane:
                 sections.append(section)
                 room -= section.cost_bytes()
                 count -= len(section)
+                waiting -= len(section)
                 if not scans:
                     break  # one log entry for each partition and call
         return queues, sections
+
+    def _free(self) -> list[Queue]:
+        """Those that wait, and are neither in a main call nor suspects."""
+        queues, suspects = self._queues, self._suspects
+        if not self._mains and not suspects:
+            return list(queues.values())
+        taken = {queue.partition for main in self._mains for queue in main.queues}
+        taken |= suspects.keys()
+        return [each for each in queues.values() if each.partition not in taken]
 
     def _take(self, queue: Queue, room: int, count: int) -> Section | None:
         if queue.failures and self.kind is OperationClass.WRITE:
@@ -302,8 +328,7 @@ class Lane:
         del self._calls[call]
         took_s = min(self._loop.time() - call.started_s, OVERDUE_S_MAX)
         self._usual_s += (took_s - self._usual_s) / 8
-        if self._main is call:
-            self._main = None
+        self._mains.pop(call, None)
         if self._suspects:
             for queue in call.queues:
                 if self._suspects.get(queue.partition) in (None, call):
@@ -338,15 +363,15 @@ class Lane:
             return
         now = self._loop.time()
         due_s = self._overdue_s
-        main = self._main
-        if main is not None:
-            due_s -= now - main.started_s
-            if due_s <= 0:
-                self._main = None
-                for queue in main.queues:
-                    self._suspects.setdefault(queue.partition, None)
-                due_s = self._overdue_s
-                self._schedule_flush()
+        for main in list(self._mains):  # the oldest first
+            left_s = self._overdue_s - (now - main.started_s)
+            if left_s > 0:
+                due_s = min(due_s, left_s)
+                continue
+            del self._mains[main]
+            for queue in main.queues:
+                self._suspects.setdefault(queue.partition, None)
+            self._schedule_flush()
         slow = [call for call in self._calls if now - call.started_s >= SLOW_S]
         if slow:
             self._owner.slow(self, slow)

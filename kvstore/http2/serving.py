@@ -109,6 +109,10 @@ class ServedCall(Stream):
 
     # --- what handlers ask
 
+    def peer(self) -> str:
+        """Whose connection it is: its address, as grpc writes it."""
+        return self._link.peer
+
     def time_remaining(self) -> float | None:
         """Seconds until the caller gives up; None: it waits for as long as it takes."""
         if self._deadline_s is None:
@@ -261,6 +265,15 @@ class ServerLink(Link):
         self._paused: dict[int, None] = {}
         self._answering: dict[int, ServedCall] = {}
         self._drained: asyncio.Future[None] | None = None
+        self.peer = ""
+        """The address at the other end; empty where there is none to be told."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """See Link."""
+        super().connection_made(transport)
+        name = transport.get_extra_info("peername")
+        if name is not None:
+            self.peer = f"[{name[0]}]:{name[1]}"
 
     # --- reading no more than is worked off
 

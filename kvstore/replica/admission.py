@@ -2,6 +2,11 @@
 
 Requests that cannot be served are refused at once and definitely; those that are taken are
 answered at the latest when they expire, before their caller gives up.
+
+Nobody fills it alone. A connection, and a partition, may have no more under way than is left for
+others (dynamic thresholds: Choudhury and Hahne, "Dynamic queue length thresholds for shared-memory
+packet switches", 1998): one that is greedy gets half of the room, three get a quarter each, and
+whoever comes next finds as much.
 """
 
 from __future__ import annotations
@@ -17,6 +22,8 @@ from kvstore.replica.requests import Answer, Request, Status, WriteRequest
 
 DRAIN_TICKS_MAX: Final = 20
 """No caller is told to stay away for longer."""
+PARTITION_REQUESTS_MIN: Final = 64
+"""So many of one partition are no reason to turn anybody away."""
 _PACE_SHARE: Final = 1 / 8
 """Of the last tick in the pace at which requests leave."""
 
@@ -31,6 +38,14 @@ class AdmissionLimits:
     bytes_max: int = 64 << 20
 
 
+@dataclass(slots=True)
+class _Share:
+    """What one connection has under way."""
+
+    requests: int = 0
+    bytes: int = 0
+
+
 class Admission:
     """See the module. Time is in ticks."""
 
@@ -39,6 +54,7 @@ class Admission:
         "_expiring",
         "_left",
         "_pace",
+        "_shares",
         "_silence_ticks_max",
         "_ticks",
         "bytes",
@@ -63,6 +79,8 @@ class Admission:
         """How many were counted in and not yet out."""
         self.bytes = 0
         """Their size."""
+        # By connection, while there is anything.
+        self._shares: dict[str, _Share] = {}
         self._left = 0
         """Requests, since the last tick."""
         self._pace = 0.0
@@ -71,22 +89,50 @@ class Admission:
         # By the tick at which they expire; settled requests hold no payload while they stay here.
         self._expiring: dict[int, list[Request]] = {}
 
-    def enter(self, requests: int, size: int) -> str | None:
-        """Counts a batch in, or says why there is no room for it. A batch alone always fits."""
+    def enter(self, peer: str, requests: int, size: int) -> str | None:
+        """Counts a batch of the connection `peer` in, or says why there is no room for it. A batch
+        alone always fits."""
         limits = self.limits
+        share = self._shares.get(peer)
         if self.requests and self.requests + requests > limits.requests_max:
             return f"{self.requests} requests are under way; the limit is {limits.requests_max}"
         if self.requests and self.bytes + size > limits.bytes_max:
             return f"{self.bytes} bytes are under way; the limit is {limits.bytes_max}"
+        if share is None:
+            share = self._shares[peer] = _Share()
+        elif (
+            share.requests + requests > limits.requests_max - self.requests
+            or share.bytes + size > limits.bytes_max - self.bytes
+        ):
+            return (
+                f"{share.requests} requests, {share.bytes} bytes, of this connection are under way,"
+                f" and with this batch it would have more than is left for others, of"
+                f" {limits.requests_max} requests and {limits.bytes_max} bytes in all"
+            )
+        share.requests += requests
+        share.bytes += size
         self.requests += requests
         self.bytes += size
         return None
 
-    def leave(self, requests: int, size: int) -> None:
+    def leave(self, peer: str, requests: int, size: int) -> None:
         """Counts a batch out that was counted in."""
+        share = self._shares[peer]
+        share.requests -= requests
+        share.bytes -= size
+        if not share.requests and not share.bytes:
+            del self._shares[peer]
         self.requests -= requests
         self.bytes -= size
         self._left += requests
+
+    def is_greedy(self, replica: Replica) -> bool:
+        """Whether the partition of `replica` has more requests under way than are left for others:
+        those of one that lost its majority wait until they expire."""
+        under_way = replica.requests
+        return under_way >= PARTITION_REQUESTS_MIN and (
+            under_way > self.limits.requests_max - self.requests
+        )
 
     def drains_in_ticks(self) -> int:
         """When half of what is under way will have left, at the pace of late: from 1 to

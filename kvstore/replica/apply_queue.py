@@ -1,5 +1,9 @@
 """Committed entries on their way into the engine: applied in the round that brings them.
 
+Except that what nobody here waits for is left until the write to the log that is under way has
+ended: for the entries in that one a leader waits, and with it the callers of a whole round. So a
+follower applies while the others work for the next round, and not in their way.
+
 What the engine has no room for, or cannot keep up with, waits in order, and is tried again with
 every tick: it is committed, so it has to be applied, and nothing after it can be.
 """
@@ -25,6 +29,7 @@ class ApplyQueue:
     __slots__ = (
         "_applied",
         "_apply_round",
+        "_left_at",
         "_meta",
         "_on_map",
         "_replicas",
@@ -48,6 +53,8 @@ class ApplyQueue:
         self._on_map = on_map
         # By group, bundles in order: one each, as a rule.
         self._waiting: dict[GroupId, deque[Sequence[Entry]]] = {}
+        # The write to the log that was under way when something was left; None: nothing is.
+        self._left_at: int | None = None
         self.refused_ticks = 0
         """For how long the engine has refused what is to be applied; 0: it does not."""
 
@@ -66,29 +73,44 @@ class ApplyQueue:
         self._waiting.pop(group, None)
 
     def tick(self) -> None:
-        """Time passes: tries again what was refused."""
+        """Time passes: tries again what was refused, and does what was left for too long."""
         if self.refused_ticks:
             self.refused_ticks += 1
             self._run()
-
-    def run(self) -> None:
-        """Applies what was added, unless something waits before it that was refused."""
-        if self._waiting and not self.refused_ticks:
+        elif self._left_at is not None:
             self._run()
 
-    def _run(self) -> None:
+    def run(self, write_under_way: int | None = None) -> None:
+        """Applies what was added, unless something waits before it that was refused.
+
+        `write_under_way`: the number of the write to the log; None without one."""
+        if not self._waiting or self.refused_ticks:
+            return
+        if write_under_way is None or self._left_at not in (None, write_under_way):
+            self._run()
+        else:
+            self._run(only_awaited=True)
+            self._left_at = write_under_way if self._waiting else None
+
+    def _run(self, *, only_awaited: bool = False) -> None:
+        self._left_at = None
         try:
             while self._waiting:
                 while META_GROUP in self._waiting:
                     self._apply_meta()
-                if self._waiting:
-                    self._apply_partitions()
+                groups = self._awaited() if only_awaited else list(self._waiting)
+                if not groups:
+                    break
+                self._apply_partitions(groups)
             self.refused_ticks = 0
         except EngineRefused:
             self.refused_ticks = max(1, self.refused_ticks)
 
-    def _apply_partitions(self) -> None:
-        work = {group: bundles[0] for group, bundles in self._waiting.items()}
+    def _awaited(self) -> list[GroupId]:
+        return [group for group in self._waiting if self._replicas[group].is_awaited]
+
+    def _apply_partitions(self, groups: list[GroupId]) -> None:
+        work = {group: self._waiting[group][0] for group in groups}
         replicas = [self._replicas[group] for group in work]
         with _refusing():
             results = self._apply_round(

@@ -129,6 +129,10 @@ class Intake:
         if replica is None or not replica.is_leader:
             request.settle(self._admission.refusal(replica))
             return None
+        if self._admission.is_greedy(replica):
+            said = f"{replica.requests} requests for this partition are under way: try again"
+            request.settle(Answer(Status.OVERLOADED, detail=said))
+            return None
         return replica
 
     def _out_of_space(self) -> Answer:

@@ -25,6 +25,7 @@ class Replica:
     when it has them applied (writes) or confirmed (reads), or when leadership is lost."""
 
     __slots__ = (
+        "_asked_count",
         "_asked_reads",
         "_confirmed_reads",
         "_proposed",
@@ -61,6 +62,7 @@ class Replica:
         self.waiting_reads: list[ReadRequest] = []
         self._proposed: dict[Index, tuple[Term, WriteRequest]] = {}
         self._asked_reads: dict[int, list[ReadRequest]] = {}
+        self._asked_count = 0
         self._confirmed_reads: deque[tuple[Index, list[ReadRequest]]] = deque()
         self._was_leader_in: Term | None = None
 
@@ -84,6 +86,17 @@ class Replica:
         """How many writes wait for what becomes of their place in the log."""
         return len(self._proposed)
 
+    @property
+    def requests(self) -> int:
+        """How many wait for a majority."""
+        reads = len(self.waiting_reads) + self._asked_count
+        return len(self.waiting_writes) + len(self._proposed) + reads
+
+    @property
+    def is_awaited(self) -> bool:
+        """Whether somebody waits until it has applied what is committed."""
+        return bool(self._proposed or self._confirmed_reads)
+
     def propose_waiting(self, clock_ms: Callable[[Replica], int]) -> None:
         """Proposes the waiting writes in order; when the core takes no more, the rest waits.
 
@@ -106,15 +119,15 @@ class Replica:
     def ask_waiting_reads(self, context: int) -> None:
         """Hands all waiting reads to ReadIndex under one `context`."""
         reads, self.waiting_reads = self.waiting_reads, []
-        self._asked_reads[context] = reads
         try:
             self.core.read_index(context)
         except NotLeader:
-            del self._asked_reads[context]
             self._refuse(reads, Answer(Status.NOT_LEADER, leader=self.core.leader))
         except ProposalRefused as refusal:
-            del self._asked_reads[context]
             self._refuse(reads, Answer(Status.OVERLOADED, detail=str(refusal)))
+        else:
+            self._asked_reads[context] = reads
+            self._asked_count += len(reads)
 
     def on_ready(self, ready: Ready) -> list[WriteRequest]:
         """Notes confirmed reads, and lost leadership: then everything that was not proposed is
@@ -144,6 +157,7 @@ class Replica:
         for asked in self._asked_reads.values():
             reads.extend(asked)
         self._asked_reads.clear()
+        self._asked_count = 0
         self._refuse(reads, answer)
 
     def settle_applied(self, entry: Entry, result: bytes) -> None:
@@ -194,6 +208,7 @@ class Replica:
     def _confirm(self, state: ReadState) -> None:
         requests = self._asked_reads.pop(state.context, None)
         if requests is not None:
+            self._asked_count -= len(requests)
             self._confirmed_reads.append((state.index, requests))
 
     @staticmethod

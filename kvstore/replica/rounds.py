@@ -56,7 +56,7 @@ class Rounds:
             self._collect(replica)
         self._bundles.pipeline.flush()
         self._outbox.send()
-        self._bundles.applies.run()
+        self._bundles.applies.run(self._bundles.pipeline.write_under_way)
         for replica in dirty.values():
             if replica.has_readable:
                 self._reads.serve(replica)

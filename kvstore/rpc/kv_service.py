@@ -105,7 +105,8 @@ class KVService:
     ) -> pb.BatchResponse:
         admission = self._view.host.admission
         size = request.ByteSize()
-        full = admission.enter(count, size)
+        peer = context.peer()
+        full = admission.enter(peer, count, size)
         if full is not None:
             again_ms = round(admission.drains_in_ticks() * self._tick_s * 1000)
             hint = ((PUSHBACK_KEY, str(again_ms)),)
@@ -117,7 +118,7 @@ class KVService:
             requests = self._sections.enter(request, reply, timeout_ticks)
             await reply.done
         finally:
-            admission.leave(count, size)
+            admission.leave(peer, count, size)
             if not reply.done.done() or reply.done.cancelled():
                 for each in requests:
                     each.abandon()

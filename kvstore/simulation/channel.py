@@ -258,7 +258,7 @@ class SimulatedChannel:
         def answer(answered: Answered) -> None:
             self._send_back(partial(self._settle, connection, call, answered))
 
-        connection.server.call((self, call), method, data, timeout_s, answer)
+        connection.server.call((self._machine, self, call), method, data, timeout_s, answer)
 
     def _settle(self, connection: Connection, call: int, answered: Answered) -> None:
         future = connection.calls.get(call)
@@ -270,7 +270,9 @@ class SimulatedChannel:
 
         def arrive() -> None:
             if self._directory.server_on(self._target) is connection.server:
-                connection.server.loop.call_soon(connection.server.cancel, (self, call))
+                connection.server.loop.call_soon(
+                    connection.server.cancel, (self._machine, self, call)
+                )
 
         self._network.send_on_stream(self._machine, self._target, arrive)
 

@@ -22,6 +22,9 @@ MetadataPairs = tuple[tuple[str, str], ...]
 StreamKey = tuple[str, int]
 """Which machine opened a stream of rounds, and its number there."""
 
+CallKey = tuple[str, object, int]
+"""Which machine made a call, on which channel, and its number there."""
+
 
 class Aborted(Exception):
     """A handler has ended its call with a status."""
@@ -41,10 +44,11 @@ def failure(code: grpc.StatusCode, details: str, trailing: MetadataPairs = ()) -
 class Context:
     """What handlers use of grpc.aio.ServicerContext."""
 
-    __slots__ = ("_deadline_s", "_loop")
+    __slots__ = ("_deadline_s", "_loop", "_peer")
 
-    def __init__(self, loop: ProcessLoop, timeout_s: float | None) -> None:
+    def __init__(self, loop: ProcessLoop, timeout_s: float | None, peer: str = "") -> None:
         self._loop = loop
+        self._peer = peer
         self._deadline_s = None if timeout_s is None else loop.time() + timeout_s
 
     async def abort(
@@ -52,6 +56,10 @@ class Context:
     ) -> NoReturn:
         """Ends the call with `code`."""
         raise Aborted(code, details, trailing_metadata)
+
+    def peer(self) -> str:
+        """Whose connection it is."""
+        return self._peer
 
     def time_remaining(self) -> float | None:
         """In seconds; None without a deadline."""
@@ -111,7 +119,7 @@ class SimulatedServer:
         self.machine: Final = machine
         self._handlers: tuple[Any, ...] = ()
         self._methods: dict[str, Any] = {}
-        self._calls: dict[object, asyncio.Task[None]] = {}
+        self._calls: dict[CallKey, asyncio.Task[None]] = {}
         self._streams: dict[StreamKey, RoundsContext | Answered] = {}
         """Those that are taken, and how the others were refused."""
         self._connections: list[Callable[[], None]] = []
@@ -154,7 +162,7 @@ class SimulatedServer:
 
     def call(
         self,
-        call: object,
+        call: CallKey,
         method: str,
         request: bytes,
         timeout_s: float,
@@ -165,7 +173,7 @@ class SimulatedServer:
         if not self.is_open:
             answer(Answered(code=grpc.StatusCode.UNAVAILABLE, details="the server is stopping"))
             return
-        task = self.loop.spawn(self._run(method, request, timeout_s, answer))
+        task = self.loop.spawn(self._run(call, method, request, timeout_s, answer))
         self._calls[call] = task
         deadline = self.loop.call_later(timeout_s, task.cancel)
 
@@ -175,17 +183,22 @@ class SimulatedServer:
 
         task.add_done_callback(ended)
 
-    def cancel(self, call: object) -> None:
+    def cancel(self, call: CallKey) -> None:
         """The caller gave up."""
         task = self._calls.get(call)
         if task is not None:
             task.cancel()
 
     async def _run(
-        self, method: str, request: bytes, timeout_s: float, answer: Callable[[Answered], None]
+        self,
+        call: CallKey,
+        method: str,
+        request: bytes,
+        timeout_s: float,
+        answer: Callable[[Answered], None],
     ) -> None:
         handler = self._method(method)
-        context = Context(self.loop, timeout_s)
+        context = Context(self.loop, timeout_s, call[0])
         try:
             response = await handler.unary_unary(handler.request_deserializer(request), context)
         except Aborted as aborted:

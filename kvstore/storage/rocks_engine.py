@@ -25,6 +25,7 @@ from weakref import WeakSet
 
 from rocksdict import (
     AccessType,
+    BlockBasedIndexType,
     BlockBasedOptions,
     Cache,
     DataBlockIndexType,
@@ -52,6 +53,7 @@ MEMTABLES_MAX: Final = 3
 BLOCK_CACHE_BYTES: Final = 32 << 20
 
 _BLOOM_BITS_PER_KEY: Final = 10
+_METADATA_BLOCK_BYTES: Final = 4096
 _MEMTABLE_BLOOM_RATIO: Final = 0.05
 _TABLE_FILE_BYTES: Final = 32 << 20
 _LEVEL_BASE_BYTES: Final = 128 << 20
@@ -404,6 +406,12 @@ def _bound_memory(options: Options) -> None:
     table.set_cache_index_and_filter_blocks(True)
     table.set_pin_l0_filter_and_index_blocks_in_cache(True)
     table.set_bloom_filter(_BLOOM_BITS_PER_KEY, False)
+    # In parts, and not whole: those of one file are larger than a data block by a hundred times,
+    # and the cache is cut into shards of half a MiB, out of which they would push each other.
+    table.set_index_type(BlockBasedIndexType.two_level_index_search())
+    table.set_partition_filters(True)
+    table.set_metadata_block_size(_METADATA_BLOCK_BYTES)
+    table.set_pin_top_level_index_and_filter(True)
     table.set_data_block_index_type(DataBlockIndexType.binary_and_hash())
     options.set_block_based_table_factory(table)
     options.set_write_buffer_size(MEMTABLE_BYTES)

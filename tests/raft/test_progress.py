@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from cluster.raft.progress import Progress, ProgressState
 
 PROBE, REPLICATE, SNAPSHOT = ProgressState
+NOW = 5
 
 
 def progress(next_index: int = 11, *, messages: int = 3, size: int = 100) -> Progress:
@@ -17,7 +18,7 @@ def progress(next_index: int = 11, *, messages: int = 3, size: int = 100) -> Pro
 
 def replicating(match: int = 10, *, messages: int = 3, size: int = 100) -> Progress:
     made = progress(match + 1, messages=messages, size=size)
-    made.sent(0, 0)
+    made.sent(0, 0, NOW)
     assert made.accepted(match)
     return made
 
@@ -29,7 +30,7 @@ def window(made: Progress) -> tuple[int, int]:
 def test_a_probe_is_sent_once_until_something_is_heard() -> None:
     made = progress()
     assert made.room() == 100
-    made.sent(2, 20)
+    made.sent(2, 20, NOW)
     assert (made.next, made.room(), window(made)) == (11, 0, (0, 0))
     assert not made.wants(12)
     made.heartbeat_answered(12)
@@ -39,15 +40,15 @@ def test_a_probe_is_sent_once_until_something_is_heard() -> None:
 
 def test_an_accepted_probe_starts_replication_behind_what_was_accepted() -> None:
     made = progress()
-    made.sent(2, 20)
+    made.sent(2, 20, NOW)
     assert made.accepted(12)
     assert (made.state, made.match, made.next, made.owes_request) == (REPLICATE, 12, 13, False)
 
 
 def test_next_runs_ahead_of_match_while_replicating() -> None:
     made = replicating(10)
-    made.sent(2, 30)
-    made.sent(1, 30)
+    made.sent(2, 30, NOW)
+    made.sent(1, 30, NOW)
     assert (made.match, made.next, window(made)) == (10, 14, (2, 60))
     assert made.accepted(12)
     assert (made.match, made.next, window(made)) == (12, 14, (1, 30))
@@ -69,7 +70,7 @@ def test_the_window_is_bounded_by_messages_and_by_bytes(
 ) -> None:
     made = replicating()
     for size in sizes:
-        made.sent(1, size)
+        made.sent(1, size, NOW)
     assert made.room() == room
     assert (made.room() > 0 and made.fits(10)) is fits_10
     assert made.wants(99) is (room > 0)
@@ -78,14 +79,14 @@ def test_the_window_is_bounded_by_messages_and_by_bytes(
 def test_a_request_larger_than_the_window_goes_only_alone() -> None:
     made = replicating()
     assert made.fits(500)
-    made.sent(1, 1)
+    made.sent(1, 1, NOW)
     assert not made.fits(500)
 
 
 def test_one_acknowledgement_frees_all_requests_below_it() -> None:
     made = replicating(10)
     for _ in range(3):
-        made.sent(2, 5)
+        made.sent(2, 5, NOW)
     made.accepted(16)
     assert window(made) == (0, 0)
 
@@ -99,14 +100,14 @@ def test_match_never_moves_back(late: int) -> None:
 
 def test_a_repeated_acknowledgement_is_no_news() -> None:
     made = replicating(10)
-    made.sent(2, 5)
+    made.sent(2, 5, NOW)
     assert not made.accepted(10)
     assert (made.match, made.next, window(made)) == (10, 13, (1, 5))
 
 
 def test_a_late_acceptance_does_not_end_a_probe_below_it() -> None:
     made = replicating(10)
-    made.sent(5, 5)
+    made.sent(5, 5, NOW)
     assert made.rejected(15, 12)
     assert not made.accepted(9)
     assert (made.state, made.next) == (PROBE, 13)
@@ -122,7 +123,7 @@ def test_a_late_acceptance_does_not_end_a_probe_below_it() -> None:
 )
 def test_a_rejection_goes_back_to_probing(rejected: int, could_match: int, next_index: int) -> None:
     made = replicating(10)
-    made.sent(5, 50)
+    made.sent(5, 50, NOW)
     assert made.rejected(rejected, could_match)
     assert (made.state, made.match, made.next) == (PROBE, 10, next_index)
     assert made.owes_request
@@ -132,7 +133,7 @@ def test_a_rejection_goes_back_to_probing(rejected: int, could_match: int, next_
 @pytest.mark.parametrize("index", [0, 9, 10])
 def test_a_rejection_at_or_below_match_is_late(index: int) -> None:
     made = replicating(10)
-    made.sent(5, 50)
+    made.sent(5, 50, NOW)
     assert not made.rejected(index, 0)
     assert (made.state, made.next, window(made)) == (REPLICATE, 16, (1, 50))
 
@@ -140,7 +141,7 @@ def test_a_rejection_at_or_below_match_is_late(index: int) -> None:
 @pytest.mark.parametrize("index", [9, 11])
 def test_a_rejection_of_another_probe_is_late(index: int) -> None:
     made = progress(11)
-    made.sent(0, 0)
+    made.sent(0, 0, NOW)
     assert not made.rejected(index, 0)
     assert (made.next, made.owes_request) == (11, False)
 
@@ -149,19 +150,38 @@ def test_a_heartbeat_asks_a_follower_that_lacks_something() -> None:
     made = replicating(10)
     made.heartbeat_answered(10)
     assert not made.wants(10)
-    made.sent(2, 5)
+    made.sent(2, 5, NOW)
     made.heartbeat_answered(12)
     assert made.owes_request
-    made.sent(0, 0)
+    made.sent(0, 0, NOW)
     assert (made.owes_request, made.next, window(made)) == (False, 13, (1, 5))
+
+
+def test_a_follower_that_acknowledges_what_is_under_way_is_not_asked() -> None:
+    made = replicating(10)
+    made.sent(2, 5, NOW)
+    made.sent(2, 5, NOW)
+    for acknowledged in (12, 14):
+        made.accepted(acknowledged)
+        made.heartbeat_answered(16)
+        assert not made.owes_request
+    made.heartbeat_answered(16)
+    assert made.owes_request
+
+
+def test_requests_are_counted_once_a_tick() -> None:
+    made = progress()
+    for now in (5, 5, 6, 6, 6, 8):
+        made.sent(0, 0, now)
+    assert made.spoken_ticks == 3
 
 
 def test_an_acknowledgement_beyond_next_moves_next() -> None:
     """What was sent before a rejection may yet arrive and be accepted."""
     made = replicating(10)
-    made.sent(5, 5)
+    made.sent(5, 5, NOW)
     made.rejected(14, 10)
-    made.sent(1, 1)
+    made.sent(1, 1, NOW)
     made.accepted(11)
     assert made.next == 12
     assert made.accepted(15)
@@ -173,7 +193,7 @@ def test_an_acknowledgement_beyond_next_moves_next() -> None:
 
 def snapshotting(match: int = 10, index: int = 50) -> Progress:
     made = replicating(match)
-    made.sent(2, 30)
+    made.sent(2, 30, NOW)
     made.snapshot_sent(index, now=7)
     return made
 
@@ -189,7 +209,7 @@ def test_a_heartbeat_asks_whether_the_snapshot_has_arrived_and_sends_nothing_els
     made = snapshotting()
     made.heartbeat_answered(99)
     assert (made.wants(99), made.room()) == (True, 0)
-    made.sent(0, 0)
+    made.sent(0, 0, NOW)
     assert (made.state, made.next, made.wants(99)) == (SNAPSHOT, 51, False)
 
 
@@ -247,7 +267,7 @@ def test_whatever_comes_the_window_is_bounded_and_match_rises(
     for action, one, two in actions:
         before = made.match
         if action == "send" and made.room() > 0 and made.fits(two):
-            made.sent(one, two)
+            made.sent(one, two, NOW)
             sent = max(sent, made.next - 1)
         elif action == "accept":
             made.accepted(min(one, sent))

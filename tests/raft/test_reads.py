@@ -136,6 +136,20 @@ def test_heartbeats_repeat_a_round_that_was_not_confirmed() -> None:
     assert [m.read_round for m in beats] == [0, 0]
 
 
+def test_heartbeats_repeat_a_round_even_where_requests_take_their_place_otherwise() -> None:
+    solo = leader()
+    solo.raft.read_index(1)
+    solo.settle()
+    beats = []
+    for _ in range(3 * solo.config.heartbeat_ticks):
+        index = solo.raft.propose(b"entry")
+        solo.settle()
+        solo.step(solo.accepts(index, TWO), solo.accepts(index, THREE))
+        beats += only(HeartbeatRequest, solo.tick())
+    assert {beat.read_round for beat in beats} == {1}
+    assert len(beats) == 2 * 3
+
+
 def test_a_follower_repeats_the_round_it_was_asked() -> None:
     solo = Solo(term=4)
     (answer,) = only(HeartbeatResponse, solo.step(solo.heartbeat(term=4, read_round=9)))

@@ -323,6 +323,53 @@ def test_a_heartbeat_tells_no_commit_index_beyond_what_the_follower_has() -> Non
     assert [(m.to, m.commit) for m in beats] == [(TWO, 1), (THREE, 0)]
 
 
+# Requests in the place of heartbeats
+
+
+def replicated(solo: Solo, *peers: ReplicaId) -> list[HeartbeatRequest]:
+    """An entry that `peers` acknowledge, and a tick; the heartbeats that were sent."""
+    index = solo.raft.propose(b"entry")
+    sent = solo.settle()
+    sent += solo.step(*(solo.accepts(index, peer) for peer in peers))
+    return only(HeartbeatRequest, sent + solo.tick())
+
+
+def steady(config: RaftConfig | None = None) -> Solo:
+    """A leader that has sent something to both of its peers in every tick of an interval."""
+    solo = Solo(config=config)
+    solo.lead(caught_up=(TWO, THREE))
+    for _ in range(2 * solo.config.heartbeat_ticks):
+        replicated(solo, TWO, THREE)
+    return solo
+
+
+def test_requests_in_every_tick_take_the_place_of_heartbeats() -> None:
+    solo = steady()
+    for _ in range(10 * solo.config.election_ticks_max):
+        assert replicated(solo, TWO, THREE) == []
+    assert solo.raft.role is Role.LEADER, "acknowledgements are heard, too"
+
+
+def test_heartbeats_are_sent_again_as_soon_as_there_is_a_tick_without_requests() -> None:
+    solo = steady()
+    ticks = solo.config.heartbeat_ticks
+    for _ in range(ticks - 1):
+        assert replicated(solo, TWO, THREE) == []
+    assert {beat.to for beat in only(HeartbeatRequest, solo.tick(ticks + 1))} == {TWO, THREE}
+
+
+def test_heartbeats_go_on_while_a_peer_is_sent_no_requests() -> None:
+    solo = steady(RaftConfig(inflight_messages_max=1))
+    ticks = solo.config.heartbeat_ticks
+    beats = [beat for _ in range(3 * ticks) for beat in replicated(solo, TWO)]
+    assert {beat.to for beat in beats} == {TWO, THREE}
+
+
+def test_a_single_request_in_an_interval_of_one_tick_is_no_steady_speech() -> None:
+    solo = steady(RaftConfig(heartbeat_ticks=1))
+    assert {beat.to for beat in replicated(solo, TWO, THREE)} == {TWO, THREE}
+
+
 # Commit
 
 

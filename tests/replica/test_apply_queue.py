@@ -32,6 +32,7 @@ class Engine:
                 SimpleNamespace(
                     group=group,
                     state=None if group == META_GROUP else group,
+                    is_awaited=False,
                     settle_applied=lambda _entry, _result: None,
                 ),
             )
@@ -103,3 +104,35 @@ def test_what_a_full_engine_refuses_is_applied_in_order_when_there_is_room(group
         f"{group} applies [2]",
         f"{group} has 2",
     ]
+
+
+@pytest.mark.parametrize("ends", ["without a write", "another write", "a tick"])
+def test_what_nobody_waits_for_is_left_while_one_write_to_the_log_is_under_way(ends: str) -> None:
+    engine = Engine()
+    engine.queue.add(PARTITION, bundle(1, b"a"))
+    engine.queue.run(write_under_way=7)
+    engine.queue.add(PARTITION, bundle(2, b"b"))
+    engine.queue.run(write_under_way=7)
+    assert engine.done == []
+    if ends == "a tick":
+        engine.queue.tick()
+    else:
+        engine.queue.run(write_under_way=8 if ends == "another write" else None)
+    assert engine.done == [
+        "1 applies [1]",
+        "1 has 1",
+        "1 applies [2]",
+        "1 has 2",
+    ]
+    engine.queue.add(PARTITION, bundle(3, b"c"))
+    engine.queue.run(write_under_way=9)
+    assert len(engine.done) == 4, "each is left anew"
+
+
+@pytest.mark.parametrize("group", [META_GROUP, PARTITION])
+def test_what_somebody_waits_for_is_applied_whatever_the_log_does(group: GroupId) -> None:
+    engine = Engine()
+    engine.replicas[PARTITION].is_awaited = True  # type: ignore[misc]
+    engine.queue.add(group, bundle(1, b"a"))
+    engine.queue.run(write_under_way=7)
+    assert engine.done == [f"{group} applies [1]", f"{group} has 1"]

@@ -13,6 +13,7 @@ from cluster.raft.messages import AppendRequest
 from kvstore.codec.meta import encode_meta_command
 from kvstore.commitlog.commit_log import CommitLogFailed
 from kvstore.environment import GroupMessage
+from kvstore.replica.admission import AdmissionLimits
 from kvstore.replica.requests import Status
 from kvstore.storage.applier import RoundWork
 from kvstore.storage.memory_engine import MemoryEngine
@@ -179,6 +180,22 @@ def test_a_write_without_a_majority_in_reach_is_never_proposed(world: World) -> 
     world.until(lambda: written.status is not None)
     assert written.status in (Status.NOT_LEADER, Status.UNAVAILABLE)
     assert world.members[me].host.replicas[group_of_key(world)].core.last_index == before
+
+
+def test_a_partition_without_a_majority_takes_no_more_room_than_it_leaves(world: World) -> None:
+    me = leader(world)
+    host = world.members[me].host
+    host.admission.limits = AdmissionLimits(requests_max=200)  # type: ignore[misc]
+    world.isolate(me)
+    world.tick(2 * RAFT.heartbeat_ticks + 2)
+    waiting = []
+    for number in range(100):
+        assert host.admission.enter(f"caller {number}", 1, 0) is None
+        waiting.append(world.put(KEY, b"value", at=me))
+    assert host.admission.enter("one more", 1, 0) is None
+    refused, read = world.put(KEY, b"value", at=me), world.get(KEY, at=me)
+    assert refused.status is read.status is Status.OVERLOADED
+    assert {each.status for each in waiting} == {None}
 
 
 def test_a_write_lost_with_its_leader_is_definite_once_another_entry_stands_there(

@@ -32,6 +32,12 @@ KEY = b"key"
 class Call:
     """As much of a gRPC context as an answer needs."""
 
+    def __init__(self, peer: str = "[::1]:1") -> None:
+        self._peer = peer
+
+    def peer(self) -> str:
+        return self._peer
+
     def time_remaining(self) -> float:
         return 30.0
 
@@ -169,16 +175,34 @@ async def test_a_call_whose_caller_is_gone_does_not_stay_counted(world: World) -
     await asyncio.sleep(0)
     admission = world.members[ME].host.admission
     everything = AdmissionLimits().requests_max
-    assert admission.enter(everything, 0) is not None, "the call is under way"
+    assert admission.enter("other", everything, 0) is not None, "the call is under way"
     call.cancel()
     with pytest.raises(asyncio.CancelledError):
         await call
-    assert admission.enter(everything, 0) is None
+    assert admission.enter("other", everything, 0) is None
+
+
+async def test_a_connection_that_floods_a_node_takes_no_room_from_another(world: World) -> None:
+    service = KVService(view_of(world), cast("Router", None), tick_ms=50)
+    world.members[ME].host.admission.limits = AdmissionLimits(requests_max=10)  # type: ignore[misc]
+    request = write_to(world.partition_of(KEY))
+    flood = [
+        asyncio.create_task(service.batch(request, cast("Context", RefusedCall("greedy"))))
+        for _ in range(100)
+    ]
+    await asyncio.sleep(0)
+    modest = asyncio.create_task(service.batch(request, cast("Context", Call("modest"))))
+    await asyncio.sleep(0)
+    world.run()
+    assert list((await modest).statuses) == [pb.SECTION_STATUS_OK]
+    outcomes = await asyncio.gather(*flood, return_exceptions=True)
+    assert sum(isinstance(outcome, Refused) for outcome in outcomes) == 95
 
 
 async def test_a_call_for_which_there_is_no_room_is_told_when_to_come_back(world: World) -> None:
     service = KVService(view_of(world), cast("Router", None), tick_ms=50)
-    assert world.members[ME].host.admission.enter(AdmissionLimits().requests_max, 0) is None
+    everything = AdmissionLimits().requests_max
+    assert world.members[ME].host.admission.enter("other", everything, 0) is None
     call = RefusedCall()
     with pytest.raises(Refused):
         await service.batch(write_to(world.partition_of(KEY)), cast("Context", call))

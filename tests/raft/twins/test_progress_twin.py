@@ -99,7 +99,7 @@ class ProgressTwin(RuleBasedStateMachine):
                 return False
             count = size = 0
         replicating = made.state is ProgressState.REPLICATE
-        made.sent(count, size)
+        made.sent(count, size, self.now)
         request = Request(prev, count, size)
         self.requests.append(request)
         if count and replicating:

@@ -108,8 +108,8 @@ def test_messages_that_do_not_wait_for_the_disk_are_found(monkeypatch: pytest.Mo
 def test_entries_that_count_when_they_are_sent_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
     real = Progress.sent
 
-    def sent(progress: Progress, count: int, size: int) -> None:
-        real(progress, count, size)
+    def sent(progress: Progress, count: int, size: int, now: int) -> None:
+        real(progress, count, size, now)
         progress.match = max(progress.match, progress.next - 1)
 
     assert found(monkeypatch, Progress, "sent", sent) in ("committed on disks", "bounded replicas")

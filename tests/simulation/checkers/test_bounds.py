@@ -82,7 +82,7 @@ def test_a_host_at_rest_has_nothing_under_way() -> None:
 
 
 def admitted(node: FakeNode) -> None:
-    assert node.host.admission.enter(3, 100) is None
+    assert node.host.admission.enter("one", 3, 100) is None
 
 
 def bundle_on_its_way(node: FakeNode) -> None:
@@ -111,14 +111,15 @@ def test_what_is_left_at_rest_is_found(leave: Any, sentence: str) -> None:
 
 def test_more_that_leave_than_entered_are_found() -> None:
     node = FakeNode()
-    node.host.admission.leave(1, 0)
+    assert node.host.admission.enter("one", 1, 0) is None
+    node.host.admission.leave("one", 2, 0)
     with pytest.raises(Violation, match="more requests have left"):
         BoundedHosts().on_round(node)
 
 
 def test_more_bytes_than_are_admitted_are_found() -> None:
     node = FakeNode()
-    node.host.admission.enter(1, 1 << 30)
+    node.host.admission.enter("one", 1, 1 << 30)
     with pytest.raises(Violation, match="bytes of requests are under way"):
         BoundedHosts().on_round(node)
 

@@ -172,4 +172,18 @@ CLIENTS: Final = (
             if route.leader != leader:
 """,
     ),
+    Mutation(
+        name="second-call-takes-the-same-partitions",
+        area=Area.CLIENTS,
+        mistake="A second main call takes partitions that the first one carries.",
+        seen="batches of one partition that overtake each other",
+        path="kvstore/client/lane.py",
+        old="""\
+        taken = {queue.partition for main in self._mains for queue in main.queues}
+        taken |= suspects.keys()
+""",
+        new="""\
+        taken = set(suspects)
+""",
+    ),
 )

@@ -153,12 +153,12 @@ HOST: Final = (
         old="""\
             await reply.done
         finally:
-            admission.leave(count, size)
+            admission.leave(peer, count, size)
             if not reply.done.done() or reply.done.cancelled():
 """,
         new="""\
             await reply.done
-            admission.leave(count, size)
+            admission.leave(peer, count, size)
         finally:
             if not reply.done.done() or reply.done.cancelled():
 """,
@@ -174,6 +174,32 @@ HOST: Final = (
 """,
         new="""\
         if partition_of_hash(key_hash(key), partitions) > partition:
+""",
+    ),
+    Mutation(
+        name="greedy-connection-fills-the-node",
+        area=Area.HOST,
+        mistake="A connection is held to the bound of all, not to what is left for others.",
+        seen="shared queues without thresholds, which one sender fills",
+        path="kvstore/replica/admission.py",
+        old="""\
+            share.requests + requests > limits.requests_max - self.requests
+""",
+        new="""\
+            share.requests + requests > limits.requests_max
+""",
+    ),
+    Mutation(
+        name="left-entries-wait-for-the-log-to-rest",
+        area=Area.HOST,
+        mistake="What a follower leaves during a write is left during the next ones, too.",
+        seen="work put off until there is none, which under load is never",
+        path="kvstore/replica/apply_queue.py",
+        old="""\
+        if write_under_way is None or self._left_at not in (None, write_under_way):
+""",
+        new="""\
+        if write_under_way is None:
 """,
     ),
 )

@@ -172,4 +172,17 @@ READS: Final = (
         self._asked_reads.clear()
 """,
     ),
+    Mutation(
+        name="requests-stand-in-for-read-rounds",
+        area=Area.READS,
+        mistake="Requests take the place of heartbeats while a round of reads waits for its answers.",
+        seen="read indexes that hang once a heartbeat was lost under load",
+        path="cluster/raft/leader.py",
+        old="""\
+        if not is_steady or self._reads.wants_heartbeats:
+""",
+        new="""\
+        if not is_steady:
+""",
+    ),
 )
