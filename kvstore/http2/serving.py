@@ -110,7 +110,7 @@ class ServedCall(Stream):
     # --- what handlers ask
 
     def peer(self) -> str:
-        """Whose connection it is: its address, as grpc writes it."""
+        """Whose connection it is: its address."""
         return self._link.peer
 
     def time_remaining(self) -> float | None:

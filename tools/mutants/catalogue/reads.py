@@ -175,7 +175,7 @@ READS: Final = (
     Mutation(
         name="requests-stand-in-for-read-rounds",
         area=Area.READS,
-        mistake="Requests take the place of heartbeats while a round of reads waits for its answers.",
+        mistake="Requests take the place of heartbeats while a round of reads waits for answers.",
         seen="read indexes that hang once a heartbeat was lost under load",
         path="cluster/raft/leader.py",
         old="""\
