@@ -90,8 +90,8 @@ class SimulatedNode(Machine):
         """Its disk was made to fail, so that it may stop itself."""
         self.is_rotten = False
         """Its disk has lost bits, so that it may find its data damaged."""
-        self.lacked_room = False
-        """It did not start for want of room."""
+        self.has_failed_to_begin = False
+        """It did not start for want of room, or as its disk failed."""
         self.is_stranger = False
         """It was wiped, and runs as if it were new: the others have to refuse it. It is not shown
         to checkers, who would take it for the one that it was."""
@@ -257,7 +257,7 @@ class SimulatedNode(Machine):
         except (KVStoreError, OSError) as problem:
             return self._on_refused(problem)
         self._node = node
-        self.lacked_room = False
+        self.has_failed_to_begin = False
         self._roles, self._done = {}, (0, 0, 0)
         self.note("up", node.me)
         if not self.is_stranger:
@@ -301,7 +301,7 @@ class SimulatedNode(Machine):
             self.is_rotten or self._was_named(problem) or self._has_no_log_yet()
         ):
             return True
-        self.lacked_room = _is_want_of_room(problem)
+        self.has_failed_to_begin = self.may_fail or _is_want_of_room(problem)
         gives_up = self.is_rotten or self.rejoins or self.damage is not None
         if gives_up and is_last_copy and not self.is_expendable:
             self.lose("last copy")
@@ -335,9 +335,9 @@ class SimulatedNode(Machine):
             self._cluster.expect_rebuilding(self.name)
 
     def _has_no_log_yet(self) -> bool:
-        """Whether a new life had begun when there was no room for its log: to the next start that
-        is a log that is gone, and it asks for another life."""
-        return self.lacked_room and self.name in self._cluster.rebuilding
+        """Whether a new life had begun when its log could not: to the next start that is a log that
+        is gone, and it asks for another life."""
+        return self.has_failed_to_begin and self.name in self._cluster.rebuilding
 
     def _was_named(self, problem: BaseException) -> bool:
         """Whether a scrub has named what is damaged here."""

@@ -32,6 +32,8 @@ SEEDS = [
     ("everything", 100077),
     # A node whose damage was found is compared with the others while it stops.
     ("everything", 102722),
+    # A new life had begun when its disk failed, before there was a log.
+    ("everything", 300124),
     # A disk that is full to the last byte has room for the mark that its data are damaged.
     ("everything", 2021),
     # Data are lost twice, and all that the node knows was replaced meanwhile.
