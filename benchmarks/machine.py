@@ -51,10 +51,17 @@ def file_system(folder: Path) -> str:
 
 
 def revision() -> str:
-    """The commit that is measured, or the version where there is no repository."""
-    line = ("git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty")
+    """The commit that is measured, with "-dirty" where there are changes other than results; or the
+    version where there is no repository."""
+    here = Path(__file__).parent
     try:
-        found = subprocess.run(line, capture_output=True, text=True, check=True)
+        commit = _git(here, "describe", "--always")
+        changes = _git(here, "status", "--porcelain", "--", ":/", f":(exclude){here / 'results'}")
     except (OSError, subprocess.CalledProcessError):
         return version("kvstore")
-    return found.stdout.strip()
+    return f"{commit}-dirty" if changes else commit
+
+
+def _git(folder: Path, *words: str) -> str:
+    line = ("git", "-C", str(folder), *words)
+    return subprocess.run(line, capture_output=True, text=True, check=True).stdout.strip()
