@@ -56,7 +56,7 @@ def revision() -> str:
     here = Path(__file__).parent
     try:
         commit = _git(here, "describe", "--always")
-        changes = _git(here, "status", "--porcelain", "--", ":/", f":(exclude){here / 'results'}")
+        changes = _git(here, "status", "--porcelain", "--", ":/", ":(exclude)results")
     except (OSError, subprocess.CalledProcessError):
         return version("kvstore")
     return f"{commit}-dirty" if changes else commit
