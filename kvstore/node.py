@@ -30,7 +30,6 @@ from kvstore.commitlog.options import CommitLogOptions
 from kvstore.config import LOG_BATCH_BYTES_MAX, NodeSettings
 from kvstore.data_directory import DataDirectory
 from kvstore.errors import ConfigurationError, CorruptionError, ResourceExhausted
-from kvstore.loop_lag import LoopLag
 from kvstore.peers import KeptLives, Peers
 from kvstore.rebuilds import RebuildWatch
 from kvstore.replica.admission import AdmissionLimits
@@ -55,6 +54,7 @@ from kvstore.seams import Seams
 from kvstore.standing import Standing, find_standing, life_over
 from kvstore.storage.applier import apply_round
 from kvstore.storage.heads import HeadCache
+from kvstore.tick_times import TickTimes
 
 _DRAIN_S_MAX: Final = 2.0
 _CALLS_GRACE_S: Final = 0.5
@@ -67,7 +67,7 @@ _SCRUB_READING_S_MAX: Final = 14_400
 """A partition that takes longer keeps too many old files of the engine: with more than some 80 GiB,
 at the paces as they are by default."""
 _BALLAST_BYTES_MAX: Final = 8 << 20
-_LAG_WINDOW_MS: Final = 60_000
+_TIMES_WINDOW_MS: Final = 60_000
 
 _log = structlog.get_logger("kvstore.node")
 
@@ -93,7 +93,8 @@ class Node:
         self._cleanup = contextlib.ExitStack()
         self._async_cleanup = contextlib.AsyncExitStack()
         self._ticker: asyncio.TimerHandle | None = None
-        self._loop_lag = LoopLag(_LAG_WINDOW_MS // settings.tick_ms)
+        self._loop_lag = TickTimes(_TIMES_WINDOW_MS // settings.tick_ms)
+        self._round_times = TickTimes(_TIMES_WINDOW_MS // settings.tick_ms)
         self._serving = False
         self._stopping = False
         self._health_update: asyncio.Task[None] | None = None
@@ -246,6 +247,7 @@ class Node:
             log_bytes=lambda: self._commit_log.bytes_on_disk,
             tick_ms=self._settings.tick_ms,
             loop_lag=self._loop_lag,
+            round_times=self._round_times,
             slowest_log_write_s=lambda: self._timed_log.slowest_s,
             unfit_reason=lambda: self._disk_guard.unfit_reason,
             rebuilds=lambda: self._directory.rebuilds,
@@ -410,6 +412,7 @@ class Node:
         self._next_tick_s = max(self._next_tick_s + tick_s, now_s)
         self._ticker = self._loop.call_at(self._next_tick_s, self._tick)
         self.host.tick()
+        self._round_times.note(self.host.take_longest_round_s())
         with self.host.guard:
             self._stewardship.tick()
             self._regrouping.tick()

@@ -166,6 +166,8 @@ def _node(node: NodeStatus) -> dict[str, object]:
         "free_bytes": node.free_bytes,
         "loop_lag_ms_p99": node.loop_lag_ms_p99,
         "loop_lag_ms_max": node.loop_lag_ms_max,
+        "round_ms_p99": node.round_ms_p99,
+        "round_ms_max": node.round_ms_max,
         "log_write_ms_max": node.log_write_ms_max,
         "unfit_reason": node.unfit_reason,
         "scrubs": node.scrubs,

@@ -57,6 +57,9 @@ class NodeStatus:
     loop_lag_ms_p99: float | None = None
     """How late its event loop ran what was due in the last minute, 99 of 100 times at most."""
     loop_lag_ms_max: float | None = None
+    round_ms_p99: float | None = None
+    """The longest round of a tick: in 99 of 100 ticks of the last minute at most."""
+    round_ms_max: float | None = None
     log_write_ms_max: float | None = None
     """The slowest write of its commit log of late, one under way included."""
     unfit_reason: str | None = None
@@ -175,6 +178,8 @@ def _node_status(node: NodeInfo, answer: admin_pb2.StatusResponse | str) -> Node
         answer.free_bytes,
         answer.loop_lag_ms_p99,
         answer.loop_lag_ms_max,
+        answer.round_ms_p99,
+        answer.round_ms_max,
         answer.log_write_ms_max,
         answer.unfit_reason,
         answer.scrubs,

@@ -155,12 +155,17 @@ class Host:
             bundles=self._bundles,
             outbox=self._outbox,
             reads=ReadServer(self.scan_views, self.replicas),
+            monotonic_s=hooks.monotonic_s,
         )
 
     @property
     def rounds(self) -> int:
         """How many it has run."""
         return self._rounds.count
+
+    def take_longest_round_s(self) -> float:
+        """How long the longest round took since this was last asked, in seconds."""
+        return self._rounds.take_longest_s()
 
     @property
     def messages_sent(self) -> int:

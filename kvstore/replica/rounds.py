@@ -6,6 +6,8 @@ there is, not with the groups there are.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from kvstore.replica.agenda import Agenda
 from kvstore.replica.bundles import Bundles
 from kvstore.replica.intake import Intake
@@ -23,6 +25,8 @@ class Rounds:
         "_awake",
         "_bundles",
         "_intake",
+        "_longest_s",
+        "_monotonic_s",
         "_outbox",
         "_reads",
         "count",
@@ -37,6 +41,7 @@ class Rounds:
         bundles: Bundles,
         outbox: Outbox,
         reads: ReadServer,
+        monotonic_s: Callable[[], float],
     ) -> None:
         self._agenda = agenda
         self._awake = awake
@@ -44,10 +49,23 @@ class Rounds:
         self._bundles = bundles
         self._outbox = outbox
         self._reads = reads
+        self._monotonic_s = monotonic_s
+        self._longest_s = 0.0
         self.count = 0
 
     def run(self) -> None:
-        """Runs one: collect, persist, send, apply, serve."""
+        """Runs one, and sees how long it takes."""
+        began_s = self._monotonic_s()
+        self._run()
+        self._longest_s = max(self._longest_s, self._monotonic_s() - began_s)
+
+    def take_longest_s(self) -> float:
+        """How long the longest took since this was last asked."""
+        longest_s, self._longest_s = self._longest_s, 0.0
+        return longest_s
+
+    def _run(self) -> None:
+        """Collects, persists, sends, applies, serves."""
         self.count += 1
         if self._intake.has_writes and self._bundles.are_keeping_up:
             self._intake.propose()

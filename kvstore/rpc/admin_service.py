@@ -95,6 +95,8 @@ class AdminService:
             free_bytes=host.space.free_bytes or 0,
             loop_lag_ms_p99=1000 * view.loop_lag.p99_s,
             loop_lag_ms_max=1000 * view.loop_lag.max_s,
+            round_ms_p99=1000 * view.round_times.p99_s,
+            round_ms_max=1000 * view.round_times.max_s,
             log_write_ms_max=1000 * view.slowest_log_write_s(),
             unfit_reason=view.unfit_reason(),
             scrubs=scrubber.ended,

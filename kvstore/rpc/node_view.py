@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from cluster.ids import META_GROUP, NodeId, PartitionId, ReplicaId, partition_of
 from kvstore.codec.limits import Limits
 from kvstore.generated.kvstore.v1 import map_pb2
-from kvstore.loop_lag import LoopLag
 from kvstore.replica.host import Host
+from kvstore.tick_times import TickTimes
 from kvstore.wire.map import map_to_wire
 
 
@@ -25,7 +25,8 @@ class NodeView:
     log_bytes: Callable[[], int]
     tick_ms: int
     """Of the host."""
-    loop_lag: LoopLag
+    loop_lag: TickTimes
+    round_times: TickTimes
     slowest_log_write_s: Callable[[], float]
     unfit_reason: Callable[[], str]
     rebuilds: Callable[[], int]

@@ -136,6 +136,16 @@ def test_writes_to_several_groups_travel_in_one_message_per_peer() -> None:
     assert len(rounds) == 2  # one for each of the two peers
 
 
+def test_a_host_says_how_long_its_longest_round_took_since_it_was_last_asked(world: World) -> None:
+    host = world.members[ONE].host
+    times = iter((1.0, 1.25, 5.0, 5.75, 9.0, 9.5))
+    host._rounds._monotonic_s = lambda: next(times)
+    host.take_longest_round_s()
+    for _ in range(3):
+        host._run_round()
+    assert [host.take_longest_round_s(), host.take_longest_round_s()] == [0.75, 0.0]
+
+
 def test_a_read_sees_every_write_answered_before_it(world: World) -> None:
     for number in range(20):
         written = world.put(KEY, b"%d" % number)

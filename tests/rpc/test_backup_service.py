@@ -17,11 +17,11 @@ from kvstore.codec.command import OperationKind, encode_command
 from kvstore.codec.record import decode_record
 from kvstore.errors import CorruptionError
 from kvstore.generated.kvstore.v1 import admin_pb2 as pb
-from kvstore.loop_lag import LoopLag
 from kvstore.replica.requests import Status
 from kvstore.rpc import backup_service
 from kvstore.rpc.backup_service import BACKUPS_MAX, BackupService, Context
 from kvstore.rpc.node_view import NodeView
+from kvstore.tick_times import TickTimes
 from tests.replica.world import World
 
 TICK_MS = 50
@@ -96,7 +96,8 @@ class Stage:
             uptime_s=lambda: 0.0,
             log_bytes=lambda: 0,
             tick_ms=TICK_MS,
-            loop_lag=LoopLag(1),
+            loop_lag=TickTimes(1),
+            round_times=TickTimes(1),
             slowest_log_write_s=lambda: 0.0,
             unfit_reason=lambda: "",
             rebuilds=lambda: 0,

@@ -15,7 +15,6 @@ from kvstore.codec.command import OperationKind, encode_command
 from kvstore.codec.read_level import encode_level_read, encode_level_scan, split_bound
 from kvstore.codec.scan import Scan, ViewAction, decode_page, encode_scan
 from kvstore.generated.kvstore.v1 import kv_pb2 as pb
-from kvstore.loop_lag import LoopLag
 from kvstore.replica.admission import AdmissionLimits
 from kvstore.replica.requests import Status
 from kvstore.rpc.batch import BatchReply, Sections, response_of
@@ -23,6 +22,7 @@ from kvstore.rpc.kv_service import KVService
 from kvstore.rpc.node_view import NodeView
 from kvstore.rpc.plain import Context
 from kvstore.rpc.router import Router
+from kvstore.tick_times import TickTimes
 from tests.replica.world import LONG_TICKS, World
 
 ME = ReplicaId(1)
@@ -73,7 +73,8 @@ def view_of(world: World) -> NodeView:
         uptime_s=lambda: 0.0,
         log_bytes=lambda: 0,
         tick_ms=50,
-        loop_lag=LoopLag(1),
+        loop_lag=TickTimes(1),
+        round_times=TickTimes(1),
         slowest_log_write_s=lambda: 0.0,
         unfit_reason=lambda: "",
         rebuilds=lambda: 0,

@@ -25,15 +25,15 @@ _sym_db = _symbol_database.Default()
 from kvstore.generated.kvstore.v1 import map_pb2 as kvstore_dot_v1_dot_map__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16kvstore/v1/admin.proto\x12\nkvstore.v1\x1a\x14kvstore/v1/map.proto\"\'\n\x14PreferLeadersRequest\x12\x0f\n\x07node_id\x18\x01 \x01(\t\"<\n\x15PreferLeadersResponse\x12#\n\x03map\x18\x01 \x01(\x0b\x32\x16.kvstore.v1.ClusterMap\"j\n\rRejoinRequest\x12\x0f\n\x07node_id\x18\x01 \x01(\t\x12\x12\n\nreplica_id\x18\x02 \x01(\x04\x12\x0c\n\x04life\x18\x03 \x01(\x06\x12\x10\n\x08new_life\x18\x04 \x01(\x06\x12\x14\n\x0cis_passed_on\x18\x05 \x01(\x08\"I\n\x0eRejoinResponse\x12\x12\n\nreplica_id\x18\x01 \x01(\x04\x12#\n\x03map\x18\x02 \x01(\x0b\x32\x16.kvstore.v1.ClusterMap\"\x0f\n\rStatusRequest\"\xca\x02\n\rReplicaStatus\x12\x10\n\x08group_id\x18\x01 \x01(\r\x12\x0c\n\x04role\x18\x02 \x01(\t\x12\x0c\n\x04term\x18\x03 \x01(\x04\x12\x19\n\x11leader_replica_id\x18\x04 \x01(\x04\x12\x12\n\nlast_index\x18\x05 \x01(\x04\x12\x14\n\x0c\x63ommit_index\x18\x06 \x01(\x04\x12\x15\n\rapplied_index\x18\x07 \x01(\x04\x12$\n\x04lags\x18\x08 \x03(\x0b\x32\x16.kvstore.v1.ReplicaLag\x12\x13\n\x0bscrub_index\x18\t \x01(\x04\x12\x13\n\x0bscrub_age_s\x18\n \x01(\x01\x12/\n\rscrub_outcome\x18\x0b \x01(\x0e\x32\x18.kvstore.v1.ScrubOutcome\x12\x11\n\tvoter_ids\x18\x0c \x03(\x04\x12\x1b\n\x13is_changing_members\x18\r \x01(\x08\"1\n\nReplicaLag\x12\x12\n\nreplica_id\x18\x01 \x01(\x04\x12\x0f\n\x07\x65ntries\x18\x02 \x01(\x04\"\xf3\x03\n\x0eStatusResponse\x12\x0f\n\x07node_id\x18\x01 \x01(\t\x12\x12\n\nreplica_id\x18\x02 \x01(\x04\x12\x12\n\ncluster_id\x18\x03 \x01(\t\x12\x0f\n\x07version\x18\x04 \x01(\t\x12\x11\n\tmap_epoch\x18\x05 \x01(\x04\x12\x10\n\x08uptime_s\x18\x06 \x01(\x01\x12+\n\x08replicas\x18\x07 \x03(\x0b\x32\x19.kvstore.v1.ReplicaStatus\x12\x0e\n\x06rounds\x18\x08 \x01(\x04\x12\x11\n\tlog_syncs\x18\t \x01(\x04\x12\x15\n\rmessages_sent\x18\n \x01(\x04\x12\x11\n\tlog_bytes\x18\x0b \x01(\x04\x12\x16\n\x0eshort_of_space\x18\x14 \x01(\x08\x12\x12\n\nfree_bytes\x18\x15 \x01(\x04\x12\x17\n\x0floop_lag_ms_p99\x18\x16 \x01(\x01\x12\x17\n\x0floop_lag_ms_max\x18\x17 \x01(\x01\x12\x18\n\x10log_write_ms_max\x18\x18 \x01(\x01\x12\x14\n\x0cunfit_reason\x18\x19 \x01(\t\x12\x0e\n\x06scrubs\x18\x1e \x01(\x04\x12\x18\n\x10scrub_mismatches\x18\x1f \x01(\x04\x12\x13\n\x0bscrub_age_s\x18  \x01(\x01\x12\x19\n\x11scrubbed_replicas\x18! \x01(\r\x12\x10\n\x08rebuilds\x18\" \x01(\x04\"\x0f\n\rGetMapRequest\"5\n\x0eGetMapResponse\x12#\n\x03map\x18\x01 \x01(\x0b\x32\x16.kvstore.v1.ClusterMap\"9\n\rBackupRequest\x12\x12\n\ncluster_id\x18\x01 \x01(\t\x12\x14\n\x0cpartition_id\x18\x02 \x01(\r\"\xb9\x01\n\x0b\x42\x61\x63kupChunk\x12\x10\n\x08sequence\x18\x01 \x01(\r\x12\x0c\n\x04rows\x18\x02 \x01(\x0c\x12\x10\n\x08\x63hecksum\x18\x03 \x01(\x07\x12\x31\n\x08position\x18\x04 \x01(\x0b\x32\x1a.kvstore.v1.BackupPositionH\x00\x88\x01\x01\x12-\n\x06totals\x18\x05 \x01(\x0b\x32\x18.kvstore.v1.BackupTotalsH\x01\x88\x01\x01\x42\x0b\n\t_positionB\t\n\x07_totals\"G\n\x0e\x42\x61\x63kupPosition\x12\x15\n\rapplied_index\x18\x01 \x01(\x04\x12\x0c\n\x04term\x18\x02 \x01(\x04\x12\x10\n\x08revision\x18\x03 \x01(\x04\"2\n\x0c\x42\x61\x63kupTotals\x12\x0f\n\x07records\x18\x01 \x01(\x04\x12\x11\n\trows_hash\x18\x02 \x01(\x06\"0\n\x0cScrubRequest\x12\x11\n\tgroup_ids\x18\x01 \x03(\r\x12\r\n\x05\x62\x65gin\x18\x02 \x01(\x08\":\n\rScrubResponse\x12)\n\x06groups\x18\x01 \x03(\x0b\x32\x19.kvstore.v1.ScrubProgress\"\x87\x01\n\rScrubProgress\x12\x10\n\x08group_id\x18\x01 \x01(\r\x12\x11\n\tis_leader\x18\x02 \x01(\x08\x12\x14\n\x0cis_under_way\x18\x03 \x01(\x08\x12\x12\n\nlast_index\x18\x04 \x01(\x04\x12\'\n\x06result\x18\x05 \x01(\x0b\x32\x17.kvstore.v1.ScrubResult\"\x7f\n\x0bScrubResult\x12\r\n\x05index\x18\x01 \x01(\x04\x12)\n\x07outcome\x18\x02 \x01(\x0e\x32\x18.kvstore.v1.ScrubOutcome\x12\x0c\n\x04hash\x18\x03 \x01(\x06\x12(\n\x07\x61nswers\x18\x04 \x03(\x0b\x32\x17.kvstore.v1.ScrubAnswer\"l\n\x0bScrubAnswer\x12\x12\n\nreplica_id\x18\x01 \x01(\x04\x12\x14\n\x0chas_answered\x18\x02 \x01(\x08\x12\x13\n\x0bis_readable\x18\x03 \x01(\x08\x12\x0c\n\x04hash\x18\x04 \x01(\x06\x12\x10\n\x08is_named\x18\x05 \x01(\x08*\x9b\x01\n\x0cScrubOutcome\x12\x1d\n\x19SCRUB_OUTCOME_UNSPECIFIED\x10\x00\x12\x18\n\x14SCRUB_OUTCOME_AGREED\x10\x01\x12\x19\n\x15SCRUB_OUTCOME_PARTIAL\x10\x02\x12\x1a\n\x16SCRUB_OUTCOME_DIVERGED\x10\x03\x12\x1b\n\x17SCRUB_OUTCOME_UNDECIDED\x10\x04\x32\x9e\x03\n\x05\x41\x64min\x12?\n\x06Status\x12\x19.kvstore.v1.StatusRequest\x1a\x1a.kvstore.v1.StatusResponse\x12?\n\x06GetMap\x12\x19.kvstore.v1.GetMapRequest\x1a\x1a.kvstore.v1.GetMapResponse\x12>\n\x06\x42\x61\x63kup\x12\x19.kvstore.v1.BackupRequest\x1a\x17.kvstore.v1.BackupChunk0\x01\x12<\n\x05Scrub\x12\x18.kvstore.v1.ScrubRequest\x1a\x19.kvstore.v1.ScrubResponse\x12?\n\x06Rejoin\x12\x19.kvstore.v1.RejoinRequest\x1a\x1a.kvstore.v1.RejoinResponse\x12T\n\rPreferLeaders\x12 .kvstore.v1.PreferLeadersRequest\x1a!.kvstore.v1.PreferLeadersResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16kvstore/v1/admin.proto\x12\nkvstore.v1\x1a\x14kvstore/v1/map.proto\"\'\n\x14PreferLeadersRequest\x12\x0f\n\x07node_id\x18\x01 \x01(\t\"<\n\x15PreferLeadersResponse\x12#\n\x03map\x18\x01 \x01(\x0b\x32\x16.kvstore.v1.ClusterMap\"j\n\rRejoinRequest\x12\x0f\n\x07node_id\x18\x01 \x01(\t\x12\x12\n\nreplica_id\x18\x02 \x01(\x04\x12\x0c\n\x04life\x18\x03 \x01(\x06\x12\x10\n\x08new_life\x18\x04 \x01(\x06\x12\x14\n\x0cis_passed_on\x18\x05 \x01(\x08\"I\n\x0eRejoinResponse\x12\x12\n\nreplica_id\x18\x01 \x01(\x04\x12#\n\x03map\x18\x02 \x01(\x0b\x32\x16.kvstore.v1.ClusterMap\"\x0f\n\rStatusRequest\"\xca\x02\n\rReplicaStatus\x12\x10\n\x08group_id\x18\x01 \x01(\r\x12\x0c\n\x04role\x18\x02 \x01(\t\x12\x0c\n\x04term\x18\x03 \x01(\x04\x12\x19\n\x11leader_replica_id\x18\x04 \x01(\x04\x12\x12\n\nlast_index\x18\x05 \x01(\x04\x12\x14\n\x0c\x63ommit_index\x18\x06 \x01(\x04\x12\x15\n\rapplied_index\x18\x07 \x01(\x04\x12$\n\x04lags\x18\x08 \x03(\x0b\x32\x16.kvstore.v1.ReplicaLag\x12\x13\n\x0bscrub_index\x18\t \x01(\x04\x12\x13\n\x0bscrub_age_s\x18\n \x01(\x01\x12/\n\rscrub_outcome\x18\x0b \x01(\x0e\x32\x18.kvstore.v1.ScrubOutcome\x12\x11\n\tvoter_ids\x18\x0c \x03(\x04\x12\x1b\n\x13is_changing_members\x18\r \x01(\x08\"1\n\nReplicaLag\x12\x12\n\nreplica_id\x18\x01 \x01(\x04\x12\x0f\n\x07\x65ntries\x18\x02 \x01(\x04\"\x9f\x04\n\x0eStatusResponse\x12\x0f\n\x07node_id\x18\x01 \x01(\t\x12\x12\n\nreplica_id\x18\x02 \x01(\x04\x12\x12\n\ncluster_id\x18\x03 \x01(\t\x12\x0f\n\x07version\x18\x04 \x01(\t\x12\x11\n\tmap_epoch\x18\x05 \x01(\x04\x12\x10\n\x08uptime_s\x18\x06 \x01(\x01\x12+\n\x08replicas\x18\x07 \x03(\x0b\x32\x19.kvstore.v1.ReplicaStatus\x12\x0e\n\x06rounds\x18\x08 \x01(\x04\x12\x11\n\tlog_syncs\x18\t \x01(\x04\x12\x15\n\rmessages_sent\x18\n \x01(\x04\x12\x11\n\tlog_bytes\x18\x0b \x01(\x04\x12\x16\n\x0eshort_of_space\x18\x14 \x01(\x08\x12\x12\n\nfree_bytes\x18\x15 \x01(\x04\x12\x17\n\x0floop_lag_ms_p99\x18\x16 \x01(\x01\x12\x17\n\x0floop_lag_ms_max\x18\x17 \x01(\x01\x12\x14\n\x0cround_ms_p99\x18\x1a \x01(\x01\x12\x14\n\x0cround_ms_max\x18\x1b \x01(\x01\x12\x18\n\x10log_write_ms_max\x18\x18 \x01(\x01\x12\x14\n\x0cunfit_reason\x18\x19 \x01(\t\x12\x0e\n\x06scrubs\x18\x1e \x01(\x04\x12\x18\n\x10scrub_mismatches\x18\x1f \x01(\x04\x12\x13\n\x0bscrub_age_s\x18  \x01(\x01\x12\x19\n\x11scrubbed_replicas\x18! \x01(\r\x12\x10\n\x08rebuilds\x18\" \x01(\x04\"\x0f\n\rGetMapRequest\"5\n\x0eGetMapResponse\x12#\n\x03map\x18\x01 \x01(\x0b\x32\x16.kvstore.v1.ClusterMap\"9\n\rBackupRequest\x12\x12\n\ncluster_id\x18\x01 \x01(\t\x12\x14\n\x0cpartition_id\x18\x02 \x01(\r\"\xb9\x01\n\x0b\x42\x61\x63kupChunk\x12\x10\n\x08sequence\x18\x01 \x01(\r\x12\x0c\n\x04rows\x18\x02 \x01(\x0c\x12\x10\n\x08\x63hecksum\x18\x03 \x01(\x07\x12\x31\n\x08position\x18\x04 \x01(\x0b\x32\x1a.kvstore.v1.BackupPositionH\x00\x88\x01\x01\x12-\n\x06totals\x18\x05 \x01(\x0b\x32\x18.kvstore.v1.BackupTotalsH\x01\x88\x01\x01\x42\x0b\n\t_positionB\t\n\x07_totals\"G\n\x0e\x42\x61\x63kupPosition\x12\x15\n\rapplied_index\x18\x01 \x01(\x04\x12\x0c\n\x04term\x18\x02 \x01(\x04\x12\x10\n\x08revision\x18\x03 \x01(\x04\"2\n\x0c\x42\x61\x63kupTotals\x12\x0f\n\x07records\x18\x01 \x01(\x04\x12\x11\n\trows_hash\x18\x02 \x01(\x06\"0\n\x0cScrubRequest\x12\x11\n\tgroup_ids\x18\x01 \x03(\r\x12\r\n\x05\x62\x65gin\x18\x02 \x01(\x08\":\n\rScrubResponse\x12)\n\x06groups\x18\x01 \x03(\x0b\x32\x19.kvstore.v1.ScrubProgress\"\x87\x01\n\rScrubProgress\x12\x10\n\x08group_id\x18\x01 \x01(\r\x12\x11\n\tis_leader\x18\x02 \x01(\x08\x12\x14\n\x0cis_under_way\x18\x03 \x01(\x08\x12\x12\n\nlast_index\x18\x04 \x01(\x04\x12\'\n\x06result\x18\x05 \x01(\x0b\x32\x17.kvstore.v1.ScrubResult\"\x7f\n\x0bScrubResult\x12\r\n\x05index\x18\x01 \x01(\x04\x12)\n\x07outcome\x18\x02 \x01(\x0e\x32\x18.kvstore.v1.ScrubOutcome\x12\x0c\n\x04hash\x18\x03 \x01(\x06\x12(\n\x07\x61nswers\x18\x04 \x03(\x0b\x32\x17.kvstore.v1.ScrubAnswer\"l\n\x0bScrubAnswer\x12\x12\n\nreplica_id\x18\x01 \x01(\x04\x12\x14\n\x0chas_answered\x18\x02 \x01(\x08\x12\x13\n\x0bis_readable\x18\x03 \x01(\x08\x12\x0c\n\x04hash\x18\x04 \x01(\x06\x12\x10\n\x08is_named\x18\x05 \x01(\x08*\x9b\x01\n\x0cScrubOutcome\x12\x1d\n\x19SCRUB_OUTCOME_UNSPECIFIED\x10\x00\x12\x18\n\x14SCRUB_OUTCOME_AGREED\x10\x01\x12\x19\n\x15SCRUB_OUTCOME_PARTIAL\x10\x02\x12\x1a\n\x16SCRUB_OUTCOME_DIVERGED\x10\x03\x12\x1b\n\x17SCRUB_OUTCOME_UNDECIDED\x10\x04\x32\x9e\x03\n\x05\x41\x64min\x12?\n\x06Status\x12\x19.kvstore.v1.StatusRequest\x1a\x1a.kvstore.v1.StatusResponse\x12?\n\x06GetMap\x12\x19.kvstore.v1.GetMapRequest\x1a\x1a.kvstore.v1.GetMapResponse\x12>\n\x06\x42\x61\x63kup\x12\x19.kvstore.v1.BackupRequest\x1a\x17.kvstore.v1.BackupChunk0\x01\x12<\n\x05Scrub\x12\x18.kvstore.v1.ScrubRequest\x1a\x19.kvstore.v1.ScrubResponse\x12?\n\x06Rejoin\x12\x19.kvstore.v1.RejoinRequest\x1a\x1a.kvstore.v1.RejoinResponse\x12T\n\rPreferLeaders\x12 .kvstore.v1.PreferLeadersRequest\x1a!.kvstore.v1.PreferLeadersResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'kvstore.v1.admin_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_SCRUBOUTCOME']._serialized_start=2181
-  _globals['_SCRUBOUTCOME']._serialized_end=2336
+  _globals['_SCRUBOUTCOME']._serialized_start=2225
+  _globals['_SCRUBOUTCOME']._serialized_end=2380
   _globals['_PREFERLEADERSREQUEST']._serialized_start=60
   _globals['_PREFERLEADERSREQUEST']._serialized_end=99
   _globals['_PREFERLEADERSRESPONSE']._serialized_start=101
@@ -49,29 +49,29 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_REPLICALAG']._serialized_start=696
   _globals['_REPLICALAG']._serialized_end=745
   _globals['_STATUSRESPONSE']._serialized_start=748
-  _globals['_STATUSRESPONSE']._serialized_end=1247
-  _globals['_GETMAPREQUEST']._serialized_start=1249
-  _globals['_GETMAPREQUEST']._serialized_end=1264
-  _globals['_GETMAPRESPONSE']._serialized_start=1266
-  _globals['_GETMAPRESPONSE']._serialized_end=1319
-  _globals['_BACKUPREQUEST']._serialized_start=1321
-  _globals['_BACKUPREQUEST']._serialized_end=1378
-  _globals['_BACKUPCHUNK']._serialized_start=1381
-  _globals['_BACKUPCHUNK']._serialized_end=1566
-  _globals['_BACKUPPOSITION']._serialized_start=1568
-  _globals['_BACKUPPOSITION']._serialized_end=1639
-  _globals['_BACKUPTOTALS']._serialized_start=1641
-  _globals['_BACKUPTOTALS']._serialized_end=1691
-  _globals['_SCRUBREQUEST']._serialized_start=1693
-  _globals['_SCRUBREQUEST']._serialized_end=1741
-  _globals['_SCRUBRESPONSE']._serialized_start=1743
-  _globals['_SCRUBRESPONSE']._serialized_end=1801
-  _globals['_SCRUBPROGRESS']._serialized_start=1804
-  _globals['_SCRUBPROGRESS']._serialized_end=1939
-  _globals['_SCRUBRESULT']._serialized_start=1941
-  _globals['_SCRUBRESULT']._serialized_end=2068
-  _globals['_SCRUBANSWER']._serialized_start=2070
-  _globals['_SCRUBANSWER']._serialized_end=2178
-  _globals['_ADMIN']._serialized_start=2339
-  _globals['_ADMIN']._serialized_end=2753
+  _globals['_STATUSRESPONSE']._serialized_end=1291
+  _globals['_GETMAPREQUEST']._serialized_start=1293
+  _globals['_GETMAPREQUEST']._serialized_end=1308
+  _globals['_GETMAPRESPONSE']._serialized_start=1310
+  _globals['_GETMAPRESPONSE']._serialized_end=1363
+  _globals['_BACKUPREQUEST']._serialized_start=1365
+  _globals['_BACKUPREQUEST']._serialized_end=1422
+  _globals['_BACKUPCHUNK']._serialized_start=1425
+  _globals['_BACKUPCHUNK']._serialized_end=1610
+  _globals['_BACKUPPOSITION']._serialized_start=1612
+  _globals['_BACKUPPOSITION']._serialized_end=1683
+  _globals['_BACKUPTOTALS']._serialized_start=1685
+  _globals['_BACKUPTOTALS']._serialized_end=1735
+  _globals['_SCRUBREQUEST']._serialized_start=1737
+  _globals['_SCRUBREQUEST']._serialized_end=1785
+  _globals['_SCRUBRESPONSE']._serialized_start=1787
+  _globals['_SCRUBRESPONSE']._serialized_end=1845
+  _globals['_SCRUBPROGRESS']._serialized_start=1848
+  _globals['_SCRUBPROGRESS']._serialized_end=1983
+  _globals['_SCRUBRESULT']._serialized_start=1985
+  _globals['_SCRUBRESULT']._serialized_end=2112
+  _globals['_SCRUBANSWER']._serialized_start=2114
+  _globals['_SCRUBANSWER']._serialized_end=2222
+  _globals['_ADMIN']._serialized_start=2383
+  _globals['_ADMIN']._serialized_end=2797
 # @@protoc_insertion_point(module_scope)

@@ -98,7 +98,7 @@ class ReplicaLag(_message.Message):
     def __init__(self, replica_id: _Optional[int] = ..., entries: _Optional[int] = ...) -> None: ...
 
 class StatusResponse(_message.Message):
-    __slots__ = ("node_id", "replica_id", "cluster_id", "version", "map_epoch", "uptime_s", "replicas", "rounds", "log_syncs", "messages_sent", "log_bytes", "short_of_space", "free_bytes", "loop_lag_ms_p99", "loop_lag_ms_max", "log_write_ms_max", "unfit_reason", "scrubs", "scrub_mismatches", "scrub_age_s", "scrubbed_replicas", "rebuilds")
+    __slots__ = ("node_id", "replica_id", "cluster_id", "version", "map_epoch", "uptime_s", "replicas", "rounds", "log_syncs", "messages_sent", "log_bytes", "short_of_space", "free_bytes", "loop_lag_ms_p99", "loop_lag_ms_max", "round_ms_p99", "round_ms_max", "log_write_ms_max", "unfit_reason", "scrubs", "scrub_mismatches", "scrub_age_s", "scrubbed_replicas", "rebuilds")
     NODE_ID_FIELD_NUMBER: _ClassVar[int]
     REPLICA_ID_FIELD_NUMBER: _ClassVar[int]
     CLUSTER_ID_FIELD_NUMBER: _ClassVar[int]
@@ -114,6 +114,8 @@ class StatusResponse(_message.Message):
     FREE_BYTES_FIELD_NUMBER: _ClassVar[int]
     LOOP_LAG_MS_P99_FIELD_NUMBER: _ClassVar[int]
     LOOP_LAG_MS_MAX_FIELD_NUMBER: _ClassVar[int]
+    ROUND_MS_P99_FIELD_NUMBER: _ClassVar[int]
+    ROUND_MS_MAX_FIELD_NUMBER: _ClassVar[int]
     LOG_WRITE_MS_MAX_FIELD_NUMBER: _ClassVar[int]
     UNFIT_REASON_FIELD_NUMBER: _ClassVar[int]
     SCRUBS_FIELD_NUMBER: _ClassVar[int]
@@ -136,6 +138,8 @@ class StatusResponse(_message.Message):
     free_bytes: int
     loop_lag_ms_p99: float
     loop_lag_ms_max: float
+    round_ms_p99: float
+    round_ms_max: float
     log_write_ms_max: float
     unfit_reason: str
     scrubs: int
@@ -143,7 +147,7 @@ class StatusResponse(_message.Message):
     scrub_age_s: float
     scrubbed_replicas: int
     rebuilds: int
-    def __init__(self, node_id: _Optional[str] = ..., replica_id: _Optional[int] = ..., cluster_id: _Optional[str] = ..., version: _Optional[str] = ..., map_epoch: _Optional[int] = ..., uptime_s: _Optional[float] = ..., replicas: _Optional[_Iterable[_Union[ReplicaStatus, _Mapping]]] = ..., rounds: _Optional[int] = ..., log_syncs: _Optional[int] = ..., messages_sent: _Optional[int] = ..., log_bytes: _Optional[int] = ..., short_of_space: bool = ..., free_bytes: _Optional[int] = ..., loop_lag_ms_p99: _Optional[float] = ..., loop_lag_ms_max: _Optional[float] = ..., log_write_ms_max: _Optional[float] = ..., unfit_reason: _Optional[str] = ..., scrubs: _Optional[int] = ..., scrub_mismatches: _Optional[int] = ..., scrub_age_s: _Optional[float] = ..., scrubbed_replicas: _Optional[int] = ..., rebuilds: _Optional[int] = ...) -> None: ...
+    def __init__(self, node_id: _Optional[str] = ..., replica_id: _Optional[int] = ..., cluster_id: _Optional[str] = ..., version: _Optional[str] = ..., map_epoch: _Optional[int] = ..., uptime_s: _Optional[float] = ..., replicas: _Optional[_Iterable[_Union[ReplicaStatus, _Mapping]]] = ..., rounds: _Optional[int] = ..., log_syncs: _Optional[int] = ..., messages_sent: _Optional[int] = ..., log_bytes: _Optional[int] = ..., short_of_space: bool = ..., free_bytes: _Optional[int] = ..., loop_lag_ms_p99: _Optional[float] = ..., loop_lag_ms_max: _Optional[float] = ..., round_ms_p99: _Optional[float] = ..., round_ms_max: _Optional[float] = ..., log_write_ms_max: _Optional[float] = ..., unfit_reason: _Optional[str] = ..., scrubs: _Optional[int] = ..., scrub_mismatches: _Optional[int] = ..., scrub_age_s: _Optional[float] = ..., scrubbed_replicas: _Optional[int] = ..., rebuilds: _Optional[int] = ...) -> None: ...
 
 class GetMapRequest(_message.Message):
     __slots__ = ()

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 import pytest
 
 from kvstore.commitlog.commit_log import Position, Record
-from kvstore.loop_lag import LoopLag
 from kvstore.replica.timed_log import TimedLog
+from kvstore.tick_times import TickTimes
 
 
 def test_the_longest_lag_and_the_99th_of_a_hundred() -> None:
-    lag = LoopLag(200)
+    lag = TickTimes(200)
     assert (lag.max_s, lag.p99_s) == (0.0, 0.0)
     for hundredth in range(200):
         lag.note(hundredth / 100)
@@ -21,7 +21,7 @@ def test_the_longest_lag_and_the_99th_of_a_hundred() -> None:
 
 
 def test_only_the_last_ticks_count_and_an_early_tick_is_not_late() -> None:
-    lag = LoopLag(2)
+    lag = TickTimes(2)
     for lag_s in (5.0, 0.1, -0.2):
         lag.note(lag_s)
     assert lag.max_s == pytest.approx(0.1)
