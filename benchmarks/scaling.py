@@ -18,6 +18,7 @@ from benchmarks.local import pids, plan, put_keys
 from benchmarks.machine import facts
 from benchmarks.report import Pairs, facts_table, markdown_table, write
 from kvstore import LocalCluster
+from kvstore.bench.load import LoadPlan
 from kvstore.bench.workloads import GET, PUT, Workload
 
 CALLERS: Final = 256
@@ -118,9 +119,16 @@ def compare(
             runs: tuple[list[Mapping[str, Any]], list[Mapping[str, Any]]] = ([], [])
             for pair in range(given.pairs):
                 for which in (0, 1) if pair % 2 == 0 else (1, 0):
-                    run = run_one(
-                        workload, sides[which], clusters[which], given, comparison.callers
+                    load = plan(
+                        workload,
+                        comparison.callers,
+                        given.seconds,
+                        keys=sides[which].keys,
+                        value_bytes=sides[which].value_bytes,
+                        warm_up_s=given.warm_up,
+                        seed=pair,
                     )
+                    run = run_one(load, clusters[which])
                     runs[which].append(run)
                     print(
                         f"{comparison.name} {workload.name} {pair + 1} {sides[which].name}:"
@@ -141,27 +149,13 @@ def compare(
     return found
 
 
-def run_one(
-    workload: Workload,
-    side: Side,
-    cluster: LocalCluster,
-    timing: argparse.Namespace,
-    callers: int,
-) -> dict[str, Any]:
+def run_one(load: LoadPlan, cluster: LocalCluster) -> dict[str, Any]:
     """One run."""
-    load = plan(
-        workload,
-        callers,
-        timing.seconds,
-        keys=side.keys,
-        value_bytes=side.value_bytes,
-        warm_up_s=timing.warm_up,
-    )
     clients = kvstore_clients(cluster.endpoints, load)
     found = measure(clients, load.warm_up_s, load.seconds, pids(cluster)).summary()
     rate = found["operations_per_second"]
     assert isinstance(rate, int)
-    return found | {"bytes_per_second": rate * side.value_bytes}
+    return found | {"bytes_per_second": rate * load.value_bytes}
 
 
 if __name__ == "__main__":

@@ -173,7 +173,8 @@ class SimulatedServer:
         if not self.is_open:
             answer(Answered(code=grpc.StatusCode.UNAVAILABLE, details="the server is stopping"))
             return
-        task = self.loop.spawn(self._run(call, method, request, timeout_s, answer))
+        context = Context(self.loop, timeout_s, call[0])
+        task = self.loop.spawn(self._run(method, request, context, answer))
         self._calls[call] = task
         deadline = self.loop.call_later(timeout_s, task.cancel)
 
@@ -190,15 +191,9 @@ class SimulatedServer:
             task.cancel()
 
     async def _run(
-        self,
-        call: CallKey,
-        method: str,
-        request: bytes,
-        timeout_s: float,
-        answer: Callable[[Answered], None],
+        self, method: str, request: bytes, context: Context, answer: Callable[[Answered], None]
     ) -> None:
         handler = self._method(method)
-        context = Context(self.loop, timeout_s, call[0])
         try:
             response = await handler.unary_unary(handler.request_deserializer(request), context)
         except Aborted as aborted:
