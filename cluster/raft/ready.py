@@ -20,7 +20,7 @@ class Role(IntEnum):
     LEADER = 3
 
 
-@dataclass(slots=True, unsafe_hash=True)  # not frozen for the reason given in messages.py
+@dataclass(init=False, slots=True, unsafe_hash=True)  # as in messages.py, and why
 class HardState:
     """What must survive a restart (dissertation figure 3.1). `commit` is a hint: it may be old."""
 
@@ -28,16 +28,27 @@ class HardState:
     vote: ReplicaId | None = None
     commit: Index = Index(0)
 
+    def __init__(
+        self, term: Term = Term(0), vote: ReplicaId | None = None, commit: Index = Index(0)
+    ) -> None:
+        self.term = term
+        self.vote = vote
+        self.commit = commit
 
-@dataclass(slots=True, unsafe_hash=True)  # likewise
+
+@dataclass(init=False, slots=True, unsafe_hash=True)  # likewise
 class ReadState:
     """Reads that were handed in under `context` may be served once `index` is applied (6.4)."""
 
     context: int
     index: Index
 
+    def __init__(self, context: int, index: Index) -> None:
+        self.context = context
+        self.index = index
 
-@dataclass(slots=True)  # likewise
+
+@dataclass(init=False, slots=True)  # likewise
 class Ready:
     """Work for the host. The order of the fields is the order in which they bind.
 
@@ -91,6 +102,34 @@ class Ready:
     term: Term
     leader: ReplicaId | None
     """The leader of `term`, as far as it is known."""
+
+    def __init__(
+        self,
+        number: int,
+        snapshot: SnapshotMeta | None,
+        entries: tuple[Entry, ...],
+        hard_state: HardState | None,
+        must_sync: bool,
+        messages: tuple[Message, ...],
+        messages_after_persist: tuple[Message, ...],
+        committed: tuple[Entry, ...],
+        read_states: tuple[ReadState, ...],
+        role: Role,
+        term: Term,
+        leader: ReplicaId | None,
+    ) -> None:
+        self.number = number
+        self.snapshot = snapshot
+        self.entries = entries
+        self.hard_state = hard_state
+        self.must_sync = must_sync
+        self.messages = messages
+        self.messages_after_persist = messages_after_persist
+        self.committed = committed
+        self.read_states = read_states
+        self.role = role
+        self.term = term
+        self.leader = leader
 
     @property
     def must_persist(self) -> bool:

@@ -66,7 +66,7 @@ HEAD_KINDS: Final = SIMPLE_KINDS + bytes((OperationKind.EXPIRE,))
 _KINDS: Final = CLIENT_KINDS + bytes((OperationKind.EXPIRE,))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(init=False, slots=True, unsafe_hash=True)  # as in cluster.raft.messages
 class Stamp:
     """What makes a command that is sent again apply once (docs/exactly-once.md)."""
 
@@ -79,8 +79,14 @@ class Stamp:
     opened_after: int
     """An index that the partition had applied before the client's first command to it was made."""
 
+    def __init__(self, client: bytes, sequence: int, lowest: int, opened_after: int) -> None:
+        self.client = client
+        self.sequence = sequence
+        self.lowest = lowest
+        self.opened_after = opened_after
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(init=False, slots=True, unsafe_hash=True)  # as in cluster.raft.messages
 class Command:
     """Parallel lists, in order: operation i does `kinds[i]` to `keys[i]` with `arguments[i]`."""
 
@@ -91,6 +97,22 @@ class Command:
     is_timed: bool = False
     clock_ms: int = 0
     """Of the partition, as its leader had it when it proposed the command; 0: not timed."""
+
+    def __init__(
+        self,
+        kinds: bytes,
+        keys: Sequence[bytes],
+        arguments: Sequence[bytes],
+        stamp: Stamp | None = None,
+        is_timed: bool = False,
+        clock_ms: int = 0,
+    ) -> None:
+        self.kinds = kinds
+        self.keys = keys
+        self.arguments = arguments
+        self.stamp = stamp
+        self.is_timed = is_timed
+        self.clock_ms = clock_ms
 
 
 def encode_command(

@@ -41,13 +41,19 @@ class CommandOutcome(IntEnum):
     """The sequence is too far above the lowest one."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(init=False, slots=True, unsafe_hash=True)  # as in cluster.raft.messages
 class Results:
     """The results of a command that was applied, once; parallel to its operations."""
 
     revisions: Sequence[int]
     extras: Sequence[bytes | None] | None = None
     """None: no operation has one."""
+
+    def __init__(
+        self, revisions: Sequence[int], extras: Sequence[bytes | None] | None = None
+    ) -> None:
+        self.revisions = revisions
+        self.extras = extras
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,7 +48,7 @@ _crc32c_extend: Final[Callable[[int, bytes], int]] = google_crc32c.extend
 _EMPTY_CRC: Final = crc32c(b"")
 
 
-@dataclass(slots=True, unsafe_hash=True)  # a value; frozen ones take long to make
+@dataclass(init=False, slots=True, unsafe_hash=True)  # as in cluster.raft.messages
 class Record:
     """What the log keeps: opaque bytes of one group."""
 
@@ -58,8 +58,13 @@ class Record:
     """0 to 255."""
     payload: bytes
 
+    def __init__(self, group: int, kind: int, payload: bytes) -> None:
+        self.group = group
+        self.kind = kind
+        self.payload = payload
 
-@dataclass(slots=True, unsafe_hash=True)  # a value; frozen ones take long to make
+
+@dataclass(init=False, slots=True, unsafe_hash=True)  # as in cluster.raft.messages
 class Position:
     """Where a record stands."""
 
@@ -68,6 +73,11 @@ class Position:
     """Of its frame, in bytes from the start of the segment's file."""
     length: int
     """Of its payload, in bytes."""
+
+    def __init__(self, segment: int, offset: int, length: int) -> None:
+        self.segment = segment
+        self.offset = offset
+        self.length = length
 
 
 @dataclass(frozen=True, slots=True)

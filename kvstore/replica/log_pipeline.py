@@ -48,7 +48,7 @@ MESSAGES_MAX: Final = 64
 """Kept in a bundle that waits, the latest: a disk may take for ever, and messages may be lost."""
 
 
-@dataclass(slots=True)
+@dataclass(init=False, slots=True)  # as in cluster.raft.messages
 class Pending:
     """Bundles of one group on their way to the disk: one, and those after it that add nothing to
     be written."""
@@ -63,6 +63,22 @@ class Pending:
     """Parallel to `records`: the entries that each one holds; None for a hard state or bounds."""
     positions: Sequence[Position] = ()
     """Parallel to `records`, once it is persisted."""
+
+    def __init__(
+        self,
+        group: GroupId,
+        number: int,
+        messages: tuple[Message, ...],
+        records: Sequence[Record],
+        runs: Sequence[tuple[Entry, ...] | None],
+        positions: Sequence[Position] = (),
+    ) -> None:
+        self.group = group
+        self.number = number
+        self.messages = messages
+        self.records = records
+        self.runs = runs
+        self.positions = positions
 
 
 @dataclass(slots=True)

@@ -33,7 +33,7 @@ class Status(IntEnum):
     """It was done, and its answer does not fit in the message beside others: to be asked again."""
 
 
-@dataclass(slots=True, unsafe_hash=True)  # a value; frozen ones take long to make
+@dataclass(init=False, slots=True, unsafe_hash=True)  # as in cluster.raft.messages
 class Answer:
     """How a request ended."""
 
@@ -48,6 +48,24 @@ class Answer:
     """Of the entry at `index`; 0: not known."""
     revision: int = 0
     """With OK: of the partition, when this was answered."""
+
+    def __init__(
+        self,
+        status: Status,
+        result: bytes = b"",
+        detail: str = "",
+        leader: ReplicaId | None = None,
+        index: int = 0,
+        term: int = 0,
+        revision: int = 0,
+    ) -> None:
+        self.status = status
+        self.result = result
+        self.detail = detail
+        self.leader = leader
+        self.index = index
+        self.term = term
+        self.revision = revision
 
 
 class Reply(Protocol):

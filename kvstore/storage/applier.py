@@ -54,7 +54,7 @@ class _Way(Protocol):
         ...
 
 
-@dataclass(slots=True)
+@dataclass(init=False, slots=True)  # as in cluster.raft.messages
 class _Part:
     """What one partition does in this round."""
 
@@ -64,6 +64,18 @@ class _Part:
     """Parallel to the entries; None for one without a command."""
     is_simple: bool
     """HEAD_KINDS alone."""
+
+    def __init__(
+        self,
+        state: PartitionState,
+        entries: Sequence[Entry],
+        commands: list[Command | None],
+        is_simple: bool,
+    ) -> None:
+        self.state = state
+        self.entries = entries
+        self.commands = commands
+        self.is_simple = is_simple
 
 
 def apply_round(

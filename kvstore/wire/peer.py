@@ -12,12 +12,6 @@ from typing import Any, Final
 from cluster.ids import GroupId, Index, ReplicaId, Term
 from cluster.raft.configuration_format import decode_configuration, encode_configuration
 from cluster.raft.messages import (
-    AppendRequest,
-    AppendResponse,
-    Entry,
-    EntryKind,
-    HeartbeatRequest,
-    HeartbeatResponse,
     Message,
     SnapshotRequest,
     TimeoutNow,
@@ -33,8 +27,8 @@ from kvstore.codec.scrub import ScrubHash, ScrubReply
 from kvstore.codec.state_transfer import StateAck, StateChunk
 from kvstore.environment import GroupMessage, PeerMessage
 from kvstore.generated.cluster.v1 import peer_pb2 as pb
+from kvstore.wire.common import CommonRows, decode_common
 
-_ENTRY_KINDS: Final = {int(kind): kind for kind in EntryKind}
 _OUTCOMES: Final = {int(outcome): outcome for outcome in Outcome}
 
 _Add = Callable[..., object]
@@ -67,9 +61,12 @@ def encode_round(
     said.life = introduction.life
     said.receiver_life = introduction.receiver_life
     said.address = introduction.address
+    common = CommonRows()
     add = encoded.messages.add
     for group, message in messages:
-        _ENCODERS[type(message)](add, group, message)
+        if not common.add(group, message):
+            _ENCODERS[type(message)](add, group, message)
+    common.put_into(encoded)
     return encoded
 
 
@@ -91,10 +88,11 @@ def decode_introduction(message: pb.Round) -> Introduction:
 
 
 def decode_round(message: pb.Round) -> list[GroupMessage]:
-    """The messages of a round; raises CodecError on a kind that is not known here."""
+    """The messages of a round; raises CodecError on a kind that is not known here. Those of the
+    common kinds come first: Raft does not count on an order."""
     sender = ReplicaId(message.sender_replica_id)
     to = ReplicaId(message.receiver_replica_id)
-    decoded: list[GroupMessage] = []
+    decoded = decode_common(sender, to, message.common)
     for each in message.messages:
         decoder = _DECODERS.get(each.kind)
         if decoder is None:
@@ -139,97 +137,6 @@ def _encode_vote_response(add: _Add, group: GroupId, message: VoteResponse) -> N
 
 def _decode_vote_response(sender: ReplicaId, to: ReplicaId, message: pb.Message) -> Message:
     return VoteResponse(sender, to, Term(message.term), message.flag2, message.flag)
-
-
-def _encode_append_request(add: _Add, group: GroupId, message: AppendRequest) -> None:
-    entries = message.entries
-    add(
-        group_id=group,
-        kind=pb.MESSAGE_KIND_APPEND_REQUEST,
-        term=message.term,
-        index=message.prev_index,
-        log_term=message.prev_term,
-        commit=message.commit,
-        entry_terms=[entry.term for entry in entries],
-        entry_kinds=[entry.kind for entry in entries],
-        entry_data=[entry.data for entry in entries],
-    )
-
-
-def _decode_append_request(sender: ReplicaId, to: ReplicaId, message: pb.Message) -> Message:
-    terms, kinds, data = message.entry_terms, message.entry_kinds, message.entry_data
-    if not len(terms) == len(kinds) == len(data) or not _ENTRY_KINDS.keys() >= set(kinds):
-        raise CodecError("an append's lists of entries differ in length or have unknown kinds")
-    index = message.index
-    entries = tuple(
-        [
-            Entry(Index(index + offset), Term(term), _ENTRY_KINDS[kind], payload)
-            for offset, (term, kind, payload) in enumerate(zip(terms, kinds, data, strict=True), 1)
-        ]
-    )
-    return AppendRequest(
-        sender,
-        to,
-        Term(message.term),
-        Index(index),
-        Term(message.log_term),
-        Index(message.commit),
-        entries,
-    )
-
-
-def _encode_append_response(add: _Add, group: GroupId, message: AppendResponse) -> None:
-    add(
-        group_id=group,
-        kind=pb.MESSAGE_KIND_APPEND_RESPONSE,
-        term=message.term,
-        index=message.index,
-        log_term=message.hint_term,
-        commit=message.hint_index,
-        flag2=message.accepted,
-    )
-
-
-def _decode_append_response(sender: ReplicaId, to: ReplicaId, message: pb.Message) -> Message:
-    return AppendResponse(
-        sender,
-        to,
-        Term(message.term),
-        message.flag2,
-        Index(message.index),
-        Index(message.commit),
-        Term(message.log_term),
-    )
-
-
-def _encode_heartbeat_request(add: _Add, group: GroupId, message: HeartbeatRequest) -> None:
-    add(
-        group_id=group,
-        kind=pb.MESSAGE_KIND_HEARTBEAT_REQUEST,
-        term=message.term,
-        commit=message.commit,
-        read_round=message.read_round,
-        flag=message.fall_quiet,
-    )
-
-
-def _decode_heartbeat_request(sender: ReplicaId, to: ReplicaId, message: pb.Message) -> Message:
-    return HeartbeatRequest(
-        sender, to, Term(message.term), Index(message.commit), message.read_round, message.flag
-    )
-
-
-def _encode_heartbeat_response(add: _Add, group: GroupId, message: HeartbeatResponse) -> None:
-    add(
-        group_id=group,
-        kind=pb.MESSAGE_KIND_HEARTBEAT_RESPONSE,
-        term=message.term,
-        read_round=message.read_round,
-    )
-
-
-def _decode_heartbeat_response(sender: ReplicaId, to: ReplicaId, message: pb.Message) -> Message:
-    return HeartbeatResponse(sender, to, Term(message.term), message.read_round)
 
 
 def _encode_timeout_now(add: _Add, group: GroupId, message: TimeoutNow) -> None:
@@ -385,10 +292,6 @@ def _decode_point_answer(sender: ReplicaId, to: ReplicaId, message: pb.Message) 
 _ENCODERS: Final[dict[type[Any], Callable[[_Add, GroupId, Any], None]]] = {
     VoteRequest: _encode_vote_request,
     VoteResponse: _encode_vote_response,
-    AppendRequest: _encode_append_request,
-    AppendResponse: _encode_append_response,
-    HeartbeatRequest: _encode_heartbeat_request,
-    HeartbeatResponse: _encode_heartbeat_response,
     TimeoutNow: _encode_timeout_now,
     SnapshotRequest: _encode_snapshot_request,
     StateChunk: _encode_state_chunk,
@@ -403,10 +306,6 @@ _ENCODERS: Final[dict[type[Any], Callable[[_Add, GroupId, Any], None]]] = {
 _DECODERS: Final[dict[int, Callable[[ReplicaId, ReplicaId, pb.Message], PeerMessage]]] = {
     pb.MESSAGE_KIND_VOTE_REQUEST: _decode_vote_request,
     pb.MESSAGE_KIND_VOTE_RESPONSE: _decode_vote_response,
-    pb.MESSAGE_KIND_APPEND_REQUEST: _decode_append_request,
-    pb.MESSAGE_KIND_APPEND_RESPONSE: _decode_append_response,
-    pb.MESSAGE_KIND_HEARTBEAT_REQUEST: _decode_heartbeat_request,
-    pb.MESSAGE_KIND_HEARTBEAT_RESPONSE: _decode_heartbeat_response,
     pb.MESSAGE_KIND_TIMEOUT_NOW: _decode_timeout_now,
     pb.MESSAGE_KIND_SNAPSHOT_REQUEST: _decode_snapshot_request,
     pb.MESSAGE_KIND_STATE_CHUNK: _decode_state_chunk,

@@ -110,11 +110,20 @@ MESSAGES: st.SearchStrategy[PeerMessage] = st.one_of(
 )
 
 
+COMMON = (AppendRequest, AppendResponse, HeartbeatRequest, HeartbeatResponse)
+
+
+def _is_rare(message: GroupMessage) -> bool:
+    return not isinstance(message[1], COMMON)
+
+
 @given(st.lists(st.tuples(st.integers(0, 1 << 20).map(GroupId), MESSAGES), max_size=6))
-def test_a_round_comes_back_as_it_went(messages: list[GroupMessage]) -> None:
+def test_a_round_comes_back_as_it_went_the_common_messages_first(
+    messages: list[GroupMessage],
+) -> None:
     sent = encode_round(ME, PEER, SAID, messages).SerializeToString()
     received = peer_pb2.Round.FromString(sent)
-    assert decode_round(received) == messages
+    assert decode_round(received) == sorted(messages, key=_is_rare)
     assert decode_introduction(received) == SAID
 
 
@@ -124,7 +133,47 @@ def test_a_message_of_an_unknown_kind_is_refused() -> None:
         decode_round(unknown)
 
 
-def test_an_append_whose_lists_differ_in_length_is_refused() -> None:
-    broken = peer_pb2.Message(kind=peer_pb2.MESSAGE_KIND_APPEND_REQUEST, entry_terms=[1, 2])
-    with pytest.raises(CodecError, match="differ in length"):
-        decode_round(peer_pb2.Round(messages=[broken]))
+@pytest.mark.parametrize("kind", [0, int(peer_pb2.MESSAGE_KIND_VOTE_REQUEST), 99])
+def test_a_kind_that_is_not_a_common_one_is_refused_among_them(kind: int) -> None:
+    common = peer_pb2.CommonMessages(numbers=[kind, 1, 1, 0, 0, 0, 0])
+    with pytest.raises(CodecError, match=f"kind {kind} is not one of the common ones"):
+        decode_round(peer_pb2.Round(common=common))
+
+
+ENTRY = Entry(Index(6), Term(3), EntryKind.NORMAL, b"e")
+APPEND = AppendRequest(ME, PEER, Term(3), Index(5), Term(2), Index(4), (ENTRY,))
+BEAT = HeartbeatRequest(ME, PEER, Term(3), Index(4), 9, True)
+
+
+@pytest.mark.parametrize(
+    ("column", "sentence"),
+    [
+        ("numbers", "7 numbers each, not 15 in all"),
+        ("entry_terms", "1 entries have 2 terms and 1 kinds"),
+        ("entry_kinds", "1 entries have 1 terms and 2 kinds"),
+        ("entry_data", "2 entries have 1 terms and 1 kinds"),
+    ],
+)
+def test_lists_that_do_not_fit_together_are_refused(column: str, sentence: str) -> None:
+    received = encode_round(ME, PEER, SAID, [(GroupId(1), APPEND), (GroupId(2), BEAT)])
+    values = getattr(received.common, column)
+    values.append(values[-1])
+    with pytest.raises(CodecError, match=sentence):
+        decode_round(received)
+
+
+def test_entries_that_are_not_there_and_such_of_no_message_are_refused() -> None:
+    received = encode_round(ME, PEER, SAID, [(GroupId(1), APPEND)])
+    received.common.numbers[6] = 2
+    with pytest.raises(CodecError, match="an append has 2 entries; 1 are left"):
+        decode_round(received)
+    received.common.numbers[6] = 0
+    with pytest.raises(CodecError, match="1 entries belong to no message"):
+        decode_round(received)
+
+
+def test_an_entry_of_an_unknown_kind_is_refused() -> None:
+    received = encode_round(ME, PEER, SAID, [(GroupId(1), APPEND)])
+    received.common.entry_kinds[0] = 77
+    with pytest.raises(CodecError, match="entry kind 77 is not known here"):
+        decode_round(received)

@@ -43,18 +43,20 @@ MESSAGE_KIND_POINT_QUESTION: MessageKind
 MESSAGE_KIND_POINT_ANSWER: MessageKind
 
 class Round(_message.Message):
-    __slots__ = ("sender_replica_id", "receiver_replica_id", "cluster_id", "messages", "introduction")
+    __slots__ = ("sender_replica_id", "receiver_replica_id", "cluster_id", "messages", "introduction", "common")
     SENDER_REPLICA_ID_FIELD_NUMBER: _ClassVar[int]
     RECEIVER_REPLICA_ID_FIELD_NUMBER: _ClassVar[int]
     CLUSTER_ID_FIELD_NUMBER: _ClassVar[int]
     MESSAGES_FIELD_NUMBER: _ClassVar[int]
     INTRODUCTION_FIELD_NUMBER: _ClassVar[int]
+    COMMON_FIELD_NUMBER: _ClassVar[int]
     sender_replica_id: int
     receiver_replica_id: int
     cluster_id: str
     messages: _containers.RepeatedCompositeFieldContainer[Message]
     introduction: Introduction
-    def __init__(self, sender_replica_id: _Optional[int] = ..., receiver_replica_id: _Optional[int] = ..., cluster_id: _Optional[str] = ..., messages: _Optional[_Iterable[_Union[Message, _Mapping]]] = ..., introduction: _Optional[_Union[Introduction, _Mapping]] = ...) -> None: ...
+    common: CommonMessages
+    def __init__(self, sender_replica_id: _Optional[int] = ..., receiver_replica_id: _Optional[int] = ..., cluster_id: _Optional[str] = ..., messages: _Optional[_Iterable[_Union[Message, _Mapping]]] = ..., introduction: _Optional[_Union[Introduction, _Mapping]] = ..., common: _Optional[_Union[CommonMessages, _Mapping]] = ...) -> None: ...
 
 class Introduction(_message.Message):
     __slots__ = ("life", "receiver_life", "address")
@@ -66,20 +68,27 @@ class Introduction(_message.Message):
     address: str
     def __init__(self, life: _Optional[int] = ..., receiver_life: _Optional[int] = ..., address: _Optional[str] = ...) -> None: ...
 
+class CommonMessages(_message.Message):
+    __slots__ = ("numbers", "entry_terms", "entry_kinds", "entry_data")
+    NUMBERS_FIELD_NUMBER: _ClassVar[int]
+    ENTRY_TERMS_FIELD_NUMBER: _ClassVar[int]
+    ENTRY_KINDS_FIELD_NUMBER: _ClassVar[int]
+    ENTRY_DATA_FIELD_NUMBER: _ClassVar[int]
+    numbers: _containers.RepeatedScalarFieldContainer[int]
+    entry_terms: _containers.RepeatedScalarFieldContainer[int]
+    entry_kinds: _containers.RepeatedScalarFieldContainer[int]
+    entry_data: _containers.RepeatedScalarFieldContainer[bytes]
+    def __init__(self, numbers: _Optional[_Iterable[int]] = ..., entry_terms: _Optional[_Iterable[int]] = ..., entry_kinds: _Optional[_Iterable[int]] = ..., entry_data: _Optional[_Iterable[bytes]] = ...) -> None: ...
+
 class Message(_message.Message):
-    __slots__ = ("group_id", "kind", "term", "index", "log_term", "commit", "flag", "flag2", "read_round", "entry_terms", "entry_kinds", "entry_data", "configuration", "stream_id", "sequence", "chunk", "chunk_crc", "state_hash")
+    __slots__ = ("group_id", "kind", "term", "index", "log_term", "flag", "flag2", "configuration", "stream_id", "sequence", "chunk", "chunk_crc", "state_hash")
     GROUP_ID_FIELD_NUMBER: _ClassVar[int]
     KIND_FIELD_NUMBER: _ClassVar[int]
     TERM_FIELD_NUMBER: _ClassVar[int]
     INDEX_FIELD_NUMBER: _ClassVar[int]
     LOG_TERM_FIELD_NUMBER: _ClassVar[int]
-    COMMIT_FIELD_NUMBER: _ClassVar[int]
     FLAG_FIELD_NUMBER: _ClassVar[int]
     FLAG2_FIELD_NUMBER: _ClassVar[int]
-    READ_ROUND_FIELD_NUMBER: _ClassVar[int]
-    ENTRY_TERMS_FIELD_NUMBER: _ClassVar[int]
-    ENTRY_KINDS_FIELD_NUMBER: _ClassVar[int]
-    ENTRY_DATA_FIELD_NUMBER: _ClassVar[int]
     CONFIGURATION_FIELD_NUMBER: _ClassVar[int]
     STREAM_ID_FIELD_NUMBER: _ClassVar[int]
     SEQUENCE_FIELD_NUMBER: _ClassVar[int]
@@ -91,20 +100,15 @@ class Message(_message.Message):
     term: int
     index: int
     log_term: int
-    commit: int
     flag: bool
     flag2: bool
-    read_round: int
-    entry_terms: _containers.RepeatedScalarFieldContainer[int]
-    entry_kinds: _containers.RepeatedScalarFieldContainer[int]
-    entry_data: _containers.RepeatedScalarFieldContainer[bytes]
     configuration: bytes
     stream_id: int
     sequence: int
     chunk: bytes
     chunk_crc: int
     state_hash: int
-    def __init__(self, group_id: _Optional[int] = ..., kind: _Optional[_Union[MessageKind, str]] = ..., term: _Optional[int] = ..., index: _Optional[int] = ..., log_term: _Optional[int] = ..., commit: _Optional[int] = ..., flag: bool = ..., flag2: bool = ..., read_round: _Optional[int] = ..., entry_terms: _Optional[_Iterable[int]] = ..., entry_kinds: _Optional[_Iterable[int]] = ..., entry_data: _Optional[_Iterable[bytes]] = ..., configuration: _Optional[bytes] = ..., stream_id: _Optional[int] = ..., sequence: _Optional[int] = ..., chunk: _Optional[bytes] = ..., chunk_crc: _Optional[int] = ..., state_hash: _Optional[int] = ...) -> None: ...
+    def __init__(self, group_id: _Optional[int] = ..., kind: _Optional[_Union[MessageKind, str]] = ..., term: _Optional[int] = ..., index: _Optional[int] = ..., log_term: _Optional[int] = ..., flag: bool = ..., flag2: bool = ..., configuration: _Optional[bytes] = ..., stream_id: _Optional[int] = ..., sequence: _Optional[int] = ..., chunk: _Optional[bytes] = ..., chunk_crc: _Optional[int] = ..., state_hash: _Optional[int] = ...) -> None: ...
 
 class RoundsSummary(_message.Message):
     __slots__ = ()
