@@ -109,7 +109,12 @@ class Load:
         clock_ns = self._clock_ns
         while (asked_ns := clock_ns()) < end_ns:
             kind, begin = next_operation()
-            await self._do(kind, begin, asked_ns, from_ns)
+            try:
+                await begin()
+            except KVStoreError as problem:
+                self._failed(problem, from_ns)
+            else:
+                self._succeeded(kind, asked_ns, from_ns)
 
     async def _call_when_due(
         self, next_operation: NextOperation, schedule: Schedule, from_ns: int, end_ns: int
@@ -125,24 +130,28 @@ class Load:
                 await asyncio.sleep(max(TIMER_S, (due_ns - now_ns) / 1e9))
                 now_ns = clock_ns()
             kind, begin = next_operation()
-            await self._do(kind, begin, due_ns, from_ns)
+            try:
+                await begin()
+            except KVStoreError as problem:
+                self._failed(problem, from_ns)
+            else:
+                self._succeeded(kind, due_ns, from_ns)
 
-    async def _do(self, kind: Kind, begin: Begin, since_ns: int, from_ns: int) -> None:
-        """Counts what ends while it is measured, whenever it began: under overload whatever ends
-        was due long before."""
+    # What ends while it is measured counts, whenever it began: under overload whatever ends was due
+    # long before.
+
+    def _succeeded(self, kind: Kind, since_ns: int, from_ns: int) -> None:
         outcome = self.outcome
-        try:
-            await begin()
-        except KVStoreError as problem:
-            if self._clock_ns() >= from_ns:
-                outcome.failures[type(problem).__name__] += 1
-            return
         done_ns = self._clock_ns()
         self.calls += 1
         if done_ns >= from_ns:
             outcome.by_kind[kind].record(done_ns - since_ns)
             seconds = outcome.per_second
             seconds[min((done_ns - from_ns) // SECOND_NS, len(seconds) - 1)] += 1
+
+    def _failed(self, problem: KVStoreError, from_ns: int) -> None:
+        if self._clock_ns() >= from_ns:
+            self.outcome.failures[type(problem).__name__] += 1
 
 
 async def put_all(client: AsyncClient, plan: LoadPlan) -> None:

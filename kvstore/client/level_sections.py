@@ -7,7 +7,7 @@ what one caller asks for never costs those of another level anything.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from kvstore.client.levels import Consistency, Level, Seen, Stale, checked_level
 from kvstore.client.operations import OperationClass, ReadSection, ScanSection, settle
@@ -72,7 +72,7 @@ class ReceiptSection(LevelSection):
 
     __slots__ = ()
 
-    kind = OperationClass.RECEIPT_READ
+    kind: ClassVar[OperationClass] = OperationClass.RECEIPT_READ
 
 
 class SessionSection(LevelSection):
@@ -80,8 +80,8 @@ class SessionSection(LevelSection):
 
     __slots__ = ()
 
-    kind = OperationClass.SESSION_READ
-    level = Consistency.SESSION
+    kind: ClassVar[OperationClass] = OperationClass.SESSION_READ
+    level: ClassVar[Consistency] = Consistency.SESSION
 
     def body(self) -> bytes:
         """The least index, and the keys."""
@@ -93,8 +93,8 @@ class StaleSection(LevelSection):
 
     __slots__ = ()
 
-    kind = OperationClass.STALE_READ
-    level = Consistency.STALE
+    kind: ClassVar[OperationClass] = OperationClass.STALE_READ
+    level: ClassVar[Consistency] = Consistency.STALE
 
     def body(self) -> bytes:
         """The greatest age, and the keys."""
@@ -110,8 +110,8 @@ class SessionScanSection(ScanSection):
 
     __slots__ = ("bounds",)
 
-    kind = OperationClass.SESSION_SCAN
-    level = Consistency.SESSION
+    kind: ClassVar[OperationClass] = OperationClass.SESSION_SCAN
+    level: ClassVar[Consistency] = Consistency.SESSION
 
     def __init__(self) -> None:
         super().__init__()
@@ -131,8 +131,8 @@ class StaleScanSection(SessionScanSection):
 
     __slots__ = ()
 
-    kind = OperationClass.STALE_SCAN
-    level = Consistency.STALE
+    kind: ClassVar[OperationClass] = OperationClass.STALE_SCAN
+    level: ClassVar[Consistency] = Consistency.STALE
 
     def answer(self, result: bytes) -> None:
         """`result` holds an age and a page."""

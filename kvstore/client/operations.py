@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable
 from enum import IntEnum, unique
 from itertools import compress
 from operator import not_
-from typing import Any, Final, Self, TypeVar
+from typing import Any, ClassVar, Final, Self, TypeVar
 
 from kvstore.client.levels import Consistency
 from kvstore.client.receipts import Place, hand_out
@@ -73,8 +73,8 @@ class Section(ABC):
 
     __slots__ = ("deadlines", "futures", "keys", "place", "wants_place")
 
-    kind: OperationClass
-    level = Consistency.LINEARIZABLE
+    kind: ClassVar[OperationClass]
+    level: ClassVar[Consistency] = Consistency.LINEARIZABLE
 
     def __init__(self) -> None:
         self.keys: list[bytes] = []
@@ -206,7 +206,7 @@ class WriteSection(Section):
         "under_way",
     )
 
-    kind = OperationClass.WRITE
+    kind: ClassVar[OperationClass] = OperationClass.WRITE
 
     def __init__(self) -> None:
         super().__init__()
@@ -319,7 +319,7 @@ class ReadSection(Section):
 
     __slots__ = ("_has_rest",)
 
-    kind = OperationClass.READ
+    kind: ClassVar[OperationClass] = OperationClass.READ
 
     def __init__(self) -> None:
         super().__init__()
@@ -351,7 +351,7 @@ class ScanSection(Section):
 
     __slots__ = ()
 
-    kind = OperationClass.SCAN
+    kind: ClassVar[OperationClass] = OperationClass.SCAN
 
     def body(self) -> bytes:
         """A scan."""
