@@ -72,13 +72,14 @@ class Bundles:
         agenda: Agenda,
         outbox: Outbox,
         has_room: Callable[[], bool],
+        is_awaited: Callable[[Replica], bool],
         on_applied: Callable[[Replica, Entry], None],
         on_replaced: Callable[[Replica], None],
         on_map: Callable[[], None],
     ) -> None:
         """`on_applied` is told of the last entry that a replica has applied, `on_replaced` that its
         state is another one, `on_map` of a new map; `has_room` says whether a state may be taken
-        in."""
+        in, `is_awaited` whether somebody waits for what a replica is to apply."""
         self._replicas = replicas
         self._participation = participation
         self._agenda = agenda
@@ -91,7 +92,7 @@ class Bundles:
             stores.log, stores.log_worker, self._have_persisted, participation.fail
         )
         self.applies: Final = ApplyQueue(
-            replicas, stores.apply_round, stores.meta, self._have_applied, on_map
+            replicas, stores.apply_round, stores.meta, is_awaited, self._have_applied, on_map
         )
         self.states: Final = StateTransfers(
             me=me,

@@ -77,6 +77,7 @@ class FollowerReads:
 
     __slots__ = (
         "_admission",
+        "_catch_up",
         "_closed",
         "_exchange",
         "_groups",
@@ -96,9 +97,12 @@ class FollowerReads:
         random: Random,
         read: Read,
         say: Say,
+        catch_up: Callable[[GroupId], None],
     ) -> None:
-        """`read` takes linearizable reads, by which this node answers others."""
+        """`read` takes linearizable reads, by which this node answers others; `catch_up` applies
+        what is committed here and was left for later."""
         self._admission = admission
+        self._catch_up = catch_up
         self._replicas = replicas
         self._wait_ticks = heartbeat_ticks + WAIT_TICKS_MORE
         self._monotonic_s = monotonic_s
@@ -127,7 +131,7 @@ class FollowerReads:
             known = self._groups[group] = _Waiting()
         if isinstance(request, StaleRead):
             request.came_s = self._monotonic_s()
-        if not self._serve(replica.state, known.points, request):
+        if not self._serve_or_catch_up(replica.state, known.points, request):
             if self._exchange.ask(replica, known.points, self._monotonic_s(), self._ticks):
                 within = max(1, min(self._wait_ticks, expires_in_ticks))
                 known.reads.append((self._ticks + within, request))
@@ -138,6 +142,19 @@ class FollowerReads:
             if as_of_s is not None and request.came_s - as_of_s > request.max_staleness_s / 2:
                 # Others will want a better one soon.
                 self._exchange.ask(replica, known.points, self._monotonic_s(), self._ticks)
+
+    def has_waiting(self, group: GroupId) -> bool:
+        """Whether there are reads that wait until more is applied."""
+        known = self._groups.get(group)
+        return known is not None and bool(known.reads)
+
+    def _serve_or_catch_up(self, state: PartitionState, points: Points, request: LevelRead) -> bool:
+        """Answers `request`, perhaps from what was committed here and left for later."""
+        if self._serve(state, points, request):
+            return True
+        before = state.applied_index
+        self._catch_up(state.group)
+        return state.applied_index > before and self._serve(state, points, request)
 
     def _refusal(self, replica: Replica | None) -> Answer | None:
         if self._closed:
@@ -184,6 +201,7 @@ class FollowerReads:
             return
         if not known.points.answered(answer.number, answer.index):
             return
+        self._catch_up(group)
         if answer.index is None:
             reads, known.reads = known.reads, []
             for _, request in reads:

@@ -126,6 +126,7 @@ class Host:
             random=random,
             read=self.read,
             say=self._outbox.say,
+            catch_up=self._catch_up,
         )
         """Those that need no leader."""
         self._bundles = Bundles(
@@ -137,6 +138,7 @@ class Host:
             agenda=self._agenda,
             outbox=self._outbox,
             has_room=lambda: space.space is Space.ENOUGH,
+            is_awaited=self._is_awaited,
             on_applied=self._on_applied,
             on_replaced=self.follower_reads.on_applied,
             on_map=hooks.on_map,
@@ -349,6 +351,12 @@ class Host:
         self.scrubber.close()
         self.follower_reads.close()
         self.scan_views.close()
+
+    def _catch_up(self, group: GroupId) -> None:
+        self.applies.catch_up(group)
+
+    def _is_awaited(self, replica: Replica) -> bool:
+        return replica.is_awaited or self.follower_reads.has_waiting(replica.group)
 
     def _on_applied(self, replica: Replica, last: Entry) -> None:
         self.scrubber.on_applied(replica, last)

@@ -94,8 +94,9 @@ class Replica:
 
     @property
     def is_awaited(self) -> bool:
-        """Whether somebody waits until it has applied what is committed."""
-        return bool(self._proposed or self._confirmed_reads)
+        """Whether somebody waits until it has applied what is committed: clients, or, where it
+        leads, the ends of keys."""
+        return self.is_leader or bool(self._proposed or self._confirmed_reads)
 
     def propose_waiting(self, clock_ms: Callable[[Replica], int]) -> None:
         """Proposes the waiting writes in order; when the core takes no more, the rest waits.
@@ -189,6 +190,11 @@ class Replica:
             for request in confirmed.popleft()[1]:
                 if not request.is_settled:
                     yield request
+
+    @property
+    def has_confirmed(self) -> bool:
+        """Whether there are reads that need nothing any more but that their index is applied."""
+        return bool(self._confirmed_reads)
 
     @property
     def has_readable(self) -> bool:

@@ -76,8 +76,14 @@ class Rounds:
         self._outbox.send()
         self._bundles.applies.run(self._bundles.pipeline.write_under_way)
         for replica in dirty.values():
-            if replica.has_readable:
-                self._reads.serve(replica)
+            if replica.has_confirmed:
+                self._serve(replica)
+
+    def _serve(self, replica: Replica) -> None:
+        if not replica.has_readable:
+            self._bundles.applies.catch_up(replica.group)
+        if replica.has_readable:
+            self._reads.serve(replica)
 
     def _collect(self, replica: Replica) -> None:
         self._intake.ask(replica)

@@ -115,8 +115,10 @@ def _apply(engine: Engine, parts: Sequence[_Part], heads: HeadCache) -> list[lis
         way: _Way = (
             _SimpleWrites(batch, state, known) if part.is_simple else PartitionChanges(state)
         )
-        results.append(_apply_entries(batch, part, way))
+        results.append(_apply_entries(part, way))
         changed += [state.data_prefix + key for key in way.write(batch)]
+        if state.sessions_read is not None:
+            state.sessions_read.write(batch)
         batch.put(state.state_key, _position_after(part, way))
         configuration = latest_configuration(part.entries)
         if configuration is not None:
@@ -191,7 +193,7 @@ def _read_heads(engine: Engine, parts: Sequence[_Part], heads: HeadCache) -> dic
     return known
 
 
-def _apply_entries(batch: WriteBatch, part: _Part, way: _Way) -> list[bytes]:
+def _apply_entries(part: _Part, way: _Way) -> list[bytes]:
     """Does what `part` has to do, each command of a session once; a result per entry."""
     state = part.state
     results: list[bytes] = []
@@ -206,7 +208,7 @@ def _apply_entries(batch: WriteBatch, part: _Part, way: _Way) -> list[bytes]:
         result = state.sessions.answer(stamp, Index(entry.index - 1))
         if result is None:
             result = way.apply(command)
-            state.sessions.keep(batch, stamp, entry.index, result)
+            state.sessions.keep(stamp, entry.index, result)
         results.append(result)
     return results
 

@@ -18,6 +18,7 @@ was not among them.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from struct import Struct
 from typing import Final
@@ -64,6 +65,7 @@ class SessionTable:
     __slots__ = (
         "_engine",
         "_fresh",
+        "_gone",
         "_prefix",
         "_sessions",
         "_sessions_max",
@@ -87,7 +89,9 @@ class SessionTable:
         self._sessions: dict[bytes, _Session] = {}
         """The one that has not written for longest comes first."""
         self._fresh: dict[tuple[bytes, int], bytes] = {}
-        """Results of this round, which the engine does not have yet."""
+        """Records of this round, which the engine does not have yet, by client and sequence."""
+        self._gone: list[tuple[bytes, int]] = []
+        """Those that it has, and is not to have any more."""
         self._undo: dict[bytes, _Session | None] = {}
         self._undo_forgotten = self.forgotten_through = forgotten_through
         self._load(section_end(group, generation, Section.SESSIONS))
@@ -107,6 +111,7 @@ class SessionTable:
         self._undo = {}
         self._undo_forgotten = self.forgotten_through
         self._fresh = {}
+        self._gone = []
 
     def rollback(self) -> None:
         """It did not: nothing has happened since the last `commit`."""
@@ -139,7 +144,7 @@ class SessionTable:
             return encode_refusal(CommandOutcome.WINDOW_FULL, applied)
         return None
 
-    def keep(self, batch: WriteBatch, stamp: Stamp, index: Index, result: bytes) -> None:
+    def keep(self, stamp: Stamp, index: Index, result: bytes) -> None:
         """Notes that the command at `index`, for which `answer` was None, came to `result`."""
         client = stamp.client
         session = self._sessions.pop(client, None)
@@ -147,24 +152,33 @@ class SessionTable:
         if session is None:
             session = _Session()
             if len(self._sessions) >= self._sessions_max:
-                self._forget_oldest(batch)
+                self._forget_oldest()
         session.lowest = max(session.lowest, stamp.lowest)
         session.last_index = index
-        for sequence in session.kept:
-            if sequence < session.lowest:
-                batch.delete(self._key(client, sequence))
+        self._drop(client, [each for each in session.kept if each < session.lowest])
         session.kept = [each for each in session.kept if each >= session.lowest]
         session.kept.append(stamp.sequence)
         self._sessions[client] = session  # behind all others
-        batch.put(self._key(client, stamp.sequence), _VALUE.pack(index, session.lowest) + result)
-        self._fresh[client, stamp.sequence] = result
+        self._fresh[client, stamp.sequence] = _VALUE.pack(index, session.lowest) + result
 
-    def _forget_oldest(self, batch: WriteBatch) -> None:
+    def write(self, batch: WriteBatch) -> None:
+        """Puts into `batch` what `keep` has come to since the last `commit`: what came and went in
+        between leaves no trace."""
+        for client, sequence in self._gone:
+            batch.delete(self._key(client, sequence))
+        for (client, sequence), record in self._fresh.items():
+            batch.put(self._key(client, sequence), record)
+
+    def _drop(self, client: bytes, sequences: Sequence[int]) -> None:
+        for sequence in sequences:
+            if self._fresh.pop((client, sequence), None) is None:
+                self._gone.append((client, sequence))
+
+    def _forget_oldest(self) -> None:
         client = next(iter(self._sessions))
         session = self._sessions.pop(client)
         self._note(client, session)
-        for sequence in session.kept:
-            batch.delete(self._key(client, sequence))
+        self._drop(client, session.kept)
         self.forgotten_through = Index(max(self.forgotten_through, session.last_index))
 
     def _note(self, client: bytes, session: _Session | None) -> None:
@@ -175,10 +189,9 @@ class SessionTable:
         return self._prefix + client + _SEQUENCE.pack(sequence)
 
     def _kept(self, client: bytes, sequence: int) -> bytes:
-        result = self._fresh.get((client, sequence))
-        if result is not None:
-            return result
-        (value,) = self._engine.get_many([self._key(client, sequence)])
+        value = self._fresh.get((client, sequence))
+        if value is None:
+            (value,) = self._engine.get_many([self._key(client, sequence)])
         if value is None or len(value) < _VALUE.size:
             raise CorruptionError(f"the result of sequence {sequence} is not where it was put")
         return value[_VALUE.size :]

@@ -106,6 +106,21 @@ def test_a_session_read_is_served_at_once_by_any_replica_that_has_applied_enough
         assert index_of(read) >= index
 
 
+def test_a_session_read_is_served_from_what_was_committed_and_left_for_later(
+    world: World,
+) -> None:
+    index = put(world, b"one")
+    put(world, b"two")  # says that the first is committed
+    world.run()
+    (behind, *_) = [me for me in followers(world) if applied(world, me) < index]
+    questions = Questions(world)
+    read = world.session_get(KEY, behind, index)
+    assert value_of(read) == b"one"
+    assert index_of(read) == index
+    world.run()
+    assert questions.asked == 0
+
+
 def test_a_session_read_waits_for_what_the_session_has_seen(world: World) -> None:
     index = put(world, b"one")
     (behind, *_) = [me for me in followers(world) if applied(world, me) < index]

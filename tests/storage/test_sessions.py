@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+from random import Random
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from cluster.ids import GroupId, Index
 from kvstore.codec.command import OperationKind, Stamp, encode_command
@@ -208,3 +213,28 @@ def test_many_clients_of_one_write_leave_a_bounded_table() -> None:
     for number in range(1, 3 * sessions.SESSIONS_MAX):
         assert partition.put(stamp(number, 1, opened_after=Index(partition.index))) == number
     assert len(partition.state.sessions) == partition.kept == sessions.SESSIONS_MAX
+
+
+def _fingerprint_of(log: list[bytes], cuts: list[int]) -> tuple[int, int, int]:
+    partition = Partition(sessions_max=FEW)
+    for first, end in pairwise([0, *cuts, len(log)]):
+        entries = [(index + 1, log[index]) for index in range(first, end)]
+        if entries:
+            apply_commands(partition.engine, [(partition.state, entries)])
+    kept = partition.kept
+    partition.restart()
+    return partition.state.fingerprint(), partition.state.sessions.forgotten_through, kept
+
+
+@given(st.randoms(use_true_random=False), st.lists(st.integers(0, 60), max_size=8))
+def test_what_is_on_disk_is_the_same_wherever_rounds_end(random: Random, cuts: list[int]) -> None:
+    log: list[bytes] = []
+    for index in range(60):
+        sequence = 1 + index // 4 + random.randrange(3)
+        lowest = random.randint(max(1, sequence - 3), sequence)
+        made = stamp(random.randint(1, FEW + 2), sequence, lowest, opened_after=index)
+        value = b"%d" % index
+        log.append(encode_command(bytes([OperationKind.PUT]), [KEY], [value], made))
+    alone = _fingerprint_of(log, list(range(1, 60)))
+    assert _fingerprint_of(log, sorted(cuts)) == alone
+    assert _fingerprint_of(log, []) == alone

@@ -155,7 +155,7 @@ def serve(sessions: int, sequences: int, sessions_max: int) -> None:
     for client in range(sessions):
         for sequence in range(1, sequences + 1):
             stamp = Stamp(client.to_bytes(CLIENT_ID_BYTES, "big"), sequence, 1, 0)
-            table.keep(engine.new_batch(), stamp, Index(sequence), b"")
+            table.keep(stamp, Index(sequence), b"")
     seen.replica.state = FakeState(sessions_max=sessions_max, sessions_read=table)
     BoundedSessions().on_change(seen.change(applied=1, commit=1, log=LOG))
 

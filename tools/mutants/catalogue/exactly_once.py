@@ -78,6 +78,37 @@ EXACTLY_ONCE: Final = (
 """,
     ),
     Mutation(
+        name="results-that-are-gone-stay-on-disk",
+        area=Area.STATE_MACHINE,
+        mistake="Results below the lowest sequence go from memory alone: after a restart the session"
+        " keeps them again.",
+        seen="caches and tables that forget apart from each other",
+        path=_SESSIONS,
+        old="""\
+            if self._fresh.pop((client, sequence), None) is None:
+                self._gone.append((client, sequence))
+""",
+        new="""\
+            self._fresh.pop((client, sequence), None)
+""",
+    ),
+    Mutation(
+        name="results-of-the-round-that-are-gone-are-written",
+        area=Area.STATE_MACHINE,
+        mistake="A result that came and went within one round is written: replicas that cut their"
+        " rounds elsewhere come to other bytes.",
+        seen="state machines whose batches are not those of their peers",
+        path=_SESSIONS,
+        old="""\
+            if self._fresh.pop((client, sequence), None) is None:
+                self._gone.append((client, sequence))
+""",
+        new="""\
+            if (client, sequence) not in self._fresh:
+                self._gone.append((client, sequence))
+""",
+    ),
+    Mutation(
         name="session-forgotten-by-its-age",
         area=Area.STATE_MACHINE,
         mistake="The session that was opened first is forgotten first; after a restart it is the"

@@ -196,10 +196,49 @@ HOST: Final = (
         seen="work put off until there is none, which under load is never",
         path="kvstore/replica/apply_queue.py",
         old="""\
-        if write_under_way is None or self._left_at not in (None, write_under_way):
+        return write_under_way is None or write_under_way != self._left_at
 """,
         new="""\
-        if write_under_way is None:
+        return write_under_way is None
 """,
+    ),
+    Mutation(
+        name="left-entries-are-left-for-good",
+        area=Area.HOST,
+        mistake="What a follower leaves waits for more, however long that takes to come.",
+        seen="buffers that are flushed when they are full, and at no other time",
+        path="kvstore/replica/apply_queue.py",
+        old="""\
+        before = self._ticks - LEFT_TICKS
+""",
+        new="""\
+        before = -1
+""",
+    ),
+    Mutation(
+        name="bundles-go-on-after-a-mark",
+        area=Area.HOST,
+        mistake="What is committed after a mark joins the bundle that ends with it: the mark is"
+        " never seen as the last that was applied, and no hash is of its index.",
+        seen="batches that are joined across barriers",
+        path="kvstore/replica/apply_queue.py",
+        old="""\
+            if last is None or last.size + size > BUNDLE_BYTES_AIM or is_mark(last.entries[-1]):
+""",
+        new="""\
+            if last is None or last.size + size > BUNDLE_BYTES_AIM:
+""",
+    ),
+    Mutation(
+        name="session-reads-wait-for-what-is-there",
+        area=Area.HOST,
+        mistake="A session read of what was committed here and left for later asks the leader, and"
+        " waits.",
+        seen="reads of one's own writes that take a round trip more than they need",
+        path="kvstore/replica/follower_reads.py",
+        old="""\
+        self._catch_up(state.group)
+""",
+        new="",
     ),
 )
