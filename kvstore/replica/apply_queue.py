@@ -27,7 +27,7 @@ from kvstore.storage.applier import RoundWork
 
 BUNDLE_BYTES_AIM: Final = 64 << 10
 """Of commands in one bundle, and of what is applied in one go of what was left."""
-LEFT_BYTES_MAX: Final = 512 << 10
+LEFT_BYTES_MAX: Final = 256 << 10
 """Of commands that nobody waits for, over all groups."""
 LEFT_TICKS: Final = 4
 """So long is left what nobody waits for, where there is not more of it."""

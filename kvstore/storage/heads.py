@@ -13,7 +13,7 @@ Head = tuple[int, int, int]
 ABSENT: Final[Head] = (0, 0, 0)
 """No such key: no record has version 0."""
 
-HEADS_BYTES_MAX_DEFAULT: Final = 16 << 20
+HEADS_BYTES_MAX_DEFAULT: Final = 64 << 20
 _ENTRY_BYTES: Final = 224
 """About what an entry takes beside the bytes of its key: objects and their share of the dict."""
 

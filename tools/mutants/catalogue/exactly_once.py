@@ -80,8 +80,8 @@ EXACTLY_ONCE: Final = (
     Mutation(
         name="results-that-are-gone-stay-on-disk",
         area=Area.STATE_MACHINE,
-        mistake="Results below the lowest sequence go from memory alone: after a restart the session"
-        " keeps them again.",
+        mistake="Results below the lowest sequence go from memory alone: after a restart the"
+        " session keeps them again.",
         seen="caches and tables that forget apart from each other",
         path=_SESSIONS,
         old="""\
