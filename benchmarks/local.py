@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable, Sequence
+
+from benchmarks.procfs import cpu_seconds_of
 from kvstore import Client, LocalCluster
 from kvstore.bench.load import LoadPlan
 from kvstore.bench.workloads import Workload, key_of
@@ -9,6 +13,9 @@ from kvstore.client import ClusterStatus
 
 _BYTES_AT_ONCE = 4 << 20
 _TIMEOUT_S = 60.0
+_SETTLES_WITHIN_S = 60.0
+_AT_REST_CPU_S_PER_S = 0.2
+"""Of three nodes together; without any work they take 0.05."""
 
 
 def pids(cluster: LocalCluster) -> list[int]:
@@ -24,6 +31,25 @@ def put_keys(endpoints: str, keys: int, value_bytes: int) -> None:
         for first in range(0, keys, at_once):
             numbers = range(first, min(keys, first + at_once))
             client.put_many({key_of(number): value for number in numbers})
+
+
+def settle(
+    nodes: Sequence[int],
+    within_s: float = _SETTLES_WITHIN_S,
+    *,
+    cpu_s: Callable[[Sequence[int]], float] = cpu_seconds_of,
+    sleep: Callable[[float], None] = time.sleep,
+) -> bool:
+    """Waits until nodes rest, by their processor time: what a load left to be compacted is done.
+    Whether they did `within_s`."""
+    before_s = cpu_s(nodes)
+    for _ in range(int(within_s)):
+        sleep(1.0)
+        now_s = cpu_s(nodes)
+        if now_s - before_s < _AT_REST_CPU_S_PER_S:
+            return True
+        before_s = now_s
+    return False
 
 
 def plan(

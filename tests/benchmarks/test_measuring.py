@@ -14,7 +14,7 @@ import pytest
 
 from benchmarks import procfs
 from benchmarks.clients import ClientFailed, ClientProcess, measure
-from benchmarks.local import elections, terms
+from benchmarks.local import elections, settle, terms
 from benchmarks.machine import facts
 from benchmarks.overload import IN_A_ROW, RECOVERY_S_MAX, delivered, recover
 from benchmarks.report import Pairs, markdown_table
@@ -24,6 +24,30 @@ from cluster.ids import GroupId
 from kvstore.client import Client, ClusterStatus, GroupStatus
 
 NOBODY = cast("Client", None)
+
+
+# At rest
+
+
+@pytest.mark.parametrize(
+    ("spent", "looks", "rests"),
+    [
+        ([1.5, 1.0, 0.05, 0.05], 3, True),
+        ([0.01], 1, True),
+        ([1.0] * 5, 5, False),
+    ],
+)
+def test_nodes_rest_once_they_take_next_to_no_processor_time(
+    spent: list[float], looks: int, rests: bool
+) -> None:
+    total, slept = [0.0], []
+
+    def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        total.append(total[-1] + spent[len(slept) - 1])
+
+    assert settle([7], within_s=5, cpu_s=lambda _pids: total[-1], sleep=sleep) is rests
+    assert len(slept) == looks
 
 
 # Soak
