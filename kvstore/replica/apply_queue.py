@@ -47,7 +47,7 @@ class _Bundle:
 
 
 class ApplyQueue:
-    """See the module. One engine write for what all groups have committed; bundles are small."""
+    """See the module. One engine write takes a bundle of each of several groups."""
 
     __slots__ = (
         "_applied",

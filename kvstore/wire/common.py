@@ -111,9 +111,9 @@ class _Entries:
     __slots__ = ("_data", "_kinds", "_position", "_terms")
 
     def __init__(self, common: pb.CommonMessages) -> None:
+        self._terms: list[int] = list(common.entry_terms)
+        self._kinds: list[int] = list(common.entry_kinds)
         self._data: list[bytes] = list(common.entry_data)
-        self._terms: list[int] = list(common.entry_terms) if self._data else []
-        self._kinds: list[int] = list(common.entry_kinds) if self._data else []
         self._position = 0
         if not len(self._terms) == len(self._kinds) == len(self._data):
             raise CodecError(

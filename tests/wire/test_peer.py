@@ -172,6 +172,14 @@ def test_entries_that_are_not_there_and_such_of_no_message_are_refused() -> None
         decode_round(received)
 
 
+@pytest.mark.parametrize("column", ["entry_terms", "entry_kinds"])
+def test_terms_and_kinds_of_no_entry_are_refused(column: str) -> None:
+    received = encode_round(ME, PEER, SAID, [(GroupId(2), BEAT)])
+    getattr(received.common, column).append(1)
+    with pytest.raises(CodecError, match="0 entries have"):
+        decode_round(received)
+
+
 def test_an_entry_of_an_unknown_kind_is_refused() -> None:
     received = encode_round(ME, PEER, SAID, [(GroupId(1), APPEND)])
     received.common.entry_kinds[0] = 77
