@@ -53,10 +53,10 @@ $(READY_DEV): $(READY)
 demo: $(READY) ## Start three nodes, load real data, kill a leader, see that nothing is lost
 	@PATH="$(CURDIR)/$(BIN):$$PATH" examples/demo.sh "$(DATA)"
 
-# Two at a time. Tests of real processes come after the others: they wait for nodes, and would wait
-# long beside what only computes.
+# Three at a time, so that no core is idle while some wait. Tests of real processes come after the
+# others, and two at a time: they wait for nodes, and would wait long beside what only computes.
 test: $(READY_DEV) ## Run all tests (minutes)
-	$(BIN)/python -m pytest tests -m 'not process and not chaos' --numprocesses 2 --dist worksteal
+	$(BIN)/python -m pytest tests -m 'not process and not chaos' --numprocesses 3 --dist worksteal
 	$(BIN)/python -m pytest tests -m 'process and not chaos' --numprocesses 2 --dist worksteal
 
 # KVSTORE_CHAOS_ROUNDS=N: so many runs of kvstore chaos, two minutes each, instead of ten;

@@ -27,7 +27,7 @@ from kvstore.errors import CorruptionError, InvariantViolation
 from kvstore.storage.changes import PartitionChanges
 from kvstore.storage.engine import Engine, WriteBatch
 from kvstore.storage.expiry import expiry_key
-from kvstore.storage.heads import ABSENT, Head, HeadCache
+from kvstore.storage.heads import ABSENT, Head, HeadCache, head_of, parts_of
 from kvstore.storage.partition_state import PartitionState
 from kvstore.storage.position import encode_position
 
@@ -189,7 +189,7 @@ def _read_heads(engine: Engine, parts: Sequence[_Part], heads: HeadCache) -> dic
             if len(record) < HEADER_BYTES or record[0] != RECORD_FORMAT:
                 raise CorruptionError(f"the record under engine key {key!r} is unreadable")
             _, version, create_revision, _, expiry_ms = HEADER.unpack_from(record)
-            known[key] = (version, create_revision, expiry_ms)
+            known[key] = head_of(version, create_revision, expiry_ms)
     return known
 
 
@@ -259,7 +259,7 @@ class _SimpleWrites:
         parts = zip(command.kinds, command.keys, command.arguments, strict=True)
         for kind, user_key, value in parts:
             key = prefix + user_key
-            version, create_revision, expiry_ms = known[key]
+            version, create_revision, expiry_ms = parts_of(known[key])
             if kind == _EXPIRE and not (expiry_ms == _U64.unpack(value)[0] <= self.clock_ms):
                 revisions.append(0)  # it was given another lifetime since, or is gone
                 continue
@@ -270,7 +270,7 @@ class _SimpleWrites:
                 if not version:
                     create_revision = revision
                 version += 1
-                known[key] = (version, create_revision, 0)
+                known[key] = head_of(version, create_revision, 0)
                 put(key, pack(RECORD_FORMAT, version, create_revision, revision, 0) + value)
                 revisions.append(revision)
             elif version:

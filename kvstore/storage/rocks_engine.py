@@ -48,13 +48,14 @@ from kvstore.errors import (
 )
 from kvstore.storage.engine import EnginePage, WriteBatch
 
-MEMTABLE_BYTES: Final = 16 << 20
+MEMTABLE_BYTES: Final = 32 << 20
+"""Four of them are merged at once into all of a level that they touch, be they large or small."""
 MEMTABLES_MAX: Final = 3
 BLOCK_CACHE_BYTES: Final = 32 << 20
 
 _BLOOM_BITS_PER_KEY: Final = 10
 _METADATA_BLOCK_BYTES: Final = 4096
-_MEMTABLE_BLOOM_RATIO: Final = 0.05
+_MEMTABLE_BLOOM_RATIO: Final = 0.025
 _TABLE_FILE_BYTES: Final = 32 << 20
 _LEVEL_BASE_BYTES: Final = 128 << 20
 _OPEN_FILES_MAX: Final = 1000

@@ -142,7 +142,7 @@ def gets(count: int) -> Callable[[World, int], Answers]:
 
 EXPECTED = {
     "a put alone": (puts(1), Costs(8, 4, 3, 1095, 932, 853)),
-    "64 puts of one partition": (puts(64), Costs(8, 4, 3, 52_590, 35_270, 1106)),
+    "64 puts of one partition": (puts(64), Costs(8, 4, 3, 52_590, 35_270, 1667)),
     "a get alone": (gets(1), Costs(4, 4, 0, 0, 240, 375)),
     "64 gets of one partition": (gets(64), Costs(4, 4, 0, 0, 240, 375)),
 }

@@ -35,11 +35,11 @@ STATE_MACHINE: Final = (
         path=_APPLIER,
         old="""\
                 version += 1
-                known[key] = (version, create_revision, 0)
+                known[key] = head_of(version, create_revision, 0)
 """,
         new="""\
                 version += 1
-                known.setdefault(key, (version, create_revision, 0))
+                known.setdefault(key, head_of(version, create_revision, 0))
 """,
     ),
     Mutation(
