@@ -98,14 +98,15 @@ class PeerContacts:
         return [peer for peer, since in self._silent_since.items() if self._now - since >= limit]
 
     def reachable(self, replicas: Iterable[ReplicaId], within_ticks: int) -> int:
-        """How many of `replicas` were heard of less than `within_ticks` ticks ago.
+        """How many of `replicas` were heard of less than `within_ticks` ticks ago."""
+        return sum([self.is_reachable(replica, within_ticks) for replica in replicas])
 
-        This node always counts; a peer never heard of does not, however short the time.
+    def is_reachable(self, replica: ReplicaId, within_ticks: int) -> bool:
+        """Whether `replica` was heard of less than `within_ticks` ticks ago.
+
+        This node always was; a peer never heard of was not, however short the time.
         """
-        earliest = self._now - within_ticks
-        count = 0
-        for replica in replicas:
-            at = self._heard_at.get(replica)
-            if replica == self._me or (at is not None and at > earliest):
-                count += 1
-        return count
+        if replica == self._me:
+            return True
+        at = self._heard_at.get(replica)
+        return at is not None and at > self._now - within_ticks

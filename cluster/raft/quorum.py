@@ -39,12 +39,9 @@ class Tally(Enum):
 
 def agreed(electorate: Electorate, reached: Callable[[ReplicaId], int]) -> int:
     """The highest value that a majority has reached, where `reached` tells each voter's."""
-    values = sorted(map(reached, electorate.voters))
-    value = values[(len(values) - 1) // 2]
-    if electorate.outgoing:
-        values = sorted(map(reached, electorate.outgoing))
-        value = min(value, values[(len(values) - 1) // 2])
-    return value
+    value = _agreed(electorate.voters, reached)
+    outgoing = electorate.outgoing
+    return min(value, _agreed(outgoing, reached)) if outgoing else value
 
 
 def is_majority(electorate: Electorate, present: Callable[[ReplicaId], bool]) -> bool:
@@ -64,8 +61,14 @@ def tally(electorate: Electorate, votes: Mapping[ReplicaId, bool]) -> Tally:
     return incoming if outgoing is Tally.WON else Tally.OPEN
 
 
+def _agreed(voters: frozenset[ReplicaId], reached: Callable[[ReplicaId], int]) -> int:
+    values = [reached(voter) for voter in voters]
+    values.sort()
+    return values[(len(values) - 1) // 2]
+
+
 def _is_majority(voters: frozenset[ReplicaId], present: Callable[[ReplicaId], bool]) -> bool:
-    return 2 * sum(map(present, voters)) > len(voters)
+    return 2 * sum([present(voter) for voter in voters]) > len(voters)
 
 
 def _tally(voters: frozenset[ReplicaId], votes: Mapping[ReplicaId, bool]) -> Tally:

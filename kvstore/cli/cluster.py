@@ -56,9 +56,11 @@ def status(options: Options) -> None:
     """Show nodes, partitions, leaders and lag.
 
     Every node is asked; those that do not answer within a second are shown as down. The lag of a
-    replica is the number of log entries that it still misses. Scrubs are comparisons of replicas
-    since the node's start, those that found a mismatch, and how long ago the last one was; and how
-    often in a row the node gave up damaged data and got them anew.
+    replica is the number of log entries that it still misses. Milliseconds are the most of late: of
+    a write to the commit log, of how late the event loop was, and of a round, in which all that has
+    come in is handed on. Scrubs are comparisons of replicas since the node's start, those that
+    found a mismatch, and how long ago the last one was; and how often in a row the node gave up
+    damaged data and got them anew.
 
     \b
     examples:
@@ -137,12 +139,12 @@ def health(
 
 _NODE_COLUMNS: Final = (
     *("node", "address", "state", "leads", "uptime", "log MiB"),
-    *("free MiB", "write ms", "lag ms"),
+    *("free MiB", "write ms", "lag ms", "round ms"),
     *("scrubs", "mismatches", "last scrub", "rebuilds"),
 )
-"""Of late: the slowest write of the commit log, and the longest lag of the loop."""
+"""Of late: the slowest write of the commit log, the longest lag of the loop, the longest round."""
 _NODE_FIELDS: Final = (
-    *("leads", "uptime", "log_mib", "free_mib", "write_ms", "lag_ms"),
+    *("leads", "uptime", "log_mib", "free_mib", "write_ms", "lag_ms", "round_ms"),
     *("scrubs", "mismatches", "last_scrub", "rebuilds"),
 )
 """The same but for the first three, where a line is not for people."""
@@ -191,7 +193,7 @@ def _group(group: GroupStatus) -> dict[str, object]:
 
 def _node_cells(node: NodeStatus) -> tuple[str, ...]:
     if not node.is_reachable:
-        return (node.node_id, node.address, "down", *("-" * 10))
+        return (node.node_id, node.address, "down", *("-" * len(_NODE_FIELDS)))
     return (
         node.node_id,
         node.address,
@@ -202,6 +204,7 @@ def _node_cells(node: NodeStatus) -> tuple[str, ...]:
         f"{(node.free_bytes or 0) / (1 << 20):.0f}",
         f"{node.log_write_ms_max or 0:.0f}",
         f"{node.loop_lag_ms_max or 0:.0f}",
+        f"{node.round_ms_max or 0:.0f}",
         str(node.scrubs),
         str(node.scrub_mismatches),
         "-" if node.scrub_age_s is None else f"{node.scrub_age_s:.0f}s",

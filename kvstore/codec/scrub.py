@@ -10,7 +10,7 @@ mark      u8 format = 2 (a command's is 1) | u8 flags: 1 = at full pace
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -71,12 +71,14 @@ def is_at_full_pace(mark: bytes) -> bool:
     return mark[1] == _FULL_PACE
 
 
-def split_after_marks(entries: Sequence[Entry]) -> Iterator[Sequence[Entry]]:
+def split_after_marks(entries: Sequence[Entry]) -> list[Sequence[Entry]]:
     """The same entries in the same order, none of the parts going on after a mark."""
+    parts: list[Sequence[Entry]] = []
     start = 0
     for position, entry in enumerate(entries, 1):
         if is_mark(entry):
-            yield entries[start:position]
+            parts.append(entries[start:position])
             start = position
     if start < len(entries):
-        yield entries[start:] if start else entries
+        parts.append(entries[start:] if start else entries)
+    return parts

@@ -183,7 +183,7 @@ class Admission:
         """Whether enough voters for a commit were heard within that time."""
         return is_majority(
             replica.core.configuration,
-            lambda voter: self._contacts.reachable((voter,), within_ticks + 1) == 1,
+            lambda voter: self._contacts.is_reachable(voter, within_ticks + 1),
         )
 
     def reachable_voters(self, replica: Replica, within_ticks: int) -> int:

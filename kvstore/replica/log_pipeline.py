@@ -10,7 +10,7 @@ finds room: nothing is ever written past a hole, and nobody is told of anything 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -282,14 +282,16 @@ class LogPipeline:
                 other.on_persisted()
 
 
-def _runs(entries: tuple[Entry, ...]) -> Iterator[tuple[Entry, ...]]:
+def _runs(entries: tuple[Entry, ...]) -> list[tuple[Entry, ...]]:
     """`entries` in runs of bounded size: one, as a rule."""
+    runs: list[tuple[Entry, ...]] = []
     first = 0
     size = 0
     for position, entry in enumerate(entries):
         size += len(entry.data)
         if size > RECORD_BYTES_AIM and position > first:
-            yield entries[first:position]
+            runs.append(entries[first:position])
             first, size = position, len(entry.data)
     if entries:
-        yield entries[first:]
+        runs.append(entries[first:] if first else entries)
+    return runs

@@ -46,17 +46,23 @@ STICKY_KINDS: Final = frozenset({int(RecordKind.HARD_STATE), int(RecordKind.BOUN
 """Kinds of which the latest per group is all that counts."""
 
 _ENTRIES: Final = Struct("<QI")
+_ONE_ENTRY: Final = Struct("<QIQBII")
+"""All that comes before the payload of a single entry."""
 _HARD_STATE: Final = Struct("<QQQ")
 _BOUNDS: Final = Struct("<QQ")
 _ENTRY_KINDS: Final = {int(kind): kind for kind in EntryKind}
 
 
 def encode_entries(entries: Sequence[Entry]) -> bytes:
-    """One record's payload for consecutive `entries`, at least one."""
+    """One record's payload for consecutive `entries`, at least one; most records have one."""
     count = len(entries)
+    first = entries[0]
+    if count == 1:
+        data = first.data
+        return _ONE_ENTRY.pack(first.index, 1, first.term, first.kind, 1, len(data)) + data
     return b"".join(
         (
-            _ENTRIES.pack(entries[0].index, count),
+            _ENTRIES.pack(first.index, count),
             u64s(count).pack(*[entry.term for entry in entries]),
             bytes([entry.kind for entry in entries]),
             encode_list([entry.data for entry in entries]),

@@ -166,6 +166,7 @@ def test_status_shows_nodes_partitions_leaders_and_lag(at_cluster: Command) -> N
         assert set(group["lag"]) == set(group["replicas"]) - {group["leader"]}
     simple = at_cluster("status").out.decode().splitlines()
     assert len(simple) == 1 + 3 + 17
+    assert all(" lag_ms=" in line and " round_ms=" in line for line in simple[1:4])
     assert "partition" in at_cluster("--output", "table", "status").out.decode()
 
 

@@ -232,10 +232,10 @@ ELECTIONS: Final = (
         seen="dissertation 6.2",
         path="cluster/raft/quorum.py",
         old="""\
-    return 2 * sum(map(present, voters)) > len(voters)
+    return 2 * sum([present(voter) for voter in voters]) > len(voters)
 """,
         new="""\
-    return 2 * sum(map(present, voters)) >= len(voters)
+    return 2 * sum([present(voter) for voter in voters]) >= len(voters)
 """,
     ),
     Mutation(

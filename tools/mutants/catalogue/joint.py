@@ -18,10 +18,10 @@ JOINT: Final = (
         seen="dissertation 4.3",
         path=_QUORUM,
         old="""\
-        value = min(value, values[(len(values) - 1) // 2])
+    return min(value, _agreed(outgoing, reached)) if outgoing else value
 """,
         new="""\
-        value = max(value, values[(len(values) - 1) // 2])
+    return max(value, _agreed(outgoing, reached)) if outgoing else value
 """,
     ),
     Mutation(

@@ -133,10 +133,10 @@ PARTITIONING: Final = (
         seen="failure detectors that begin optimistic",
         path="cluster/membership.py",
         old="""\
-            at = self._heard_at.get(replica)
+        at = self._heard_at.get(replica)
 """,
         new="""\
-            at = self._silent_since.get(replica)
+        at = self._silent_since.get(replica)
 """,
     ),
 )

@@ -208,12 +208,10 @@ REPLICATION: Final = (
         seen="dissertation 3.5",
         path="cluster/raft/quorum.py",
         old="""\
-    values = sorted(map(reached, electorate.voters))
-    value = values[(len(values) - 1) // 2]
+    return values[(len(values) - 1) // 2]
 """,
         new="""\
-    values = sorted(map(reached, electorate.voters))
-    value = values[len(values) // 2]
+    return values[len(values) // 2]
 """,
     ),
 )
