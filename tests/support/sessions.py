@@ -71,6 +71,7 @@ class SessionWorkload:
                 await self._write(self._key(own), written)
             else:
                 await self._read(self._key(random.randrange(self.tasks)))
+            await asyncio.sleep(0)  # who has closed the client, so that all fails at once, goes on
 
     async def _write(self, key: str, number: int) -> None:
         try:
