@@ -27,7 +27,9 @@ KILLS = 3
 async def leading_node(client: AsyncClient) -> str:
     """The node that leads most partitions."""
     status = await client.status()
-    return Counter(str(group.leader) for group in status.partitions).most_common(1)[0][0]
+    # Under load a node may not say in time what it leads.
+    leaders = [str(group.leader) for group in status.partitions if group.leader is not None]
+    return Counter(leaders).most_common(1)[0][0]
 
 
 async def test_sessions_never_go_back_while_leaders_are_killed(tmp_path: Path) -> None:
