@@ -81,6 +81,7 @@ def run(cluster: LocalCluster, client: Client, given: argparse.Namespace) -> dic
     after = client.status()
     memory_after = max(map(resident_bytes, nodes))
     peak_after_per_s = peak_of(cluster, given, callers)
+    mean_peak_per_s = (peak_per_s + peak_after_per_s) / 2
     latencies = over.latencies()
     delivered_per_s = delivered(over.timeline(), given.seconds)
     return {
@@ -88,7 +89,7 @@ def run(cluster: LocalCluster, client: Client, given: argparse.Namespace) -> dic
         "peak_after_per_s": round(peak_after_per_s),
         "offered_per_s": round(given.times * peak_per_s),
         "delivered_per_s": round(delivered_per_s),
-        "delivered_of_peak": round(2 * delivered_per_s / (peak_per_s + peak_after_per_s), 3),
+        "delivered_of_peak": round(delivered_per_s / max(1.0, mean_peak_per_s), 3),
         "failures": dict(over.failures),
         "never_sent": over.overdue,
         "p50_ms_since_due": round(latencies.quantile_ns(0.5) / 1e6, 1),

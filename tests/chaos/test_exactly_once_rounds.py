@@ -11,8 +11,8 @@ from random import Random
 import pytest
 
 from kvstore import AsyncClient, LocalCluster
-from tests.process.test_kills import leading_node
 from tests.support.counters import Counting, Cuts
+from tests.support.leading import leading_node
 
 pytestmark = [pytest.mark.chaos, pytest.mark.process, pytest.mark.timeout(900)]
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from pathlib import Path
 from random import Random
 
 import pytest
 
 from kvstore import AsyncClient, LocalCluster
+from tests.support.leading import leading_node
 from tests.support.registers import Workload
 
 pytestmark = [pytest.mark.process, pytest.mark.timeout(300)]
@@ -17,14 +17,6 @@ pytestmark = [pytest.mark.process, pytest.mark.timeout(300)]
 REGISTERS = 48
 ROUNDS = 10
 BLACKOUTS = 3
-
-
-async def leading_node(client: AsyncClient) -> str:
-    """The node that leads most partitions."""
-    status = await client.status()
-    # Under load a node may not say in time what it leads.
-    leaders = [str(group.leader) for group in status.partitions if group.leader is not None]
-    return Counter(leaders).most_common(1)[0][0]
 
 
 async def test_a_node_killed_under_load_loses_nothing_and_comes_back(tmp_path: Path) -> None:

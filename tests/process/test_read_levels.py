@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from pathlib import Path
 from random import Random
 
@@ -15,6 +14,7 @@ from kvstore.generated.kvstore.v1 import kv_pb2 as pb
 from kvstore.verify.history import History
 from kvstore.verify.operation import Ending, Kind, Operation, Receipt
 from kvstore.verify.sessions import judge_sessions
+from tests.support.leading import leading_node
 from tests.support.sessions import SessionWorkload
 
 pytestmark = [pytest.mark.process, pytest.mark.timeout(300)]
@@ -22,14 +22,6 @@ pytestmark = [pytest.mark.process, pytest.mark.timeout(300)]
 TASKS = 32
 READS = 2000
 KILLS = 3
-
-
-async def leading_node(client: AsyncClient) -> str:
-    """The node that leads most partitions."""
-    status = await client.status()
-    # Under load a node may not say in time what it leads.
-    leaders = [str(group.leader) for group in status.partitions if group.leader is not None]
-    return Counter(leaders).most_common(1)[0][0]
 
 
 async def test_sessions_never_go_back_while_leaders_are_killed(tmp_path: Path) -> None:
