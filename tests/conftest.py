@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 
@@ -70,6 +73,28 @@ def at_cluster(command: Command, cluster: LocalCluster, monkeypatch: pytest.Monk
     return command
 
 
+def status_when(command: Command, holds: Callable[[Any], bool]) -> Any:
+    """What `kvstore status` says as soon as it does what is asked of it.
+
+    No single answer is to be relied on: nodes are asked one beside the other, so that a partition
+    whose leadership moves just then (a node that comes back takes over what the map gives it) seems
+    to have no leader, and under load a node may not answer in time.
+    """
+    deadline_s = time.monotonic() + 30
+    while True:
+        finished = command("--output", "json", "status")
+        assert finished.code == 0, finished.err
+        status = json.loads(finished.out)
+        if holds(status):
+            return status
+        assert time.monotonic() < deadline_s, status
+
+
+def is_healthy(status: Any) -> bool:
+    """All nodes answered, and all partitions have a leader."""
+    return bool(status["healthy"])
+
+
 def one_sentence(finished: Finished) -> str:
     """What an error said: exactly one line, without a traceback, and nothing as a result."""
     lines = finished.err.splitlines()
@@ -79,4 +104,4 @@ def one_sentence(finished: Finished) -> str:
     return lines[0].removeprefix("kvstore: ")
 
 
-__all__ = ["Command", "Finished", "one_sentence"]
+__all__ = ["Command", "Finished", "is_healthy", "one_sentence", "status_when"]

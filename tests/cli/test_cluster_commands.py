@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from kvstore.local import LocalCluster
-from tests.conftest import Command, Finished, one_sentence
+from tests.conftest import Command, Finished, is_healthy, one_sentence, status_when
 
 pytestmark = pytest.mark.process
 
@@ -142,6 +142,7 @@ def test_a_value_beyond_the_limit_is_refused(at_cluster: Command, tmp_path: Path
 def test_locate_names_partition_leader_and_replicas(
     at_cluster: Command, cluster: LocalCluster
 ) -> None:
+    status_when(at_cluster, is_healthy)
     (place,) = objects(at_cluster("--output", "json", "locate", "locate/key"))
     assert place.keys() == {"key", "partition", "leader", "replicas"}
     assert place["key"] == "locate/key"
@@ -157,7 +158,7 @@ def test_locate_names_partition_leader_and_replicas(
 
 
 def test_status_shows_nodes_partitions_leaders_and_lag(at_cluster: Command) -> None:
-    (status,) = objects(at_cluster("--output", "json", "status"))
+    status = status_when(at_cluster, is_healthy)
     assert [node["node"] for node in status["nodes"]] == ["n1", "n2", "n3"]
     assert all(node["reachable"] for node in status["nodes"])
     assert [group["partition"] for group in status["partitions"]] == list(range(16))
@@ -286,6 +287,7 @@ def test_bench_counts_what_it_does(at_cluster: Command, tmp_path: Path) -> None:
 
 
 def test_keys_survive_the_death_of_their_leader(at_cluster: Command, cluster: LocalCluster) -> None:
+    status_when(at_cluster, is_healthy)
     at_cluster("put", "death/key", "before")
     (place,) = objects(at_cluster("--output", "json", "locate", "death/key"))
     leader = place["leader"]
@@ -294,10 +296,12 @@ def test_keys_survive_the_death_of_their_leader(at_cluster: Command, cluster: Lo
     try:
         assert at_cluster("get", "death/key").out == b"before"
         assert at_cluster("put", "death/key", "after").code == 0
-        (status,) = objects(at_cluster("--output", "json", "status"))
-        assert status["healthy"] is False
-        (down,) = [node for node in status["nodes"] if not node["reachable"]]
-        assert down["node"] == leader
+
+        def misses_the_leader(status: Any) -> bool:
+            down = [node["node"] for node in status["nodes"] if not node["reachable"]]
+            return down == [leader]
+
+        assert status_when(at_cluster, misses_the_leader)["healthy"] is False
     finally:
         assert at_cluster("local", "start", leader, *at).code == 0
     assert at_cluster("get", "death/key").out == b"after"
@@ -321,7 +325,7 @@ def test_scrub_compares_all_partitions_or_those_that_are_named(at_cluster: Comma
             *("scrub", "--partition", "3", "--partition", "5", "--output", "table")
         ).out.decode()
     )
-    (status,) = objects(at_cluster("--output", "json", "status"))
+    status = status_when(at_cluster, is_healthy)
     assert all(node["scrubs"] >= 17 for node in status["nodes"])
     assert all(node["scrub_mismatches"] == 0 for node in status["nodes"])
 

@@ -7,6 +7,7 @@ import re
 import socket
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,7 +17,7 @@ from kvstore.local import LocalCluster, ProcessState
 from kvstore.local.ports import free_ports
 from kvstore.local.processes import state_of
 from kvstore.local.state import read_state, write_state
-from tests.conftest import Command, one_sentence
+from tests.conftest import Command, is_healthy, one_sentence, status_when
 
 pytestmark = pytest.mark.process
 
@@ -208,8 +209,12 @@ def test_a_stopped_node_ends_by_itself_and_catches_up_when_it_is_started(
     cluster.stop("n2")
     assert at_cluster("put", "process/while-away", "value").code == 0
     cluster.start("n2")
-    groups = json.loads(at_cluster("--output", "json", "status").out)["partitions"]
-    assert all(group["lag"].get("n2", 0) == 0 for group in groups)
+
+    def has_all(status: Any) -> bool:
+        groups = status["partitions"]
+        return is_healthy(status) and all(group["lag"].get("n2", 0) == 0 for group in groups)
+
+    status_when(at_cluster, has_all)
 
 
 def test_an_idle_node_fits_in_its_memory(cluster: LocalCluster) -> None:
