@@ -1,28 +1,23 @@
-"""A connection, as both of its ends have it: frames, windows, settings, pings, and its end.
+"""A connection, as both of its ends have it: frames as they come in, settings, pings, and its end.
 
-Messages are written at once. What the peer leaves no room for waits in its stream, and `is_full`
-says so when much waits here or in the socket: whoever writes more than a bounded amount has to
-stop then, until `on_room` is called.
+Messages are written at once (outflow.py). What the peer leaves no room for waits in its stream, and
+`is_full` says so when much waits here or in the socket: whoever writes more than a bounded amount
+has to stop then, until `on_room` is called.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Any, Final, cast
+from typing import Final, cast
 
 from kvstore.codec.limits import MESSAGE_BYTES_MAX
 from kvstore.http2 import frames
 from kvstore.http2.frames import ErrorCode, FrameType, Setting, Violation
 from kvstore.http2.headers import BLOCK_BYTES_MAX
 from kvstore.http2.keep_alive import KeepAlive
-from kvstore.http2.stream import (
-    PREFIX_BYTES,
-    MessageTooLarge,
-    MessageUnusable,
-    Stream,
-    prefix_of,
-)
+from kvstore.http2.outflow import Outflow
+from kvstore.http2.stream import MessageTooLarge, MessageUnusable, Stream
 
 _HEADER: Final = frames.HEADER
 _HEADER_BYTES: Final = frames.HEADER_BYTES
@@ -59,7 +54,7 @@ class Link(asyncio.Protocol):
         self.is_closed = False
         self.peer_streams_max: int | None = None
         """How many the peer takes at once; None: it has not said."""
-        self.on_room: Callable[[], None] = _nothing
+        self.outflow: Final = Outflow(self.on_sent)
         self._streams_max = streams_max
         self._rest = b""
         self.waiting_bytes = 0
@@ -69,12 +64,7 @@ class Link(asyncio.Protocol):
         self._header_stream = 0
         self._header_flags = 0
         self._header_block = b""
-        self._send_window = frames.WINDOW_DEFAULT
-        self._stream_window = frames.WINDOW_DEFAULT
-        self._frame_bytes = frames.FRAME_BYTES_DEFAULT
         self._received_bytes = 0
-        self._blocked: dict[int, Stream] = {}
-        self._is_transport_full = False
         self._control_frames = 0
         self.has_heard = True
         """Whether the peer has said anything since keep-alive last looked."""
@@ -94,7 +84,7 @@ class Link(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """See asyncio.Protocol."""
-        self.transport = cast("asyncio.Transport", transport)
+        self.transport = self.outflow.transport = cast("asyncio.Transport", transport)
         self.transport.set_write_buffer_limits(high=_WRITE_BUFFER_BYTES)
         values = list(_SETTINGS)
         if self._streams_max is not None:
@@ -107,12 +97,12 @@ class Link(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         """See asyncio.Protocol."""
-        self._is_transport_full = True
+        self.outflow.is_transport_full = True
 
     def resume_writing(self) -> None:
         """See asyncio.Protocol."""
-        self._is_transport_full = False
-        self.on_room()
+        self.outflow.is_transport_full = False
+        self.outflow.on_room()
 
     def data_received(self, data: bytes) -> None:
         """See asyncio.Protocol."""
@@ -240,27 +230,19 @@ class Link(asyncio.Protocol):
         self._expected = None
         for name, value in dict(frames.read_settings(payload)).items():
             if name == Setting.INITIAL_WINDOW_SIZE:
-                self._resize_windows(value)
+                self.outflow.resize_streams(value, self.streams.values())
             elif name == Setting.ENABLE_PUSH:
                 if value > 1:
                     raise ValueError(f"ENABLE_PUSH is {value}")
             elif name == Setting.MAX_FRAME_SIZE:
                 if not frames.FRAME_BYTES_DEFAULT <= value < 1 << 24:
                     raise ValueError(f"frames of {value} bytes")
-                self._frame_bytes = min(value, frames.FRAME_BYTES_MAX)
+                self.outflow.frame_bytes = min(value, frames.FRAME_BYTES_MAX)
             elif name == Setting.MAX_CONCURRENT_STREAMS:
                 self.peer_streams_max = value
         self.transport.write(_SETTINGS_ACK)
         self.on_settings()
-        self._pump()
-
-    def _resize_windows(self, size: int) -> None:
-        if size > frames.WINDOW_MAX:
-            raise Violation(ErrorCode.FLOW_CONTROL_ERROR, f"a window has {size} bytes")
-        for stream in self.streams.values():
-            stream.send_window += size - self._stream_window
-            _check_window(stream.send_window)
-        self._stream_window = size
+        self.outflow.pump()
 
     def _on_push(self, _flags: int, _number: int, _payload: bytes) -> None:
         raise ValueError("PUSH_PROMISE comes, which was forbidden")
@@ -285,25 +267,17 @@ class Link(asyncio.Protocol):
         increment = frames.read_uint32(payload) & frames.WINDOW_MAX
         if not increment:
             raise ValueError("WINDOW_UPDATE opens nothing")
+        outflow = self.outflow
         if not number:
-            was_shut = self._send_window <= 0
-            self._send_window += increment
-            _check_window(self._send_window)
-            if was_shut:
-                self._pump()
+            outflow.open(increment)
         else:
             stream = self.streams.get(number)
             if stream is None:
                 if self.is_new(number):
                     raise ValueError(f"WINDOW_UPDATE for stream {number}, which is not open")
-            else:
-                stream.send_window += increment
-                _check_window(stream.send_window)
-                if number in self._blocked:
-                    self._push(stream)
-                    self._say_room()
-                    return
-        if not self._blocked:
+            elif outflow.open_stream(stream, increment):
+                return
+        if not outflow.is_blocked:
             self._count_control()
 
     def _count_control(self) -> None:
@@ -321,7 +295,7 @@ class Link(asyncio.Protocol):
     @property
     def is_full(self) -> bool:
         """Whether so much waits to be sent that no more should be handed over."""
-        return self._is_transport_full or bool(self._blocked)
+        return self.outflow.is_full
 
     def add(self, stream: Stream) -> None:
         """Opens a stream."""
@@ -329,7 +303,7 @@ class Link(asyncio.Protocol):
 
     def new_window(self) -> int:
         """How much may be sent on a stream that is opened now."""
-        return self._stream_window
+        return self.outflow.stream_window
 
     def send_message(
         self,
@@ -345,63 +319,7 @@ class Link(asyncio.Protocol):
 
         All with one write where it fits: a write wakes the peer.
         """
-        size = PREFIX_BYTES + len(message)
-        stream.is_sending_done = is_last
-        if (
-            size <= self._frame_bytes
-            and size <= self._send_window
-            and size <= stream.send_window
-            and not stream.unsent
-        ):
-            self._send_window -= size
-            stream.send_window -= size
-            flags = frames.END_STREAM if is_last else 0
-            head = _HEADER.pack(size >> 16, size & 0xFFFF, _DATA, flags, stream.number)
-            self.transport.write(b"".join((before, head, prefix_of(message), message, after)))
-            return True
-        if before:
-            self.transport.write(before)
-        stream.unsent.append(memoryview(prefix_of(message) + message))
-        self._blocked[stream.number] = stream
-        self._push(stream)
-        return False
-
-    def _pump(self) -> None:
-        """Sends of all that waits as much as there is room for, stream by stream."""
-        if self._blocked:
-            for stream in list(self._blocked.values()):
-                if self._send_window <= 0:
-                    break
-                if stream.number in self._blocked:
-                    self._push(stream)
-            self._say_room()
-
-    def _push(self, stream: Stream) -> None:
-        """Sends of what waits on a stream as much as there is room for."""
-        while stream.unsent:
-            room = min(self._send_window, stream.send_window, self._frame_bytes)
-            data = stream.unsent[0]
-            if room <= 0 < len(data):
-                return
-            piece, rest = data[:room], data[room:]
-            if rest:
-                stream.unsent[0] = rest
-            else:
-                stream.unsent.popleft()
-            is_last = stream.is_sending_done and not stream.unsent
-            size = len(piece)
-            self._send_window -= size
-            stream.send_window -= size
-            flags = frames.END_STREAM if is_last else 0
-            header = _HEADER.pack(size >> 16, size & 0xFFFF, _DATA, flags, stream.number)
-            self.transport.write(header)
-            self.transport.write(piece)
-        if self._blocked.pop(stream.number, None) is not None:
-            self.on_sent(stream)
-
-    def _say_room(self) -> None:
-        if not self._blocked:
-            self.on_room()
+        return self.outflow.send(stream, message, is_last=is_last, before=before, after=after)
 
     def reset(self, stream: Stream, code: ErrorCode) -> None:
         """Ends a stream at once, without a word more."""
@@ -414,8 +332,7 @@ class Link(asyncio.Protocol):
         if stream is not None:
             self.waiting_bytes -= len(stream.partial) + stream.held_bytes
             stream.held_bytes = 0
-            if self._blocked.pop(number, None) is not None:
-                self._say_room()
+            self.outflow.drop(number)
         return stream
 
     # --- its end
@@ -452,11 +369,12 @@ class Link(asyncio.Protocol):
             self.transport.abort()
         else:
             hang_up(self.transport)
-        streams, self.streams, self._blocked = self.streams, {}, {}
+        streams, self.streams = self.streams, {}
+        self.outflow.close()
         for stream in streams.values():
             stream.on_lost(reason)
         self.on_over(reason)
-        self.on_room()
+        self.outflow.on_room()
 
     # --- what the two ends do differently
 
@@ -507,12 +425,3 @@ def hang_up(transport: asyncio.WriteTransport) -> None:
     transport.close()
     if transport.get_write_buffer_size():
         asyncio.get_running_loop().call_later(_LINGER_S, transport.abort)
-
-
-def _check_window(size: int) -> None:
-    if size > frames.WINDOW_MAX:
-        raise Violation(ErrorCode.FLOW_CONTROL_ERROR, f"a window grows to {size} bytes")
-
-
-def _nothing(*_arguments: Any) -> None:
-    """What is done while nobody waits."""

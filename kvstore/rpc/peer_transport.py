@@ -127,7 +127,7 @@ class PeerStream:
 
         self._stream = link.open_stream(ROUNDS_METHOD, on_over)
         self._link = link
-        link.on_room = self._write
+        link.outflow.on_room = self._write
         lasting = loop.call_later(_BACKOFF_S_MAX, self._report, None)
         try:
             if self._has_round:

@@ -132,7 +132,7 @@ async def test_whoever_waits_for_room_is_told_when_a_blocked_call_ends() -> None
     small_window(client, 10)
     told: list[bool] = []
     future = client.unary(path("Echo"), bytes(100), None, bytes)
-    client.on_room = lambda: told.append(client.is_full)
+    client.outflow.on_room = lambda: told.append(client.is_full)
     assert client.is_full
     future.cancel()
     await until(lambda: told)

@@ -7,6 +7,7 @@ from typing import Final
 from tools.mutants.mutation import Area, Mutation
 
 _LINK: Final = "kvstore/http2/link.py"
+_OUTFLOW: Final = "kvstore/http2/outflow.py"
 _CALLS: Final = "kvstore/http2/calls.py"
 _SERVING: Final = "kvstore/http2/serving.py"
 
@@ -43,10 +44,10 @@ TRANSPORT: Final = (
         area=Area.TRANSPORT,
         mistake="What had to wait is sent past the connection's window: others end the connection.",
         seen="RFC 9113, 6.9.1",
-        path=_LINK,
+        path=_OUTFLOW,
         old="""\
             size = len(piece)
-            self._send_window -= size
+            self._window -= size
 """,
         new="""\
             size = len(piece)
@@ -57,9 +58,9 @@ TRANSPORT: Final = (
         area=Area.TRANSPORT,
         mistake="A new initial size replaces a stream's window, which had been used in part.",
         seen="RFC 9113, 6.9.2: windows change by the difference and may fall below nothing",
-        path=_LINK,
+        path=_OUTFLOW,
         old="""\
-            stream.send_window += size - self._stream_window
+            stream.send_window += size - self.stream_window
 """,
         new="""\
             stream.send_window = size
@@ -70,7 +71,7 @@ TRANSPORT: Final = (
         area=Area.TRANSPORT,
         mistake="A message that is sent in pieces ends its stream with the first of them.",
         seen="RFC 9113, 6.1: END_STREAM is for the last frame",
-        path=_LINK,
+        path=_OUTFLOW,
         old="""\
             is_last = stream.is_sending_done and not stream.unsent
 """,
