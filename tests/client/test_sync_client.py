@@ -214,7 +214,7 @@ def test_one_thread_at_a_time_holds_a_lock(background: Background) -> None:
 
 
 def test_a_lock_is_kept_alive_while_its_thread_does_something_else(background: Background) -> None:
-    with Client(background.cluster.endpoints) as kv, kv.lock("nightly", ttl=0.3) as lock:
+    with Client(background.cluster.endpoints) as kv, kv.lock("nightly", ttl=0.9) as lock:
         before = kv.get_record("nightly")
         while kv.get_record("nightly") == before:
             threading.Event().wait(0.01)

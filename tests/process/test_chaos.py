@@ -43,7 +43,7 @@ def test_a_cluster_that_is_killed_frozen_and_split_keeps_its_promises(
 ) -> None:
     report = tmp_path / "report"
     done = command(
-        *("--output", "json", "chaos", "--seed", "5", "--duration", "20"),
+        *("--output", "json", "chaos", "--seed", "5", "--duration", "12"),
         *("--faults", "kill,pause,partition", "--report", str(report)),
     )
     assert done.code == 0, done.err

@@ -14,7 +14,7 @@ from tests.support.leading import leading_node
 
 pytestmark = [pytest.mark.process, pytest.mark.timeout(300)]
 
-RETRIES = 1000
+RETRIES = 500
 
 
 async def test_what_is_sent_again_because_its_answer_was_lost_counts_once(tmp_path: Path) -> None:
@@ -41,7 +41,7 @@ async def test_increments_through_kills_pauses_and_restarts_count_once(tmp_path:
             AsyncClient(cluster.endpoints) as client,
             AsyncClient(cluster.endpoints) as reader,
         ):
-            counting = Counting(client)
+            counting = Counting(client, pause_s=0.02)
             counting.start()
             await counting.acknowledges_more(200)
             killed = await leading_node(reader)

@@ -15,15 +15,16 @@ from tests.support.registers import Workload
 pytestmark = [pytest.mark.process, pytest.mark.timeout(300)]
 
 REGISTERS = 48
-ROUNDS = 10
-BLACKOUTS = 3
+ROUNDS = 5
+BLACKOUTS = 2
+PAUSE_S = 0.02
 
 
 async def test_a_node_killed_under_load_loses_nothing_and_comes_back(tmp_path: Path) -> None:
     random = Random(1)
     with LocalCluster(data_dir=tmp_path / "cluster") as cluster:
         async with AsyncClient(cluster.endpoints) as client:
-            load = Workload(client, REGISTERS)
+            load = Workload(client, REGISTERS, pause_s=PAUSE_S)
             load.start()
             await load.acknowledges_more(REGISTERS)
             for _ in range(ROUNDS):
@@ -42,7 +43,7 @@ async def test_a_node_killed_under_load_loses_nothing_and_comes_back(tmp_path: P
 async def test_all_nodes_killed_at_once_under_load_lose_nothing(tmp_path: Path) -> None:
     with LocalCluster(data_dir=tmp_path / "cluster") as cluster:
         async with AsyncClient(cluster.endpoints) as client:
-            load = Workload(client, REGISTERS)
+            load = Workload(client, REGISTERS, pause_s=PAUSE_S)
             load.start()
             for _ in range(BLACKOUTS):
                 await load.acknowledges_more(8 * REGISTERS)

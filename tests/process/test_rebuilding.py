@@ -21,6 +21,7 @@ from tests.support.registers import Workload
 pytestmark = [pytest.mark.process, pytest.mark.timeout(300)]
 
 REGISTERS = 24
+PAUSE_S = 0.02
 FILLER_BYTES = 64 << 10
 
 
@@ -56,7 +57,7 @@ async def test_a_wiped_node_is_refused_and_takes_its_place_anew_under_load(tmp_p
     with LocalCluster(data_dir=tmp_path / "cluster") as cluster:
         await all_lives_are_recorded(cluster)
         async with AsyncClient(cluster.endpoints) as client:
-            load = Workload(client, REGISTERS)
+            load = Workload(client, REGISTERS, pause_s=PAUSE_S)
             load.start()
             await load.acknowledges_more(2 * REGISTERS)
             cluster.kill("n2")
@@ -150,7 +151,7 @@ async def test_a_damaged_node_rebuilds_itself_and_nothing_is_lost(
             filler = {b"filler/%03d" % number: bytes(FILLER_BYTES) for number in range(50)}
             for key, value in filler.items():
                 await client.put(key, value)
-            load = Workload(client, REGISTERS)
+            load = Workload(client, REGISTERS, pause_s=PAUSE_S)
             load.start()
             await load.acknowledges_more(2 * REGISTERS)
             cluster.stop("n2")  # flushed, so that the engine has files

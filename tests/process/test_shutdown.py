@@ -28,7 +28,7 @@ async def test_a_node_asked_to_end_under_load_does_so_in_time_and_costs_no_write
 ) -> None:
     with LocalCluster(data_dir=tmp_path / "cluster") as cluster:
         async with AsyncClient(cluster.endpoints) as client:
-            load = Workload(client, 32)
+            load = Workload(client, 32, pause_s=0.02)
             load.start()
             for node in cluster.node_ids:
                 await load.acknowledges_more(200)

@@ -24,20 +24,6 @@ SEEDS = [
     *(("pauses", seed) for seed in range(2)),
     *(("clocks", seed) for seed in range(2)),
     *(("everything", seed) for seed in range(8)),
-    # A write was still under way when states were compared.
-    ("everything", 244),
-    # A scrub named a damage that was written over before the node gave up its life.
-    ("everything", 1915),
-    # Two of three replicas are lost, and the third is damaged: nobody is left to contradict it.
-    ("everything", 100077),
-    # A node whose damage was found is compared with the others while it stops.
-    ("everything", 102722),
-    # A new life had begun when its disk failed, before there was a log.
-    ("everything", 300124),
-    # A disk that is full to the last byte has room for the mark that its data are damaged.
-    ("everything", 2021),
-    # Data are lost twice, and all that the node knows was replaced meanwhile.
-    ("crashes", 138),
 ]
 
 

@@ -82,6 +82,8 @@ class Counting:
     callers: int = 2
     timeout_s: float = 10.0
     prefix: bytes = b"count/"
+    pause_s: float = 0.0
+    """Of each caller between two increments: with one, nodes have time to start beside the load."""
     refused: int = 0
     stop: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -131,6 +133,7 @@ class Counting:
 
     async def _count(self, counter: Counter) -> None:
         while not self.stop.is_set():
+            await asyncio.sleep(self.pause_s)
             try:
                 came_to = await self.client.increment(counter.key, timeout_s=self.timeout_s)
             except KVStoreError as problem:

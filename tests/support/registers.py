@@ -55,6 +55,8 @@ class Workload:
     timeout_s: float = 10.0
     value_bytes: int = 0
     """Numbers are padded with spaces to this size, so that logs and tables fill."""
+    pause_s: float = 0.0
+    """Of each task between two operations: with one, nodes have time to start beside the load."""
     tally: Tally = field(default_factory=Tally)
     stop: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -118,6 +120,7 @@ class Workload:
     async def _write(self, register: Register) -> None:
         number = 0
         while not self.stop.is_set():
+            await asyncio.sleep(self.pause_s)
             await self._may_write.wait()
             number += 1
             register.sent = number
@@ -143,6 +146,7 @@ class Workload:
 
     async def _read(self, random: Random) -> None:
         while not self.stop.is_set():
+            await asyncio.sleep(self.pause_s)
             register = random.choice(self.registers)
             floor = register.acknowledged
             try:

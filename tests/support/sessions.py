@@ -27,6 +27,8 @@ class SessionWorkload:
     seed: int = 1
     write_share: float = 0.05
     prefix: str = "session/"
+    pause_s: float = 0.0
+    """Of each task between two operations: with one, nodes have time to start beside the load."""
     stop: asyncio.Event = field(default_factory=asyncio.Event)
     reads: int = 0
     writes: int = 0
@@ -71,7 +73,8 @@ class SessionWorkload:
                 await self._write(self._key(own), written)
             else:
                 await self._read(self._key(random.randrange(self.tasks)))
-            await asyncio.sleep(0)  # who has closed the client, so that all fails at once, goes on
+            # With 0, too: who has closed the client, so that all fails at once, gets a turn.
+            await asyncio.sleep(self.pause_s)
 
     async def _write(self, key: str, number: int) -> None:
         try:
