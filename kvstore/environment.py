@@ -13,6 +13,7 @@ from typing import Final, Protocol, TypeVar
 from cluster.ids import GroupId, ReplicaId
 from cluster.raft.messages import Message
 from kvstore.codec.fitness import UnfitToLead
+from kvstore.codec.leadership import LeadershipAnswer, LeadershipQuestion
 from kvstore.codec.read_points import PointAnswer, PointQuestion
 from kvstore.codec.scrub import ScrubHash, ScrubReply
 from kvstore.codec.state_transfer import StateAck, StateChunk
@@ -23,7 +24,15 @@ DISK_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 """What files fail with for want of room: unlike all else, it passes."""
 
 HostMessage = (
-    StateChunk | StateAck | ScrubHash | ScrubReply | UnfitToLead | PointQuestion | PointAnswer
+    StateChunk
+    | StateAck
+    | ScrubHash
+    | ScrubReply
+    | UnfitToLead
+    | PointQuestion
+    | PointAnswer
+    | LeadershipQuestion
+    | LeadershipAnswer
 )
 """What hosts say to each other, beside what their cores do."""
 PeerMessage = Message | HostMessage

@@ -19,7 +19,7 @@ from __future__ import annotations
 from random import Random
 
 from cluster.errors import InvariantViolation, NotLeader
-from cluster.ids import Index, ReplicaId
+from cluster.ids import Index, ReplicaId, Term
 from cluster.raft.config import RaftConfig
 from cluster.raft.configuration import Configuration, MembershipChange
 from cluster.raft.leader import Leader
@@ -126,6 +126,39 @@ class Raft(ReplicaView):
         self._require_leader().read_index(context, now_us)
         if self._state.quiet:
             self.wake()
+
+    def begin_read_round(self) -> int:
+        """Puts the reads that wait into a round about which the caller asks every peer itself, to
+        `confirm` this leader. Returns the round's number; 0: there is nothing to ask, or heartbeats
+        do, as they do again where an answer is lost."""
+        leader = self._roles.leader
+        return 0 if leader is None else leader.begin_read_round()
+
+    def commit_known_to(self, peer: ReplicaId) -> Index:
+        """What `peer` may be told to be committed, by this leader: that it has for certain."""
+        return self._require_leader().commit_known_to(peer)
+
+    def confirm(self, leader: ReplicaId, term: Term, commit: Index) -> bool:
+        """Whether this replica follows `leader` in `term`, and so has helped nobody to a later one:
+        what its answer to a heartbeat would say (6.4). It then learns what is committed, too. Where
+        it does not, or not yet for certain, a heartbeat finds out why."""
+        state = self._state
+        if state.term != term or state.leader != leader or state.owes_vote:
+            return False
+        self._roles.follower.on_commit(leader, commit)
+        return True
+
+    def on_confirmed(self, peer: ReplicaId, term: Term, read_round: int) -> None:
+        """`peer` confirmed the leader of `term`, asked on account of `read_round`."""
+        leader = self._roles.leader
+        if leader is not None and term == self._state.term:
+            leader.on_confirmed(peer, read_round)
+
+    def take_read_states(self) -> tuple[ReadState, ...]:
+        """The reads that were confirmed since this was last asked, or `ready()`, which hands them
+        out, too."""
+        leader = self._roles.leader
+        return () if leader is None else leader.take_read_states()
 
     def transfer_leadership(self, to: ReplicaId) -> None:
         """Begins to hand leadership to `to`; given up after the shortest election timeout.
@@ -282,7 +315,7 @@ class Raft(ReplicaView):
         state.persisted_number = number
         self._log.on_persisted(number)
         leader = self._roles.leader
-        if leader is not None:
+        if leader is not None and self._log.persisted > self._log.commit:
             leader.advance_commit()  # never that of its removal: it does not count itself then
 
     def on_applied(self, index: Index) -> None:

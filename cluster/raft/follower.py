@@ -131,13 +131,18 @@ class Follower:
         """Learns what is committed, answers, or falls quiet without an answer."""
         state = self._state
         log = state.log
-        if request.commit > log.last_index:
-            raise MemoryLost(
-                f"replica {request.sender} knows {request.commit} to be persisted here, but the "
-                f"log ends at {log.last_index}: acknowledged entries were lost"
-            )
-        log.commit_to(Index(min(request.commit, self._matched)))
+        self.on_commit(request.sender, request.commit)
         if request.fall_quiet and log.commit == log.last_index == request.commit:
             state.quiet = True
             return
         state.send(HeartbeatResponse(state.replica, request.sender, state.term, request.read_round))
+
+    def on_commit(self, leader: ReplicaId, commit: Index) -> None:
+        """Learns that `commit`, which is persisted here, is committed."""
+        log = self._state.log
+        if commit > log.last_index:
+            raise MemoryLost(
+                f"replica {leader} knows {commit} to be persisted here, but the log ends at "
+                f"{log.last_index}: acknowledged entries were lost"
+            )
+        log.commit_to(Index(min(commit, self._matched)))

@@ -231,7 +231,8 @@ class Leader:
                     f"replica {response.sender} acknowledges {response.index} in term "
                     f"{response.term}, but its leader's log ends at {log.last_index}"
                 )
-            if progress.accepted(response.index):
+            # What is committed already moves nothing: of three, the last to acknowledge.
+            if progress.accepted(response.index) and progress.match > log.commit:
                 self.advance_commit()
             if response.sender == self._transfer.to:
                 self._transfer.advance()
@@ -267,6 +268,21 @@ class Leader:
     def read_index(self, context: int, now_us: int | None) -> None:
         """One more read, to be answered by the lease or by the next round."""
         self._reads.add(context, now_us)
+
+    def begin_read_round(self) -> int:
+        """A round that the host asks the peers about; 0: it has nothing to ask."""
+        return self._reads.begin_unsent_round()
+
+    def commit_known_to(self, peer: ReplicaId) -> Index:
+        """See Raft.commit_known_to."""
+        return self._replication.commit_known_to(peer)
+
+    def on_confirmed(self, peer: ReplicaId, read_round: int) -> None:
+        """`peer` still follows."""
+        progress = self._progress.get(peer)
+        if progress is not None:
+            progress.heard_at = self._now
+            self._reads.on_answer(progress, read_round)
 
     def take_read_states(self) -> tuple[ReadState, ...]:
         """The reads that were confirmed since the last bundle."""

@@ -87,6 +87,13 @@ class ReadService:
             return False
         return True
 
+    def begin_unsent_round(self) -> int:
+        """As `begin_round`, but without heartbeats for it; its number, or 0 where nobody is to be
+        asked. With leases there is none such: each heartbeat of a round asks for a lease, too."""
+        if self._lease is not None or not self.begin_round():
+            return 0
+        return self._reads.round
+
     @property
     def wants_heartbeats(self) -> bool:
         """Whether heartbeats have something to ask: a round is open, or a lease to be renewed."""
@@ -106,7 +113,8 @@ class ReadService:
         """A peer has answered a heartbeat of `read_round`."""
         if read_round > progress.read_round:
             progress.read_round = read_round
-            self._confirm()
+            if self._reads.open_round or self._lease is not None:
+                self._confirm()
 
     def on_configuration(self) -> None:
         """Another configuration is in force. Its voters may have answered already what those before

@@ -4,6 +4,9 @@ Reads wait until the leader knows that it still led after they came in. All that
 is made share one *round*: one heartbeat to each peer, answered with the round's number. Rounds are
 numbered within the leader's term, and a number is never used twice in it; so an answer, however
 late, confirms only rounds that began before it was given. Contexts say nothing here.
+
+A host of many groups asks the peers itself, for all groups at once and without heartbeats
+(`Raft.begin_read_round`). What is lost of that the next heartbeat asks again.
 """
 
 from __future__ import annotations

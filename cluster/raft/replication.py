@@ -56,13 +56,16 @@ class Replication:
     def send_heartbeats(self, read_round: int) -> None:
         """One to each peer; its answer confirms `read_round`."""
         state = self._state
-        commit = state.log.commit
-        for peer, progress in self.progress.items():
-            # Beyond `match` the peer's log may still hold entries of others.
-            known = Index(min(commit, progress.match))
+        for peer in self.progress:
+            known = self.commit_known_to(peer)
             state.send(
                 HeartbeatRequest(state.replica, peer, state.term, known, read_round, state.quiet)
             )
+
+    def commit_known_to(self, peer: ReplicaId) -> Index:
+        """What a member may be told to be committed beside any entries: beyond `match` its log may
+        still hold entries of others."""
+        return Index(min(self._state.log.commit, self.progress[peer].match))
 
     def send_entries(self, now: int) -> None:
         """To each peer what its window allows. Peers at the same place share what is cut from the

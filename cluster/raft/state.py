@@ -168,9 +168,14 @@ class ReplicaState:
         self.leader = leader
         self.changed = True
 
+    @property
+    def owes_vote(self) -> bool:
+        """Whether term and vote, as they are now, are not known to be on stable storage."""
+        return self._hard_state_number > self.persisted_number
+
     def send(self, message: Message) -> None:
         """Sends a message that claims no entries: see the table above."""
-        if self._hard_state_number > self.persisted_number:
+        if self.owes_vote:
             self.messages_after_persist.append(message)
         else:
             self.messages.append(message)

@@ -73,6 +73,11 @@ class ReplicaView:
         return self._log.persisted
 
     @property
+    def peers(self) -> tuple[ReplicaId, ...]:
+        """The other members of `configuration`."""
+        return self._state.peers
+
+    @property
     def is_quiet(self) -> bool:
         """Whether `tick()` does nothing."""
         return self._state.quiet

@@ -28,6 +28,7 @@ from cluster.raft.config import RaftConfig
 from cluster.raft.configuration import MembershipChange
 from cluster.raft.messages import Entry
 from kvstore.codec.fitness import UnfitToLead
+from kvstore.codec.leadership import LeadershipAnswer, LeadershipQuestion
 from kvstore.codec.read_points import PointAnswer, PointQuestion
 from kvstore.codec.scrub import ScrubHash, ScrubReply
 from kvstore.codec.state_transfer import StateAck, StateChunk
@@ -37,6 +38,7 @@ from kvstore.replica.agenda import Agenda
 from kvstore.replica.bundles import Bundles, Stores
 from kvstore.replica.follower_reads import FollowerReads, LevelRead
 from kvstore.replica.intake import Intake
+from kvstore.replica.leadership_checks import LeadershipChecks
 from kvstore.replica.lifetimes import Lifetimes
 from kvstore.replica.outbox import Outbox, has_payload
 from kvstore.replica.participation import Participation
@@ -95,12 +97,14 @@ class Host:
         self._agenda = Agenda(self._participation, hooks.call_soon, self._run_round)
         self._awake = WakeGroups(self.replicas, self._agenda)
         self._outbox = Outbox(transport, contacts, self._agenda)
+        self._checks = LeadershipChecks(me, self.replicas, self._outbox, self._agenda)
         self._lifetimes = Lifetimes(self.replicas, hooks.monotonic_s, self._agenda.touch)
         majority_within_ticks = 2 * config.heartbeat_ticks + 1
         self._intake = Intake(
             replicas=self.replicas,
             admission=self.admission,
             agenda=self._agenda,
+            checks=self._checks,
             participation=self._participation,
             space=space,
             clock_ms=self._lifetimes.clock_ms,
@@ -154,6 +158,7 @@ class Host:
             agenda=self._agenda,
             awake=self._awake,
             intake=self._intake,
+            checks=self._checks,
             bundles=self._bundles,
             outbox=self._outbox,
             reads=ReadServer(self.scan_views, self.replicas),
@@ -201,7 +206,9 @@ class Host:
                     self._agenda.touch(replica)
 
     def _receive_own(self, sender: ReplicaId, group: GroupId, message: HostMessage) -> None:
-        if isinstance(message, (StateChunk, StateAck)):
+        if isinstance(message, (LeadershipQuestion, LeadershipAnswer)):
+            self._checks.receive(message)
+        elif isinstance(message, (StateChunk, StateAck)):
             self.states.receive(group, message)
         elif isinstance(message, (ScrubHash, ScrubReply)):
             self.scrubber.receive(group, message)

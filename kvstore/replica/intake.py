@@ -11,6 +11,7 @@ from cluster.ids import GroupId
 from cluster.raft.ready import Ready
 from kvstore.replica.admission import STOPPED, Admission
 from kvstore.replica.agenda import Agenda
+from kvstore.replica.leadership_checks import LeadershipChecks
 from kvstore.replica.participation import Participation
 from kvstore.replica.replica import Replica
 from kvstore.replica.requests import Answer, ReadRequest, Status, WriteRequest
@@ -23,6 +24,7 @@ class Intake:
     __slots__ = (
         "_admission",
         "_agenda",
+        "_checks",
         "_clock_ms",
         "_majority_within_ticks",
         "_next_context",
@@ -39,6 +41,7 @@ class Intake:
         replicas: Mapping[GroupId, Replica],
         admission: Admission,
         agenda: Agenda,
+        checks: LeadershipChecks,
         participation: Participation,
         space: SpaceWatch,
         clock_ms: Callable[[Replica], int],
@@ -52,6 +55,7 @@ class Intake:
         self._replicas = replicas
         self._admission = admission
         self._agenda = agenda
+        self._checks = checks
         self._participation = participation
         self._space = space
         self._clock_ms = clock_ms
@@ -113,6 +117,7 @@ class Intake:
         if replica.waiting_reads:
             replica.ask_waiting_reads(self._next_context)
             self._next_context += 1
+            self._checks.begin(replica)
 
     def on_ready(self, replica: Replica, ready: Ready) -> None:
         """Takes what a bundle of `replica` says of its requests: reads confirmed, or leadership

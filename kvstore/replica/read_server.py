@@ -27,8 +27,10 @@ class ReadServer:
         state = replica.state
         if state is None:
             return
-        requests = list(replica.readable())
-        keys = [key for request in requests for key in request.keys]
+        requests = replica.take_readable()
+        keys: list[bytes] = []
+        for request in requests:
+            keys += request.keys
         at_once = len(keys) <= KEYS_AT_ONCE
         records = state.get_many(keys) if keys and at_once else []
         position = 0

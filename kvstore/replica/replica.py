@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 from cluster.errors import NotLeader, ProposalRefused
 from cluster.ids import GroupId, Index, ReplicaId, Term
@@ -130,6 +130,12 @@ class Replica:
             self._asked_reads[context] = reads
             self._asked_count += len(reads)
 
+    def take_confirmed(self) -> None:
+        """Notes the reads whose leadership the core knows to be confirmed."""
+        if self._asked_reads:
+            for state in self.core.take_read_states():
+                self._confirm(state)
+
     def on_ready(self, ready: Ready) -> list[WriteRequest]:
         """Notes confirmed reads, and lost leadership: then everything that was not proposed is
         refused. Returns the proposed writes whose outcome the loss leaves open."""
@@ -182,14 +188,15 @@ class Replica:
         for covered in [each for each in self._proposed if each <= index]:
             self._proposed.pop(covered)[1].settle(UNSETTLED)
 
-    def readable(self) -> Iterator[ReadRequest]:
-        """The reads that may be served now: confirmed, at an index that is applied."""
+    def take_readable(self) -> list[ReadRequest]:
+        """The reads that are to be served now: confirmed, at an index that is applied."""
+        readable: list[ReadRequest] = []
         confirmed = self._confirmed_reads
         applied = self.core.applied
         while confirmed and confirmed[0][0] <= applied:
-            for request in confirmed.popleft()[1]:
-                if not request.is_settled:
-                    yield request
+            requests = confirmed.popleft()[1]
+            readable.extend([request for request in requests if not request.is_settled])
+        return readable
 
     @property
     def has_confirmed(self) -> bool:
@@ -198,7 +205,7 @@ class Replica:
 
     @property
     def has_readable(self) -> bool:
-        """Whether `readable` would yield."""
+        """Whether there is anything for `take_readable`."""
         confirmed = self._confirmed_reads
         return bool(confirmed) and confirmed[0][0] <= self.core.applied
 

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from kvstore.replica.agenda import Agenda
 from kvstore.replica.bundles import Bundles
 from kvstore.replica.intake import Intake
+from kvstore.replica.leadership_checks import LeadershipChecks
 from kvstore.replica.outbox import Outbox
 from kvstore.replica.read_server import ReadServer
 from kvstore.replica.replica import Replica
@@ -24,6 +25,7 @@ class Rounds:
         "_agenda",
         "_awake",
         "_bundles",
+        "_checks",
         "_intake",
         "_longest_s",
         "_monotonic_s",
@@ -38,6 +40,7 @@ class Rounds:
         agenda: Agenda,
         awake: WakeGroups,
         intake: Intake,
+        checks: LeadershipChecks,
         bundles: Bundles,
         outbox: Outbox,
         reads: ReadServer,
@@ -46,6 +49,7 @@ class Rounds:
         self._agenda = agenda
         self._awake = awake
         self._intake = intake
+        self._checks = checks
         self._bundles = bundles
         self._outbox = outbox
         self._reads = reads
@@ -73,6 +77,7 @@ class Rounds:
         for replica in dirty.values():
             self._collect(replica)
         self._bundles.pipeline.flush()
+        self._checks.send()
         self._outbox.send()
         self._bundles.applies.run(self._bundles.pipeline.write_under_way)
         for replica in dirty.values():

@@ -22,6 +22,7 @@ from cluster.raft.snapshot import SnapshotMeta
 from cluster.scrub import Outcome
 from kvstore.codec.byteslist import CodecError
 from kvstore.codec.fitness import UnfitToLead
+from kvstore.codec.leadership import ROW, LeadershipAnswer, LeadershipQuestion
 from kvstore.codec.read_points import PointAnswer, PointQuestion
 from kvstore.codec.scrub import ScrubHash, ScrubReply
 from kvstore.codec.state_transfer import StateAck, StateChunk
@@ -288,6 +289,35 @@ def _decode_point_answer(sender: ReplicaId, to: ReplicaId, message: pb.Message) 
     return PointAnswer(sender, to, message.sequence, index)
 
 
+def _encode_leadership_question(add: _Add, group: GroupId, message: LeadershipQuestion) -> None:
+    kind = pb.MESSAGE_KIND_LEADERSHIP_QUESTION
+    add(group_id=group, kind=kind, numbers=message.numbers)
+
+
+def _decode_leadership_question(
+    sender: ReplicaId, to: ReplicaId, message: pb.Message
+) -> LeadershipQuestion:
+    return LeadershipQuestion(sender, to, _rows(message))
+
+
+def _encode_leadership_answer(add: _Add, group: GroupId, message: LeadershipAnswer) -> None:
+    kind = pb.MESSAGE_KIND_LEADERSHIP_ANSWER
+    add(group_id=group, kind=kind, numbers=message.numbers)
+
+
+def _decode_leadership_answer(
+    sender: ReplicaId, to: ReplicaId, message: pb.Message
+) -> LeadershipAnswer:
+    return LeadershipAnswer(sender, to, _rows(message))
+
+
+def _rows(message: pb.Message) -> list[int]:
+    numbers: list[int] = list(message.numbers)
+    if len(numbers) % ROW:
+        raise CodecError(f"leadership is asked with {ROW} numbers each, not {len(numbers)} in all")
+    return numbers
+
+
 # Looked up by the message's own type: each encoder takes just that one.
 _ENCODERS: Final[dict[type[Any], Callable[[_Add, GroupId, Any], None]]] = {
     VoteRequest: _encode_vote_request,
@@ -301,6 +331,8 @@ _ENCODERS: Final[dict[type[Any], Callable[[_Add, GroupId, Any], None]]] = {
     UnfitToLead: _encode_unfit_to_lead,
     PointQuestion: _encode_point_question,
     PointAnswer: _encode_point_answer,
+    LeadershipQuestion: _encode_leadership_question,
+    LeadershipAnswer: _encode_leadership_answer,
 }
 
 _DECODERS: Final[dict[int, Callable[[ReplicaId, ReplicaId, pb.Message], PeerMessage]]] = {
@@ -315,4 +347,6 @@ _DECODERS: Final[dict[int, Callable[[ReplicaId, ReplicaId, pb.Message], PeerMess
     pb.MESSAGE_KIND_UNFIT_TO_LEAD: _decode_unfit_to_lead,
     pb.MESSAGE_KIND_POINT_QUESTION: _decode_point_question,
     pb.MESSAGE_KIND_POINT_ANSWER: _decode_point_answer,
+    pb.MESSAGE_KIND_LEADERSHIP_QUESTION: _decode_leadership_question,
+    pb.MESSAGE_KIND_LEADERSHIP_ANSWER: _decode_leadership_answer,
 }

@@ -372,8 +372,49 @@ class Cluster:
         except NotLeader:
             return
         self.checker.on_read(self._contexts)
+        if self._contexts % 2:
+            self._ask_peers(member)
         self._pump(member)
         self.checker.on_asked(member, self._contexts)
+
+    def _ask_peers(self, member: Member) -> None:
+        """What a host of many groups does instead of heartbeats for a round of reads."""
+        raft = member.raft
+        assert raft is not None
+        read_round = raft.begin_read_round()
+        if not read_round:
+            return
+        term, life = raft.term, member.life
+
+        def take(peer: ReplicaId) -> None:
+            if member.life == life and member.raft is not None:
+                member.raft.on_confirmed(peer, term, read_round)
+                self._pump(member)
+
+        def ask(peer: Member, commit: Index) -> None:
+            if peer.raft is not None and peer.raft.confirm(member.replica, term, commit):
+                self._pass(peer, member, partial(take, peer.replica))
+                self._pump(peer)
+
+        for replica in raft.peers:
+            peer = self.members.get(replica)
+            if peer is not None:
+                self._pass(member, peer, partial(ask, peer, raft.commit_known_to(replica)))
+
+    def _pass(self, sender: Member, to: Member, action: Callable[[], object]) -> None:
+        """Lets something happen at `to` as a message would that `sender` sends."""
+        faults = self.faults
+        link = (sender.replica, to.replica)
+
+        def arrive() -> None:
+            if link not in self.cuts:
+                action()
+
+        if link in self.cuts:
+            return
+        for _ in range(1 + (self.random.random() < faults.duplication)):
+            if self.random.random() >= faults.loss:
+                self._at(self.now + self.random.randint(1, faults.delay_max), arrive, to)
 
     def read_everywhere(self, *, at: Iterable[int] = (0,)) -> None:
         """Whoever thinks that it leads is asked, so many units from now."""

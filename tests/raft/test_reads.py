@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from cluster.errors import NotLeader, ProposalRefused
+from cluster.errors import MemoryLost, NotLeader, ProposalRefused
+from cluster.ids import Index, Term
 from cluster.raft import (
     HeartbeatRequest,
     HeartbeatResponse,
@@ -14,7 +15,7 @@ from cluster.raft import (
     TooManyReads,
 )
 from tests.raft.harness import Cluster
-from tests.raft.solo import ME, THREE, TWO, Solo, only
+from tests.raft.solo import FOUR, ME, THREE, TWO, Solo, only
 
 
 def leader(size: int = 3, config: RaftConfig | None = None) -> Solo:
@@ -241,3 +242,140 @@ def test_a_leader_that_was_replaced_serves_no_read() -> None:
     cluster.heal()
     cluster.run(100)
     assert cluster.checker.reads_served == before
+
+
+# Rounds of which the host asks the peers itself
+
+
+def test_a_round_that_the_host_asks_about_needs_no_heartbeats() -> None:
+    solo = leader(5)
+    solo.raft.read_index(7)
+    assert (solo.raft.begin_read_round(), solo.raft.peers) == (1, (2, 3, 4, 5))
+    assert not solo.raft.has_ready
+    solo.raft.on_confirmed(TWO, solo.raft.term, 1)
+    assert solo.raft.take_read_states() == (), "one follower is not two"
+    solo.raft.on_confirmed(TWO, solo.raft.term, 1)
+    assert solo.raft.take_read_states() == ()
+    solo.raft.on_confirmed(THREE, solo.raft.term, 1)
+    assert solo.raft.take_read_states() == (ReadState(7, solo.raft.commit),)
+    assert not solo.raft.has_ready
+    assert solo.raft.begin_read_round() == 0, "no read waits"
+
+
+def test_a_confirmation_of_another_term_or_of_a_stranger_says_nothing() -> None:
+    solo = leader()
+    solo.raft.read_index(1)
+    read_round = solo.raft.begin_read_round()
+    term = solo.raft.term
+    solo.raft.on_confirmed(TWO, Term(term - 1), read_round)
+    solo.raft.on_confirmed(TWO, Term(term + 1), read_round)
+    solo.raft.on_confirmed(FOUR, term, read_round)
+    assert solo.raft.take_read_states() == ()
+    solo.raft.on_confirmed(TWO, term, read_round)
+    assert len(solo.raft.take_read_states()) == 1
+
+
+def test_a_late_confirmation_is_of_the_rounds_up_to_its_own() -> None:
+    solo = leader()
+    rounds = []
+    for context in (1, 2):
+        solo.raft.read_index(context)
+        rounds.append(solo.raft.begin_read_round())
+    solo.raft.on_confirmed(TWO, solo.raft.term, rounds[0])
+    assert [read.context for read in solo.raft.take_read_states()] == [1]
+    solo.raft.on_confirmed(THREE, solo.raft.term, rounds[1])
+    assert [read.context for read in solo.raft.take_read_states()] == [2]
+
+
+def test_what_is_not_confirmed_the_next_heartbeat_asks_again() -> None:
+    solo = leader()
+    since = len(solo.bundles)
+    solo.raft.read_index(7)
+    read_round = solo.raft.begin_read_round()
+    beats = only(HeartbeatRequest, solo.tick(solo.config.heartbeat_ticks))
+    assert [(m.to, m.read_round) for m in beats] == [(2, read_round), (3, read_round)]
+    solo.step(solo.beats(THREE, read_round))
+    assert served(solo, since) == [ReadState(7, solo.raft.commit)]
+
+
+def test_before_the_first_commit_of_the_term_there_is_no_round_to_ask_about() -> None:
+    solo = Solo(terms=[1, 1], commit=1, applied=1)
+    solo.lead()
+    since = len(solo.bundles)
+    solo.raft.read_index(1)
+    assert solo.raft.begin_read_round() == 0
+    beats = only(HeartbeatRequest, solo.step(solo.accepts(3)))
+    assert [m.read_round for m in beats] == [1, 1]
+    solo.step(solo.beats(TWO, 1))
+    assert served(solo, since) == [ReadState(1, solo.raft.commit)]
+
+
+def test_who_alone_has_a_vote_asks_nobody() -> None:
+    solo = Solo(1)
+    solo.lead()
+    solo.raft.read_index(1)
+    assert solo.raft.begin_read_round() == 0
+    assert solo.raft.take_read_states() == (ReadState(1, solo.raft.commit),)
+
+
+def test_a_replica_that_does_not_lead_has_no_round() -> None:
+    solo = Solo()
+    assert (solo.raft.begin_read_round(), solo.raft.take_read_states()) == (0, ())
+    solo.raft.on_confirmed(TWO, Term(1), 1)
+
+
+def test_a_follower_confirms_its_leader_in_its_term_once_that_is_on_its_disk() -> None:
+    solo = Solo(term=3)
+    assert not solo.raft.confirm(TWO, Term(3), Index(0)), "it has not heard who leads"
+    solo.raft.step(solo.heartbeat(term=4))
+    assert not solo.raft.confirm(TWO, Term(4), Index(0)), (
+        "after a crash it would be in term 3 again"
+    )
+    solo.settle()
+    assert solo.raft.confirm(TWO, Term(4), Index(0))
+    assert not solo.raft.confirm(THREE, Term(4), Index(0))
+    assert not solo.raft.confirm(TWO, Term(3), Index(0))
+    assert not solo.raft.confirm(TWO, Term(5), Index(0))
+
+
+def test_who_has_voted_in_a_later_term_confirms_no_more() -> None:
+    solo = Solo(term=3)
+    solo.step(solo.heartbeat(term=3))
+    assert solo.raft.confirm(TWO, Term(3), Index(0))
+    solo.step(solo.vote_request(THREE, term=4, last=(9, 3), handover=True))
+    assert solo.raft.vote == THREE
+    assert not solo.raft.confirm(TWO, Term(3), Index(0))
+
+
+def test_a_quiet_follower_confirms_and_stays_quiet() -> None:
+    solo = Solo(terms=[1], commit=1, applied=1)
+    solo.step(solo.heartbeat(term=1, commit=1, fall_quiet=True))
+    assert solo.raft.is_quiet
+    assert solo.raft.confirm(TWO, Term(1), Index(1))
+    assert solo.raft.is_quiet
+
+
+def test_who_confirms_learns_what_is_committed() -> None:
+    solo = Solo(terms=[1])
+    solo.step(solo.append(term=1, prev=(1, 1), terms=[1]))
+    assert (solo.raft.confirm(TWO, Term(1), Index(1)), solo.raft.commit) == (True, 1)
+    assert solo.raft.has_ready
+    assert (solo.raft.confirm(TWO, Term(1), Index(2)), solo.raft.commit) == (True, 2)
+    with pytest.raises(MemoryLost, match="knows 3 to be persisted here, but the log ends at 2"):
+        solo.raft.confirm(TWO, Term(1), Index(3))
+
+
+def test_who_follows_another_learns_nothing() -> None:
+    solo = Solo(terms=[1])
+    solo.step(solo.append(term=2, prev=(1, 1), terms=[2], sender=THREE))
+    assert not solo.raft.confirm(TWO, Term(1), Index(2))
+    assert solo.raft.commit == 0
+
+
+def test_a_peer_is_told_no_more_than_it_is_known_to_have() -> None:
+    solo = leader()
+    solo.raft.propose(b"x")
+    solo.settle()
+    solo.step(solo.accepts(2, THREE))
+    assert solo.raft.commit == 2
+    assert (solo.raft.commit_known_to(TWO), solo.raft.commit_known_to(THREE)) == (1, 2)

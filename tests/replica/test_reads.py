@@ -51,6 +51,6 @@ def test_a_confirmed_read_waits_until_what_was_committed_before_it_is_applied() 
     ready = alone.take()
     assert [entry.index for entry in ready.committed] == [written]
     assert [read.context for read in ready.read_states] == [1]
-    assert list(replica.readable()) == []
+    assert replica.take_readable() == []
     raft.on_applied(written)
-    assert list(replica.readable()) == [request]
+    assert replica.take_readable() == [request]

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cluster.ids import GroupId, Index, ReplicaId, Term
+from cluster.ids import META_GROUP, GroupId, Index, ReplicaId, Term
 from cluster.raft.configuration import Configuration
 from cluster.raft.messages import (
     AppendRequest,
@@ -23,6 +23,7 @@ from cluster.raft.messages import (
 from cluster.raft.snapshot import SnapshotMeta
 from cluster.scrub import Outcome
 from kvstore.codec.byteslist import CodecError
+from kvstore.codec.leadership import LeadershipAnswer, LeadershipQuestion
 from kvstore.codec.read_points import PointAnswer, PointQuestion
 from kvstore.codec.scrub import ScrubHash, ScrubReply
 from kvstore.codec.state_transfer import StateAck, StateChunk
@@ -36,6 +37,9 @@ INDEX = st.integers(0, (1 << 63) - 8).map(Index)
 HASH = st.none() | st.integers(0, (1 << 64) - 1)
 TERM = st.integers(0, (1 << 64) - 1).map(Term)
 FLAG = st.booleans()
+ROWS = st.lists(st.tuples(*[st.integers(0, (1 << 64) - 1)] * 4), max_size=3).map(
+    lambda rows: [number for row in rows for number in row]
+)
 
 
 @st.composite
@@ -86,6 +90,8 @@ MESSAGES: st.SearchStrategy[PeerMessage] = st.one_of(
     st.builds(
         PointAnswer, st.just(ME), st.just(PEER), st.integers(0, (1 << 64) - 1), st.none() | INDEX
     ),
+    st.builds(LeadershipQuestion, st.just(ME), st.just(PEER), ROWS),
+    st.builds(LeadershipAnswer, st.just(ME), st.just(PEER), ROWS),
     st.builds(SnapshotRequest, st.just(ME), st.just(PEER), TERM, snapshots()),
     st.builds(
         StateChunk,
@@ -125,6 +131,15 @@ def test_a_round_comes_back_as_it_went_the_common_messages_first(
     received = peer_pb2.Round.FromString(sent)
     assert decode_round(received) == sorted(messages, key=_is_rare)
     assert decode_introduction(received) == SAID
+
+
+@pytest.mark.parametrize("kind", [LeadershipQuestion, LeadershipAnswer])
+def test_half_a_row_of_a_question_or_its_answer_is_refused(
+    kind: type[LeadershipQuestion | LeadershipAnswer],
+) -> None:
+    received = encode_round(ME, PEER, SAID, [(META_GROUP, kind(ME, PEER, [1, 2, 3, 4, 5]))])
+    with pytest.raises(CodecError, match="4 numbers each, not 5 in all"):
+        decode_round(received)
 
 
 def test_a_message_of_an_unknown_kind_is_refused() -> None:

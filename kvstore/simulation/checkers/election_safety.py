@@ -11,6 +11,7 @@ from typing import Final
 
 from cluster.ids import GroupId, ReplicaId, Term
 from cluster.raft.messages import AppendRequest, HeartbeatRequest, SnapshotRequest, TimeoutNow
+from kvstore.codec.leadership import LeadershipQuestion, groups_and_terms
 from kvstore.environment import GroupMessage
 from kvstore.simulation.checkers.observed import Node
 from kvstore.simulation.checkers.replica_watch import Change, ReplicaChecker
@@ -35,6 +36,9 @@ class ElectionSafety(ReplicaChecker):
         for group, message in messages:
             if isinstance(message, _ONLY_A_LEADER_SENDS):
                 self._claim(group, message.term, node.replica_id)
+            elif isinstance(message, LeadershipQuestion):
+                for each, term in groups_and_terms(message):
+                    self._claim(each, term, node.replica_id)
 
     def _claim(self, group: GroupId, term: Term, leader: ReplicaId) -> None:
         known = self._leaders.setdefault((group, term), leader)

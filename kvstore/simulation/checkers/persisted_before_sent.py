@@ -5,6 +5,7 @@
 | VoteRequest; VoteResponse, granted; not of a pre-vote | the term, and the vote in it |
 | AppendResponse, accepted | the term, and the entries up to `index` as they are in its log |
 | VoteRequest, VoteResponse granted, of a pre-vote | nothing: nobody is in that term yet |
+| LeadershipQuestion, LeadershipAnswer | the term of each group |
 | UnfitToLead | nothing: it is of the node |
 | PointQuestion, PointAnswer | nothing of the disk: what is committed is on others, too |
 | all others | the term |
@@ -19,6 +20,7 @@ from cluster.ids import GroupId, ReplicaId, Term
 from cluster.raft.messages import AppendResponse, VoteRequest, VoteResponse
 from cluster.raft.ready import HardState
 from kvstore.codec.fitness import UnfitToLead
+from kvstore.codec.leadership import LeadershipAnswer, LeadershipQuestion, groups_and_terms
 from kvstore.codec.read_points import PointAnswer, PointQuestion
 from kvstore.environment import GroupMessage, PeerMessage
 from kvstore.simulation.checkers.checker import Checker
@@ -27,7 +29,10 @@ from kvstore.simulation.checkers.observed import Node, Replica
 from kvstore.simulation.checkers.violation import Violation
 
 _INVARIANT: Final = "persisted before sent"
-_TERMLESS: Final = (UnfitToLead, PointQuestion, PointAnswer)
+_UNCHECKED: Final = (
+    *(UnfitToLead, PointQuestion, PointAnswer),  # without a term
+    *(LeadershipQuestion, LeadershipAnswer),  # with many
+)
 
 
 def _is_current_ack(message: AppendResponse, state: HardState) -> bool:
@@ -46,17 +51,22 @@ class PersistedBeforeSent(Checker):
         commit_log = node.commit_log
         states: dict[GroupId, HardState] = {}
         for group, message in messages:
+            if isinstance(message, (LeadershipQuestion, LeadershipAnswer)):
+                for each, term in groups_and_terms(message):
+                    on_disk = hard_state_on_disk(commit_log, each)
+                    self._require_term(node, each, message, term, on_disk)
+                continue
             state = states.get(group)
             if state is None:
                 state = states[group] = hard_state_on_disk(commit_log, group)
-            self._check_term(node, group, message, state)
+            self._check_vote(node, group, message, state)
             if isinstance(message, AppendResponse) and _is_current_ack(message, state):
                 self._check_entries(node, group, message)
 
-    def _check_term(
+    def _check_vote(
         self, node: Node, group: GroupId, message: PeerMessage, state: HardState
     ) -> None:
-        if isinstance(message, _TERMLESS):
+        if isinstance(message, _UNCHECKED):
             return
         vote: ReplicaId | None = None
         if isinstance(message, VoteRequest):
@@ -67,17 +77,22 @@ class PersistedBeforeSent(Checker):
             if message.pre_vote:
                 return
             vote = message.to
-        if message.term > state.term:
-            raise Violation(
-                _INVARIANT,
-                f"replica {node.replica_id} sends {message} of group {group}; on its disk is term"
-                f" {state.term}",
-            )
+        self._require_term(node, group, message, message.term, state)
         if vote is not None and message.term == state.term and state.vote != vote:
             raise Violation(
                 _INVARIANT,
                 f"replica {node.replica_id} sends {message} of group {group}; on its disk is a vote"
                 f" for {state.vote}",
+            )
+
+    def _require_term(
+        self, node: Node, group: GroupId, message: PeerMessage, term: Term, state: HardState
+    ) -> None:
+        if term > state.term:
+            raise Violation(
+                _INVARIANT,
+                f"replica {node.replica_id} sends {message} of group {group}; on its disk is term"
+                f" {state.term}",
             )
 
     def _check_entries(self, node: Node, group: GroupId, message: AppendResponse) -> None:

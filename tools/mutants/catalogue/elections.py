@@ -93,10 +93,10 @@ ELECTIONS: Final = (
         seen="dissertation figure 3.1: updated on stable storage before responding",
         path=_STATE,
         old="""\
-        if self._hard_state_number > self.persisted_number:
+        return self._hard_state_number > self.persisted_number
 """,
         new="""\
-        if self._hard_state_number > self.number:
+        return self._hard_state_number > self.number
 """,
     ),
     Mutation(

@@ -185,4 +185,58 @@ READS: Final = (
         if not is_steady:
 """,
     ),
+    Mutation(
+        name="confirmation-of-another-term",
+        area=Area.READS,
+        mistake="A leader takes what a peer confirmed of another term for its own.",
+        seen="dissertation 6.4, step 3",
+        path="cluster/raft/core.py",
+        old="""\
+        if leader is not None and term == self._state.term:
+            leader.on_confirmed(peer, read_round)
+""",
+        new="""\
+        if leader is not None:
+            leader.on_confirmed(peer, read_round)
+""",
+    ),
+    Mutation(
+        name="confirms-whatever-term",
+        area=Area.READS,
+        mistake="A replica confirms the leader that it knows, whatever term it is asked about.",
+        seen="dissertation 6.4, step 3",
+        path="cluster/raft/core.py",
+        old="""\
+        if state.term != term or state.leader != leader or state.owes_vote:
+""",
+        new="""\
+        if state.leader != leader or state.owes_vote:
+""",
+    ),
+    Mutation(
+        name="confirms-a-term-it-may-forget",
+        area=Area.READS,
+        mistake="A replica confirms a leader before the term is on its disk.",
+        seen="dissertation 3.8",
+        path="cluster/raft/core.py",
+        old="""\
+        if state.term != term or state.leader != leader or state.owes_vote:
+""",
+        new="""\
+        if state.term != term or state.leader != leader:
+""",
+    ),
+    Mutation(
+        name="all-groups-confirmed",
+        area=Area.READS,
+        mistake="A node that is asked about many groups says yes to all if it is so of one.",
+        seen="batched heartbeats: CockroachDB, TiKV",
+        path="kvstore/replica/leadership_checks.py",
+        old="""\
+                confirmed.extend(numbers[at : at + ROW])
+""",
+        new="""\
+                confirmed = numbers
+""",
+    ),
 )

@@ -86,14 +86,15 @@ REPLICATION: Final = (
     Mutation(
         name="heartbeat-commits-beyond-match",
         area=Area.REPLICATION,
-        mistake="A heartbeat carries the leader's commit index whatever the follower has.",
+        mistake="A heartbeat, or a question, carries the leader's commit index whatever the"
+        " follower has.",
         seen="cockroachdb/cockroach#122100: capped at match, lest the follower stop",
         path="cluster/raft/replication.py",
         old="""\
-            known = Index(min(commit, progress.match))
+        return Index(min(self._state.log.commit, self.progress[peer].match))
 """,
         new="""\
-            known = commit
+        return self._state.log.commit
 """,
     ),
     Mutation(
@@ -103,10 +104,10 @@ REPLICATION: Final = (
         seen="etcd-io/raft#139",
         path=_FOLLOWER,
         old="""\
-        log.commit_to(Index(min(request.commit, self._matched)))
+        log.commit_to(Index(min(commit, self._matched)))
 """,
         new="""\
-        log.commit_to(request.commit)
+        log.commit_to(commit)
 """,
     ),
     Mutation(

@@ -24,15 +24,15 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15\x63luster/v1/peer.proto\x12\ncluster.v1\"\xd6\x01\n\x05Round\x12\x19\n\x11sender_replica_id\x18\x01 \x01(\x04\x12\x1b\n\x13receiver_replica_id\x18\x02 \x01(\x04\x12\x12\n\ncluster_id\x18\x03 \x01(\t\x12%\n\x08messages\x18\x04 \x03(\x0b\x32\x13.cluster.v1.Message\x12.\n\x0cintroduction\x18\x05 \x01(\x0b\x32\x18.cluster.v1.Introduction\x12*\n\x06\x63ommon\x18\x06 \x01(\x0b\x32\x1a.cluster.v1.CommonMessages\"D\n\x0cIntroduction\x12\x0c\n\x04life\x18\x01 \x01(\x06\x12\x15\n\rreceiver_life\x18\x02 \x01(\x06\x12\x0f\n\x07\x61\x64\x64ress\x18\x03 \x01(\t\"_\n\x0e\x43ommonMessages\x12\x0f\n\x07numbers\x18\x01 \x03(\x04\x12\x13\n\x0b\x65ntry_terms\x18\x02 \x03(\x04\x12\x13\n\x0b\x65ntry_kinds\x18\x03 \x03(\r\x12\x12\n\nentry_data\x18\x04 \x03(\x0c\"\xd8\x02\n\x07Message\x12\x10\n\x08group_id\x18\x01 \x01(\r\x12%\n\x04kind\x18\x02 \x01(\x0e\x32\x17.cluster.v1.MessageKind\x12\x0c\n\x04term\x18\x03 \x01(\x04\x12\r\n\x05index\x18\x04 \x01(\x04\x12\x10\n\x08log_term\x18\x05 \x01(\x04\x12\x0c\n\x04\x66lag\x18\x07 \x01(\x08\x12\r\n\x05\x66lag2\x18\x08 \x01(\x08\x12\x15\n\rconfiguration\x18\r \x01(\x0c\x12\x11\n\tstream_id\x18\x0e \x01(\x04\x12\x10\n\x08sequence\x18\x0f \x01(\x04\x12\r\n\x05\x63hunk\x18\x10 \x01(\x0c\x12\x11\n\tchunk_crc\x18\x11 \x01(\x07\x12\x12\n\nstate_hash\x18\x12 \x01(\x06J\x04\x08\x06\x10\x07J\x04\x08\t\x10\nJ\x04\x08\n\x10\x0bJ\x04\x08\x0b\x10\x0cJ\x04\x08\x0c\x10\rR\x06\x63ommitR\nread_roundR\x0b\x65ntry_termsR\x0b\x65ntry_kindsR\nentry_data\"\x0f\n\rRoundsSummary*\x8c\x04\n\x0bMessageKind\x12\x1c\n\x18MESSAGE_KIND_UNSPECIFIED\x10\x00\x12\x1d\n\x19MESSAGE_KIND_VOTE_REQUEST\x10\x01\x12\x1e\n\x1aMESSAGE_KIND_VOTE_RESPONSE\x10\x02\x12\x1f\n\x1bMESSAGE_KIND_APPEND_REQUEST\x10\x03\x12 \n\x1cMESSAGE_KIND_APPEND_RESPONSE\x10\x04\x12\"\n\x1eMESSAGE_KIND_HEARTBEAT_REQUEST\x10\x05\x12#\n\x1fMESSAGE_KIND_HEARTBEAT_RESPONSE\x10\x06\x12\x1c\n\x18MESSAGE_KIND_TIMEOUT_NOW\x10\x07\x12!\n\x1dMESSAGE_KIND_SNAPSHOT_REQUEST\x10\x08\x12\x1c\n\x18MESSAGE_KIND_STATE_CHUNK\x10\t\x12\x1a\n\x16MESSAGE_KIND_STATE_ACK\x10\n\x12\x1b\n\x17MESSAGE_KIND_SCRUB_HASH\x10\x0b\x12\x1c\n\x18MESSAGE_KIND_SCRUB_REPLY\x10\x0c\x12\x1e\n\x1aMESSAGE_KIND_UNFIT_TO_LEAD\x10\x0f\x12\x1f\n\x1bMESSAGE_KIND_POINT_QUESTION\x10\x10\x12\x1d\n\x19MESSAGE_KIND_POINT_ANSWER\x10\x11\x32@\n\x04Peer\x12\x38\n\x06Rounds\x12\x11.cluster.v1.Round\x1a\x19.cluster.v1.RoundsSummary(\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15\x63luster/v1/peer.proto\x12\ncluster.v1\"\xd6\x01\n\x05Round\x12\x19\n\x11sender_replica_id\x18\x01 \x01(\x04\x12\x1b\n\x13receiver_replica_id\x18\x02 \x01(\x04\x12\x12\n\ncluster_id\x18\x03 \x01(\t\x12%\n\x08messages\x18\x04 \x03(\x0b\x32\x13.cluster.v1.Message\x12.\n\x0cintroduction\x18\x05 \x01(\x0b\x32\x18.cluster.v1.Introduction\x12*\n\x06\x63ommon\x18\x06 \x01(\x0b\x32\x1a.cluster.v1.CommonMessages\"D\n\x0cIntroduction\x12\x0c\n\x04life\x18\x01 \x01(\x06\x12\x15\n\rreceiver_life\x18\x02 \x01(\x06\x12\x0f\n\x07\x61\x64\x64ress\x18\x03 \x01(\t\"_\n\x0e\x43ommonMessages\x12\x0f\n\x07numbers\x18\x01 \x03(\x04\x12\x13\n\x0b\x65ntry_terms\x18\x02 \x03(\x04\x12\x13\n\x0b\x65ntry_kinds\x18\x03 \x03(\r\x12\x12\n\nentry_data\x18\x04 \x03(\x0c\"\xe9\x02\n\x07Message\x12\x10\n\x08group_id\x18\x01 \x01(\r\x12%\n\x04kind\x18\x02 \x01(\x0e\x32\x17.cluster.v1.MessageKind\x12\x0c\n\x04term\x18\x03 \x01(\x04\x12\r\n\x05index\x18\x04 \x01(\x04\x12\x10\n\x08log_term\x18\x05 \x01(\x04\x12\x0c\n\x04\x66lag\x18\x07 \x01(\x08\x12\r\n\x05\x66lag2\x18\x08 \x01(\x08\x12\x15\n\rconfiguration\x18\r \x01(\x0c\x12\x11\n\tstream_id\x18\x0e \x01(\x04\x12\x10\n\x08sequence\x18\x0f \x01(\x04\x12\r\n\x05\x63hunk\x18\x10 \x01(\x0c\x12\x11\n\tchunk_crc\x18\x11 \x01(\x07\x12\x12\n\nstate_hash\x18\x12 \x01(\x06\x12\x0f\n\x07numbers\x18\x13 \x03(\x04J\x04\x08\x06\x10\x07J\x04\x08\t\x10\nJ\x04\x08\n\x10\x0bJ\x04\x08\x0b\x10\x0cJ\x04\x08\x0c\x10\rR\x06\x63ommitR\nread_roundR\x0b\x65ntry_termsR\x0b\x65ntry_kindsR\nentry_data\"\x0f\n\rRoundsSummary*\xd6\x04\n\x0bMessageKind\x12\x1c\n\x18MESSAGE_KIND_UNSPECIFIED\x10\x00\x12\x1d\n\x19MESSAGE_KIND_VOTE_REQUEST\x10\x01\x12\x1e\n\x1aMESSAGE_KIND_VOTE_RESPONSE\x10\x02\x12\x1f\n\x1bMESSAGE_KIND_APPEND_REQUEST\x10\x03\x12 \n\x1cMESSAGE_KIND_APPEND_RESPONSE\x10\x04\x12\"\n\x1eMESSAGE_KIND_HEARTBEAT_REQUEST\x10\x05\x12#\n\x1fMESSAGE_KIND_HEARTBEAT_RESPONSE\x10\x06\x12\x1c\n\x18MESSAGE_KIND_TIMEOUT_NOW\x10\x07\x12!\n\x1dMESSAGE_KIND_SNAPSHOT_REQUEST\x10\x08\x12\x1c\n\x18MESSAGE_KIND_STATE_CHUNK\x10\t\x12\x1a\n\x16MESSAGE_KIND_STATE_ACK\x10\n\x12\x1b\n\x17MESSAGE_KIND_SCRUB_HASH\x10\x0b\x12\x1c\n\x18MESSAGE_KIND_SCRUB_REPLY\x10\x0c\x12\x1e\n\x1aMESSAGE_KIND_UNFIT_TO_LEAD\x10\x0f\x12\x1f\n\x1bMESSAGE_KIND_POINT_QUESTION\x10\x10\x12\x1d\n\x19MESSAGE_KIND_POINT_ANSWER\x10\x11\x12$\n MESSAGE_KIND_LEADERSHIP_QUESTION\x10\x12\x12\"\n\x1eMESSAGE_KIND_LEADERSHIP_ANSWER\x10\x13\x32@\n\x04Peer\x12\x38\n\x06Rounds\x12\x11.cluster.v1.Round\x1a\x19.cluster.v1.RoundsSummary(\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'cluster.v1.peer_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_MESSAGEKIND']._serialized_start=786
-  _globals['_MESSAGEKIND']._serialized_end=1310
+  _globals['_MESSAGEKIND']._serialized_start=803
+  _globals['_MESSAGEKIND']._serialized_end=1401
   _globals['_ROUND']._serialized_start=38
   _globals['_ROUND']._serialized_end=252
   _globals['_INTRODUCTION']._serialized_start=254
@@ -40,9 +40,9 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_COMMONMESSAGES']._serialized_start=324
   _globals['_COMMONMESSAGES']._serialized_end=419
   _globals['_MESSAGE']._serialized_start=422
-  _globals['_MESSAGE']._serialized_end=766
-  _globals['_ROUNDSSUMMARY']._serialized_start=768
-  _globals['_ROUNDSSUMMARY']._serialized_end=783
-  _globals['_PEER']._serialized_start=1312
-  _globals['_PEER']._serialized_end=1376
+  _globals['_MESSAGE']._serialized_end=783
+  _globals['_ROUNDSSUMMARY']._serialized_start=785
+  _globals['_ROUNDSSUMMARY']._serialized_end=800
+  _globals['_PEER']._serialized_start=1403
+  _globals['_PEER']._serialized_end=1467
 # @@protoc_insertion_point(module_scope)

@@ -25,6 +25,8 @@ class MessageKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     MESSAGE_KIND_UNFIT_TO_LEAD: _ClassVar[MessageKind]
     MESSAGE_KIND_POINT_QUESTION: _ClassVar[MessageKind]
     MESSAGE_KIND_POINT_ANSWER: _ClassVar[MessageKind]
+    MESSAGE_KIND_LEADERSHIP_QUESTION: _ClassVar[MessageKind]
+    MESSAGE_KIND_LEADERSHIP_ANSWER: _ClassVar[MessageKind]
 MESSAGE_KIND_UNSPECIFIED: MessageKind
 MESSAGE_KIND_VOTE_REQUEST: MessageKind
 MESSAGE_KIND_VOTE_RESPONSE: MessageKind
@@ -41,6 +43,8 @@ MESSAGE_KIND_SCRUB_REPLY: MessageKind
 MESSAGE_KIND_UNFIT_TO_LEAD: MessageKind
 MESSAGE_KIND_POINT_QUESTION: MessageKind
 MESSAGE_KIND_POINT_ANSWER: MessageKind
+MESSAGE_KIND_LEADERSHIP_QUESTION: MessageKind
+MESSAGE_KIND_LEADERSHIP_ANSWER: MessageKind
 
 class Round(_message.Message):
     __slots__ = ("sender_replica_id", "receiver_replica_id", "cluster_id", "messages", "introduction", "common")
@@ -81,7 +85,7 @@ class CommonMessages(_message.Message):
     def __init__(self, numbers: _Optional[_Iterable[int]] = ..., entry_terms: _Optional[_Iterable[int]] = ..., entry_kinds: _Optional[_Iterable[int]] = ..., entry_data: _Optional[_Iterable[bytes]] = ...) -> None: ...
 
 class Message(_message.Message):
-    __slots__ = ("group_id", "kind", "term", "index", "log_term", "flag", "flag2", "configuration", "stream_id", "sequence", "chunk", "chunk_crc", "state_hash")
+    __slots__ = ("group_id", "kind", "term", "index", "log_term", "flag", "flag2", "configuration", "stream_id", "sequence", "chunk", "chunk_crc", "state_hash", "numbers")
     GROUP_ID_FIELD_NUMBER: _ClassVar[int]
     KIND_FIELD_NUMBER: _ClassVar[int]
     TERM_FIELD_NUMBER: _ClassVar[int]
@@ -95,6 +99,7 @@ class Message(_message.Message):
     CHUNK_FIELD_NUMBER: _ClassVar[int]
     CHUNK_CRC_FIELD_NUMBER: _ClassVar[int]
     STATE_HASH_FIELD_NUMBER: _ClassVar[int]
+    NUMBERS_FIELD_NUMBER: _ClassVar[int]
     group_id: int
     kind: MessageKind
     term: int
@@ -108,7 +113,8 @@ class Message(_message.Message):
     chunk: bytes
     chunk_crc: int
     state_hash: int
-    def __init__(self, group_id: _Optional[int] = ..., kind: _Optional[_Union[MessageKind, str]] = ..., term: _Optional[int] = ..., index: _Optional[int] = ..., log_term: _Optional[int] = ..., flag: bool = ..., flag2: bool = ..., configuration: _Optional[bytes] = ..., stream_id: _Optional[int] = ..., sequence: _Optional[int] = ..., chunk: _Optional[bytes] = ..., chunk_crc: _Optional[int] = ..., state_hash: _Optional[int] = ...) -> None: ...
+    numbers: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, group_id: _Optional[int] = ..., kind: _Optional[_Union[MessageKind, str]] = ..., term: _Optional[int] = ..., index: _Optional[int] = ..., log_term: _Optional[int] = ..., flag: bool = ..., flag2: bool = ..., configuration: _Optional[bytes] = ..., stream_id: _Optional[int] = ..., sequence: _Optional[int] = ..., chunk: _Optional[bytes] = ..., chunk_crc: _Optional[int] = ..., state_hash: _Optional[int] = ..., numbers: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class RoundsSummary(_message.Message):
     __slots__ = ()
