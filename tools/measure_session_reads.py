@@ -16,7 +16,6 @@ import asyncio
 import os
 import sys
 import time
-from collections import Counter
 from collections.abc import Sequence
 from random import Random
 from typing import Final
@@ -24,6 +23,7 @@ from typing import Final
 from kvstore import AsyncClient, LocalCluster
 from kvstore.client import Consistency, Stale
 from kvstore.client.levels import Level
+from tests.support.leading import leading_node
 from tests.support.registers import Violation
 from tests.support.sessions import SessionWorkload
 
@@ -62,7 +62,7 @@ async def _under_kills(reads: int, callers: int) -> bool:
             try:
                 while load.reads < reads:
                     await load.reads_more(step, within_s=600)
-                    victim = await _leading_node(client)
+                    victim = await leading_node(client)
                     cluster.kill(victim)
                     kills += 1
                     await load.reads_more(step, within_s=600)
@@ -105,14 +105,14 @@ class _Costs:
         }
 
     async def measure(self, name: str, level: Level, reads: int) -> None:
-        leader = await _leading_node(self._client)
+        leader = await leading_node(self._client)
         await self._read_all(level, self._callers * 4)  # lanes and points are there now
         before = self._used_s()
         client_before_s, started_s = time.process_time(), time.monotonic()
         await self._read_all(level, reads)
         took_s, client_s = time.monotonic() - started_s, time.process_time() - client_before_s
         used = {node: after_s - before[node] for node, after_s in self._used_s().items()}
-        if await _leading_node(self._client) != leader:
+        if await leading_node(self._client) != leader:
             name += "*"  # leadership moved meanwhile
         costs = [f"{s / reads * 1e6:.1f}" for s in (used[leader], sum(used.values()), client_s)]
         print(_LINE.format(name, f"{reads:,}", f"{reads / took_s:,.0f}", *costs))
@@ -130,11 +130,6 @@ class _Costs:
             self._left -= 1
             if await self._client.get(random.choice(self.keys), consistency=level) is None:
                 raise Violation("a key that was written is not there")
-
-
-async def _leading_node(client: AsyncClient) -> str:
-    status = await client.status()
-    return Counter(str(group.leader) for group in status.partitions).most_common(1)[0][0]
 
 
 def _cpu_s(pid: int) -> float:
