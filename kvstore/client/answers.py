@@ -21,7 +21,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
 
-from cluster.ids import ReplicaId
+from cluster.ids import PartitionId, ReplicaId
 from kvstore.client.lane import Call, Lane
 from kvstore.client.level_sections import ANYWHERE
 from kvstore.client.operations import PAGE_BYTES_MAX, OperationClass, Section, WriteSection
@@ -49,6 +49,7 @@ from kvstore.generated.kvstore.v1 import kv_pb2
 REDIRECTS_MAX: Final = 2
 """Followed at once, in a row; then with backoff, so that nodes that disagree are not hammered."""
 
+_OK: Final = int(kv_pb2.SECTION_STATUS_OK)
 _VERDICTS: Final[dict[int, Verdict]] = {
     kv_pb2.SECTION_STATUS_UNAVAILABLE: Verdict.AGAIN,
     kv_pb2.SECTION_STATUS_OVERLOADED: Verdict.OVERLOADED,
@@ -127,7 +128,7 @@ class Answers:
 
     def answered(self, lane: Lane, call: Call, response: kv_pb2.BatchResponse) -> None:
         """The node answered each section for itself."""
-        statuses, results = response.statuses, response.results
+        statuses, results = list(response.statuses), list(response.results)
         if not len(statuses) == len(results) == len(call.sections):
             problem = f"{len(statuses)} sections answered of {len(call.sections)}"
             self.failed(lane, call, CodecError(problem))
@@ -136,11 +137,16 @@ class Answers:
             self._board.adopt(response.map)
         if lane.kind is not OperationClass.WRITE:
             lane.learn_answer_size(sum(map(len, call.sections)), sum(map(len, results)))
-        for number, (queue, section) in enumerate(zip(call.queues, call.sections, strict=True)):
-            if statuses[number] != kv_pb2.SECTION_STATUS_OK:
+        indexes, sections = list(response.indexes), call.sections
+        for number, queue in enumerate(call.queues):
+            section = sections[number]
+            if statuses[number] != _OK:
                 self._refused(lane, queue, section, response, number)
                 continue
-            self._note_place(lane, queue, section, response, number)
+            if number < len(indexes):
+                self._note_index(lane, queue.partition, indexes[number])
+                if section.wants_place:
+                    section.place = self._place(lane, queue.partition, response, number)
             try:
                 refusal = section.answer(results[number])
             except CodecError as error:
@@ -158,30 +164,23 @@ class Answers:
                 queue.put_back(rest)
                 self._board.resubmit(queue)
 
-    def _note_place(
-        self,
-        lane: Lane,
-        queue: Queue,
-        section: Section,
-        response: kv_pb2.BatchResponse,
-        number: int,
-    ) -> None:
+    def _note_index(self, lane: Lane, partition: PartitionId, index: int) -> None:
         """Later session reads must not see less than this answer."""
-        if number >= len(response.indexes):
-            return
-        partition, index = queue.partition, response.indexes[number]
         floors = self._board.floors
         floors[partition] = max(floors[partition], index)
         if lane.kind in ANYWHERE:
             self._board.spread.answered(lane.replica)
-        if not section.wants_place:
-            return
-        section.place = None
-        if len(response.indexes) == len(response.terms) == len(response.revisions):
-            node = self._board.known_routes.map.replica(lane.replica)
-            name = lane.name if node is None else node.node_id
-            term, revision = response.terms[number], response.revisions[number]
-            section.place = Place(name, partition, term, revision, index)
+
+    def _place(
+        self, lane: Lane, partition: PartitionId, response: kv_pb2.BatchResponse, number: int
+    ) -> Place | None:
+        """Where an answer stands, for receipts; None: the node does not say."""
+        if not len(response.indexes) == len(response.terms) == len(response.revisions):
+            return None
+        node = self._board.known_routes.map.replica(lane.replica)
+        name = lane.name if node is None else node.node_id
+        term, revision = response.terms[number], response.revisions[number]
+        return Place(name, partition, term, revision, response.indexes[number])
 
     def _refused(
         self,

@@ -373,9 +373,9 @@ def _is_timed(code: int, argument: bytes) -> bool:
 
 def settle(futures: list[Future[T]], results: Iterable[T]) -> None:
     """Gives each caller that still waits its result; raises CodecError where they do not match."""
-    results = list(results)
-    if len(results) != len(futures):
-        raise CodecError(f"{len(results)} results answer {len(futures)} operations")
-    for future, result in zip(futures, results, strict=True):
+    given = list(results)
+    if len(given) != len(futures):
+        raise CodecError(f"{len(given)} results answer {len(futures)} operations")
+    for place, future in enumerate(futures):
         if not future.done():
-            future.set_result(result)
+            future.set_result(given[place])

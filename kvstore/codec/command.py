@@ -91,8 +91,8 @@ class Command:
     """Parallel lists, in order: operation i does `kinds[i]` to `keys[i]` with `arguments[i]`."""
 
     kinds: bytes
-    keys: Sequence[bytes]
-    arguments: Sequence[bytes]
+    keys: list[bytes]
+    arguments: list[bytes]
     stamp: Stamp | None = None
     is_timed: bool = False
     clock_ms: int = 0
@@ -101,8 +101,8 @@ class Command:
     def __init__(
         self,
         kinds: bytes,
-        keys: Sequence[bytes],
-        arguments: Sequence[bytes],
+        keys: list[bytes],
+        arguments: list[bytes],
         stamp: Stamp | None = None,
         is_timed: bool = False,
         clock_ms: int = 0,

@@ -192,19 +192,15 @@ class ApplyQueue:
             self.refused_ticks = max(1, self.refused_ticks)
 
     def _apply_partitions(self, groups: list[GroupId]) -> None:
-        work = {group: self._waiting[group][0].entries for group in groups}
-        replicas = [self._replicas[group] for group in work]
+        work = [(self._replicas[group], self._waiting[group][0].entries) for group in groups]
         with _refusing():
             results = self._apply_round(
-                [
-                    (replica.state, entries)
-                    for replica, entries in zip(replicas, work.values(), strict=True)
-                    if replica.state is not None
-                ]
+                [(replica.state, entries) for replica, entries in work if replica.state is not None]
             )
-        for replica, entries, of_replica in zip(replicas, work.values(), results, strict=True):
-            for entry, result in zip(entries, of_replica, strict=True):
-                replica.settle_applied(entry, result)
+        for place, (replica, entries) in enumerate(work):
+            of_replica = results[place]
+            for position, entry in enumerate(entries):
+                replica.settle_applied(entry, of_replica[position])
             self._have_applied(replica, entries[-1])
 
     def _apply_meta(self) -> None:

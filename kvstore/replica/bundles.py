@@ -165,9 +165,10 @@ class Bundles:
     def _settle(self, replica: Replica, pending: Pending) -> None:
         """What waited for the disk, if for anything, is done."""
         if pending.runs:
-            for run, position in zip(pending.runs, pending.positions, strict=False):
+            positions = pending.positions
+            for place, run in enumerate(pending.runs):
                 if run is not None:
-                    replica.log.persisted(run, position)
+                    replica.log.persisted(run, positions[place])
         for message in pending.messages:
             self._send(replica, message)
         replica.core.on_persisted(pending.number)

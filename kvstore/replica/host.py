@@ -26,7 +26,7 @@ from cluster.ids import META_GROUP, GroupId, ReplicaId
 from cluster.membership import PeerContacts
 from cluster.raft.config import RaftConfig
 from cluster.raft.configuration import MembershipChange
-from cluster.raft.messages import Entry
+from cluster.raft.messages import AppendRequest, AppendResponse, Entry
 from kvstore.codec.fitness import UnfitToLead
 from kvstore.codec.leadership import LeadershipAnswer, LeadershipQuestion
 from kvstore.codec.read_points import PointAnswer, PointQuestion
@@ -197,7 +197,10 @@ class Host:
         self.contacts.heard(sender)
         with self.guard:
             for group, message in messages:
-                if isinstance(message, HostMessage):
+                # What there is most of is told from the rest by a look at two types.
+                if not isinstance(message, (AppendRequest, AppendResponse)) and isinstance(
+                    message, HostMessage
+                ):
                     self._receive_own(sender, group, message)
                     continue
                 replica = self.replicas.get(group)

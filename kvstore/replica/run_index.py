@@ -12,18 +12,15 @@ from kvstore.commitlog.commit_log import Position
 class RunIndex:
     """Where runs of entries stand on disk: 32 bytes a record, however many entries it holds."""
 
-    __slots__ = ("_firsts", "_lengths", "_offsets", "_segments")
+    __slots__ = ("_firsts", "_lengths", "_offsets", "_segments", "last_first")
 
     def __init__(self) -> None:
         self._firsts = array("Q")
         self._segments = array("Q")
         self._offsets = array("Q")
         self._lengths = array("Q")
-
-    @property
-    def last_first(self) -> int:
+        self.last_first = 0
         """The first index of the last run; 0 when there is none."""
-        return self._firsts[-1] if self._firsts else 0
 
     @property
     def first_segment(self) -> int | None:
@@ -32,7 +29,9 @@ class RunIndex:
 
     def add(self, first: Index, position: Position) -> None:
         """Adds the run that begins at `first`; it replaces all runs from there on."""
-        self.cut(first)
+        if first <= self.last_first:
+            self.cut(first)
+        self.last_first = first
         self._firsts.append(first)
         self._segments.append(position.segment)
         self._offsets.append(position.offset)
@@ -43,17 +42,23 @@ class RunIndex:
         while self._firsts and self._firsts[-1] >= first:
             for column in (self._firsts, self._segments, self._offsets, self._lengths):
                 column.pop()
+        self._note_last()
 
     def drop(self, through: int) -> None:
         """Forgets the runs that end at or before `through`, as far as later ones tell."""
         count = max(0, bisect_right(self._firsts, through + 1) - 1)
         for column in (self._firsts, self._segments, self._offsets, self._lengths):
             del column[:count]
+        self._note_last()
 
     def clear(self) -> None:
         """Forgets all."""
         for column in (self._firsts, self._segments, self._offsets, self._lengths):
             del column[:]
+        self._note_last()
+
+    def _note_last(self) -> None:
+        self.last_first = self._firsts[-1] if self._firsts else 0
 
     def first_from(self, segment: int) -> int | None:
         """The first index of the first run that stands in `segment` or a later one."""

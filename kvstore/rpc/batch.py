@@ -65,8 +65,9 @@ class Sections:
         """Hands each section to the host; what breaks a rule is answered at once."""
         host, partitions, limits = self._view.host, self._view.partitions, self._view.limits
         requests: list[Request] = []
-        parts = zip(request.partition_ids, request.kinds, request.bodies, strict=True)
-        for slot, (number, kind, body) in enumerate(parts):
+        kinds, bodies = list(request.kinds), list(request.bodies)
+        for slot, number in enumerate(list(request.partition_ids)):
+            kind, body = kinds[slot], bodies[slot]
             partition = PartitionId(number)
             try:
                 if partition >= partitions:

@@ -127,8 +127,8 @@ def _apply(engine: Engine, parts: Sequence[_Part], heads: HeadCache) -> list[lis
     engine.write(batch)
     heads.remember(known)
     heads.forget(changed)
-    for part, way in zip(parts, ways, strict=True):
-        _advance(part, way)
+    for place, part in enumerate(parts):
+        _advance(part, ways[place])
     return results
 
 
@@ -149,6 +149,7 @@ def _plan(work: RoundWork) -> list[_Part]:
     for state, entries in work:
         expected = state.applied_index
         commands: list[Command | None] = []
+        is_simple = True
         for entry in entries:
             index, data = entry.index, entry.data
             expected = Index(expected + 1)
@@ -160,15 +161,13 @@ def _plan(work: RoundWork) -> list[_Part]:
                 commands.append(None)
                 continue
             try:
-                commands.append(decode_command(data))
+                command = decode_command(data)
             except CodecError as problem:
                 raise InvariantViolation(
                     f"group {state.group}: the command at {index} does not decode: {problem}"
                 ) from problem
-        is_simple = not any(
-            command is not None and command.kinds.translate(None, HEAD_KINDS)
-            for command in commands
-        )
+            commands.append(command)
+            is_simple = is_simple and not command.kinds.translate(None, HEAD_KINDS)
         parts.append(_Part(state, entries, commands, is_simple))
     return parts
 
@@ -195,9 +194,9 @@ def _read_heads(engine: Engine, parts: Sequence[_Part], heads: HeadCache) -> dic
 
 def _apply_entries(part: _Part, way: _Way) -> list[bytes]:
     """Does what `part` has to do, each command of a session once; a result per entry."""
-    state = part.state
+    state, entries = part.state, part.entries
     results: list[bytes] = []
-    for entry, command in zip(part.entries, part.commands, strict=True):
+    for place, command in enumerate(part.commands):
         if command is None:
             results.append(b"")
             continue
@@ -205,10 +204,11 @@ def _apply_entries(part: _Part, way: _Way) -> list[bytes]:
         if stamp is None:
             results.append(way.apply(command))
             continue
-        result = state.sessions.answer(stamp, Index(entry.index - 1))
+        index = entries[place].index
+        result = state.sessions.answer(stamp, Index(index - 1))
         if result is None:
             result = way.apply(command)
-            state.sessions.keep(stamp, entry.index, result)
+            state.sessions.keep(stamp, index, result)
         results.append(result)
     return results
 
@@ -255,9 +255,10 @@ class _SimpleWrites:
             self.clock_ms = max(self.clock_ms, command.clock_ms)
         put, delete, pack = self._batch.put, self._batch.delete, HEADER.pack
         known, prefix, revision = self._known, self._state.data_prefix, self.revision
+        keys, arguments = command.keys, command.arguments
         revisions: list[int] = []
-        parts = zip(command.kinds, command.keys, command.arguments, strict=True)
-        for kind, user_key, value in parts:
+        for place, kind in enumerate(command.kinds):
+            user_key, value = keys[place], arguments[place]
             key = prefix + user_key
             version, create_revision, expiry_ms = parts_of(known[key])
             if kind == _EXPIRE and not (expiry_ms == _U64.unpack(value)[0] <= self.clock_ms):

@@ -117,13 +117,13 @@ CLIENTS: Final = (
         seen="parallel lists that lose their parallel",
         path="kvstore/client/operations.py",
         old="""\
-    for future, result in zip(futures, results, strict=True):
+    for place, future in enumerate(futures):
         if not future.done():
-            future.set_result(result)
+            future.set_result(given[place])
 """,
         new="""\
     waiting = [future for future in futures if not future.done()]
-    for future, result in zip(waiting, results, strict=False):
+    for future, result in zip(waiting, given, strict=False):
         future.set_result(result)
 """,
     ),

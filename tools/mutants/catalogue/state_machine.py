@@ -94,12 +94,12 @@ STATE_MACHINE: Final = (
     engine.write(batch)
     heads.remember(known)
     heads.forget(changed)
-    for part, way in zip(parts, ways, strict=True):
-        _advance(part, way)
+    for place, part in enumerate(parts):
+        _advance(part, ways[place])
 """,
         new="""\
-    for part, way in zip(parts, ways, strict=True):
-        _advance(part, way)
+    for place, part in enumerate(parts):
+        _advance(part, ways[place])
     engine.write(batch)
     heads.remember(known)
     heads.forget(changed)
