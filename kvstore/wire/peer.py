@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 from cluster.ids import GroupId, Index, ReplicaId, Term
@@ -289,33 +290,22 @@ def _decode_point_answer(sender: ReplicaId, to: ReplicaId, message: pb.Message) 
     return PointAnswer(sender, to, message.sequence, index)
 
 
-def _encode_leadership_question(add: _Add, group: GroupId, message: LeadershipQuestion) -> None:
-    kind = pb.MESSAGE_KIND_LEADERSHIP_QUESTION
+def _encode_leadership(
+    kind: pb.MessageKind, add: _Add, group: GroupId, message: LeadershipQuestion | LeadershipAnswer
+) -> None:
     add(group_id=group, kind=kind, numbers=message.numbers)
 
 
-def _decode_leadership_question(
-    sender: ReplicaId, to: ReplicaId, message: pb.Message
-) -> LeadershipQuestion:
-    return LeadershipQuestion(sender, to, _rows(message))
-
-
-def _encode_leadership_answer(add: _Add, group: GroupId, message: LeadershipAnswer) -> None:
-    kind = pb.MESSAGE_KIND_LEADERSHIP_ANSWER
-    add(group_id=group, kind=kind, numbers=message.numbers)
-
-
-def _decode_leadership_answer(
-    sender: ReplicaId, to: ReplicaId, message: pb.Message
-) -> LeadershipAnswer:
-    return LeadershipAnswer(sender, to, _rows(message))
-
-
-def _rows(message: pb.Message) -> list[int]:
+def _decode_leadership(
+    made: type[LeadershipQuestion | LeadershipAnswer],
+    sender: ReplicaId,
+    to: ReplicaId,
+    message: pb.Message,
+) -> LeadershipQuestion | LeadershipAnswer:
     numbers: list[int] = list(message.numbers)
     if len(numbers) % ROW:
         raise CodecError(f"leadership is asked with {ROW} numbers each, not {len(numbers)} in all")
-    return numbers
+    return made(sender, to, numbers)
 
 
 # Looked up by the message's own type: each encoder takes just that one.
@@ -331,8 +321,8 @@ _ENCODERS: Final[dict[type[Any], Callable[[_Add, GroupId, Any], None]]] = {
     UnfitToLead: _encode_unfit_to_lead,
     PointQuestion: _encode_point_question,
     PointAnswer: _encode_point_answer,
-    LeadershipQuestion: _encode_leadership_question,
-    LeadershipAnswer: _encode_leadership_answer,
+    LeadershipQuestion: partial(_encode_leadership, pb.MESSAGE_KIND_LEADERSHIP_QUESTION),
+    LeadershipAnswer: partial(_encode_leadership, pb.MESSAGE_KIND_LEADERSHIP_ANSWER),
 }
 
 _DECODERS: Final[dict[int, Callable[[ReplicaId, ReplicaId, pb.Message], PeerMessage]]] = {
@@ -347,6 +337,6 @@ _DECODERS: Final[dict[int, Callable[[ReplicaId, ReplicaId, pb.Message], PeerMess
     pb.MESSAGE_KIND_UNFIT_TO_LEAD: _decode_unfit_to_lead,
     pb.MESSAGE_KIND_POINT_QUESTION: _decode_point_question,
     pb.MESSAGE_KIND_POINT_ANSWER: _decode_point_answer,
-    pb.MESSAGE_KIND_LEADERSHIP_QUESTION: _decode_leadership_question,
-    pb.MESSAGE_KIND_LEADERSHIP_ANSWER: _decode_leadership_answer,
+    pb.MESSAGE_KIND_LEADERSHIP_QUESTION: partial(_decode_leadership, LeadershipQuestion),
+    pb.MESSAGE_KIND_LEADERSHIP_ANSWER: partial(_decode_leadership, LeadershipAnswer),
 }

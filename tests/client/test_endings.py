@@ -39,6 +39,14 @@ async def hold_lane(kv: AsyncClient, cluster: FakeCluster) -> asyncio.Task[int]:
     return task
 
 
+async def let_go(kv: AsyncClient, cluster: FakeCluster, held: asyncio.Task[int]) -> None:
+    """The write that hangs is answered, and so is one behind it."""
+    cluster.nodes[1].always = None
+    cluster.nodes[1].release.set()
+    await held
+    await kv.put(cluster.keys_of(0, 3)[2], "after")
+
+
 @pytest.mark.usefixtures("patient")
 async def test_a_deadline_in_the_queue_is_definite_and_the_write_is_not_sent(
     cluster: FakeCluster,
@@ -48,10 +56,7 @@ async def test_a_deadline_in_the_queue_is_definite_and_the_write_is_not_sent(
         with pytest.raises(DeadlineExceeded, match="before the operation was sent") as caught:
             await kv.put(cluster.keys_of(0, 2)[1], "late", timeout_s=0.01)
         assert caught.value.outcome is Outcome.DEFINITE
-        cluster.nodes[1].always = None
-        cluster.nodes[1].release.set()
-        await held
-        await kv.put(cluster.keys_of(0, 3)[2], "after")
+        await let_go(kv, cluster, held)
     assert sorted(cluster.data.values()) == [b"after", b"held"]
 
 
@@ -93,10 +98,7 @@ async def test_a_cancelled_caller_in_the_queue_is_not_sent(cluster: FakeCluster)
         late.cancel()
         with pytest.raises(asyncio.CancelledError):
             await late
-        cluster.nodes[1].always = None
-        cluster.nodes[1].release.set()
-        await held
-        await kv.put(cluster.keys_of(0, 3)[2], "after")
+        await let_go(kv, cluster, held)
     assert sorted(cluster.data.values()) == [b"after", b"held"]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 import pytest
 
@@ -14,6 +14,7 @@ from tests.replica.world import (
     LONG_TICKS,
     RAFT,
     Answers,
+    Wire,
     World,
     stale_value_of,
     value_of,
@@ -63,18 +64,12 @@ def applied(world: World, me: ReplicaId) -> int:
     return world.members[me].host.replicas[group(world)].core.applied
 
 
-class Questions:
-    """Counts the questions that reach hosts, and loses what it is told to."""
+class Questions(Wire):
+    """Counts the questions that reach hosts."""
 
-    def __init__(self, world: World) -> None:
-        self.asked = 0
-        self.lose: Callable[[object], bool] = lambda _message: False
-        self._deliver = world.deliver
-        world.deliver = self.deliver  # type: ignore[method-assign]  # a tap on the wire
-
-    def deliver(self, sender: ReplicaId, to: ReplicaId, messages: tuple[GroupMessage, ...]) -> None:
-        self.asked += sum(isinstance(message, PointQuestion) for _, message in messages)
-        self._deliver(sender, to, tuple(each for each in messages if not self.lose(each[1])))
+    @property
+    def asked(self) -> int:
+        return len(self.heard_of(PointQuestion))
 
 
 # --- receipts

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
 
 from cluster.ids import META_GROUP, GroupId, ReplicaId, group_of
@@ -14,31 +12,11 @@ from kvstore.codec.leadership import (
     LeadershipQuestion,
     groups_and_terms,
 )
-from kvstore.environment import GroupMessage, PeerMessage
+from kvstore.environment import PeerMessage
 from kvstore.replica.requests import Status
-from tests.replica.world import RAFT, Answers, World
+from tests.replica.world import RAFT, Answers, Wire, World
 
 KEYS = [b"key%d" % number for number in range(60)]
-
-
-class Wire:
-    """Hears all that nodes say to each other, and loses what it is told to."""
-
-    def __init__(self, world: World) -> None:
-        self.heard: list[PeerMessage] = []
-        self.lose: Callable[[PeerMessage], bool] = lambda _message: False
-        self._deliver = world.deliver
-        world.deliver = self.deliver  # type: ignore[method-assign]  # a tap on the wire
-
-    def deliver(self, sender: ReplicaId, to: ReplicaId, messages: tuple[GroupMessage, ...]) -> None:
-        self.heard.extend(message for _, message in messages)
-        self._deliver(sender, to, tuple(each for each in messages if not self.lose(each[1])))
-
-    def questions(self) -> list[LeadershipQuestion]:
-        return [each for each in self.heard if isinstance(each, LeadershipQuestion)]
-
-    def answers(self) -> list[LeadershipAnswer]:
-        return [each for each in self.heard if isinstance(each, LeadershipAnswer)]
 
 
 @pytest.fixture
@@ -69,11 +47,11 @@ def test_reads_of_all_groups_that_came_in_together_share_a_question_to_each_peer
     reads = [world.get(key) for key in KEYS]
     world.run()
     assert statuses(reads) == {Status.OK}
-    asked = {(each.sender, each.to) for each in wire.questions()}
+    asked = {(each.sender, each.to) for each in wire.heard_of(LeadershipQuestion)}
     leaders = [me for me in world.members_ids if led_by(world, me)]
     assert asked == {(me, peer) for me in leaders for peer in world.members_ids if peer != me}
-    assert len(wire.questions()) == len(asked)
-    for question in wire.questions():
+    assert len(wire.heard_of(LeadershipQuestion)) == len(asked)
+    for question in wire.heard_of(LeadershipQuestion):
         groups = [group for group, _term in groups_and_terms(question)]
         assert sorted(groups) == led_by(world, question.sender)
 
@@ -82,7 +60,7 @@ def test_no_read_is_answered_before_a_peer_has_confirmed(world: World, wire: Wir
     wire.lose = lambda message: isinstance(message, LeadershipAnswer)
     reads = [world.get(key) for key in KEYS]
     world.run()
-    assert wire.answers()
+    assert wire.heard_of(LeadershipAnswer)
     assert statuses(reads) == {None}
 
 
@@ -123,7 +101,7 @@ def test_a_peer_confirms_only_what_is_so(world: World, wire: Wire) -> None:
     numbers = [number for row in rows for number in row]
     host.receive(leader, [(META_GROUP, LeadershipQuestion(leader, follower, numbers))])
     world.run()
-    (answer,) = wire.answers()
+    (answer,) = wire.heard_of(LeadershipAnswer)
     assert (answer.sender, answer.to) == (follower, leader)
     assert answer.numbers == [right, term_of[right], 7, 0]
     assert len(answer.numbers) == ROW
@@ -134,7 +112,7 @@ def test_where_nothing_is_so_nothing_is_said(world: World, wire: Wire) -> None:
     numbers = [999, 1, 1, 0]
     world.members[one].host.receive(other, [(META_GROUP, LeadershipQuestion(other, one, numbers))])
     world.run()
-    assert wire.answers() == []
+    assert wire.heard_of(LeadershipAnswer) == []
 
 
 def test_an_answer_for_a_group_that_is_not_here_or_led_elsewhere_changes_nothing(

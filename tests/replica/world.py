@@ -28,7 +28,7 @@ from kvstore.codec.record import record_value
 from kvstore.codec.routing import key_hash
 from kvstore.commitlog.commit_log import CommitLog
 from kvstore.commitlog.options import CommitLogOptions
-from kvstore.environment import GroupMessage
+from kvstore.environment import GroupMessage, PeerMessage
 from kvstore.replica.admission import AdmissionLimits
 from kvstore.replica.bundles import Stores
 from kvstore.replica.compaction import CompactionPolicy
@@ -49,6 +49,7 @@ from kvstore.storage.applier import apply_round
 from kvstore.storage.memory_engine import MemoryEngine
 
 T = TypeVar("T")
+M = TypeVar("M", bound=PeerMessage)
 RAFT = RaftConfig()
 TICK_MS = 50
 TICK_S = TICK_MS / 1000
@@ -388,6 +389,23 @@ class World:
         group = group_of(self.partition_of(key))
         self.members[at].host.read_anywhere(group, read, LONG_TICKS)
         return answers
+
+
+class Wire:
+    """Hears all that the nodes of a world say to each other, and loses what it is told to."""
+
+    def __init__(self, world: World) -> None:
+        self.heard: list[PeerMessage] = []
+        self.lose: Callable[[PeerMessage], bool] = lambda _message: False
+        self._deliver = world.deliver
+        world.deliver = self.deliver  # type: ignore[method-assign]  # a tap on the wire
+
+    def deliver(self, sender: ReplicaId, to: ReplicaId, messages: tuple[GroupMessage, ...]) -> None:
+        self.heard.extend(message for _, message in messages)
+        self._deliver(sender, to, tuple(each for each in messages if not self.lose(each[1])))
+
+    def heard_of(self, kind: type[M]) -> list[M]:
+        return [message for message in self.heard if isinstance(message, kind)]
 
 
 def stale_value_of(answers: Answers) -> tuple[float, bytes | None]:
